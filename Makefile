@@ -1,0 +1,70 @@
+# Entry points. The logic is in scripts/.
+export PYTHON ?= python3
+ENVIRONMENT := $(PYTHON) scripts/environments.py
+.NOTPARALLEL:
+.PHONY: help build test lint format c-test c-test-sanitized proofs demo ui wheel \
+	bench-calibration bench-evaluation bench-registry bench-training
+
+help:
+	@echo "make build             install what a build needs; build the extension in place"
+	@echo "make test              everything that must hold, in at most 25 minutes on 2 cores"
+	@echo "make lint              ruff, mypy --strict, clang-format"
+	@echo "make format            let ruff and clang-format rewrite the sources"
+	@echo "make c-test            tests of the C core; c-test-sanitized: under ASan and UBSan"
+	@echo "make demo              a week of real flights through Airflow and MLflow"
+	@echo "make proofs            the full counts behind the figures of the README"
+	@echo "make bench-calibration  how often verdicts are wrong, and what they see"
+	@echo "make ui                the demo's Airflow and MLflow, left running"
+	@echo "make bench-evaluation  evaluation kernels beside scikit-learn, Evidently, Fairlearn"
+	@echo "make wheel             build/dist: sdist and wheel, tried on three Pythons"
+	@echo "make bench-training    training and prediction beside their peers; ARGS=\"--rows D1 D5\""
+	@echo "make bench-registry    our MLflow client beside mlflow's own: build/bench/registry.json"
+
+build:
+	@$(PYTHON) scripts/system_packages.py build
+	@RETRAIN_OPS_WERROR=1 scripts/in_environment.sh dev python setup.py -q build_ext --inplace
+
+# tests/airflow and tests/prefect need environments of their own; pytest's closing line comes last.
+test:
+	@$(PYTHON) scripts/system_packages.py test
+	@$(MAKE) --no-print-directory build lint c-test c-test-sanitized
+	@scripts/in_environment.sh airflow-3.3 python -m pytest -q tests/airflow
+	@scripts/in_environment.sh prefect-3.8 python -m pytest -q tests/prefect
+	@scripts/in_environment.sh dev python -m pytest -q
+
+lint:
+	@scripts/in_environment.sh dev scripts/lint.sh
+
+format:
+	@scripts/in_environment.sh dev scripts/lint.sh --fix
+
+c-test:
+	@$(MAKE) --no-print-directory -j 2 -C csrc check
+
+c-test-sanitized:
+	@$(MAKE) --no-print-directory -j 2 -C csrc check SAN=address,undefined
+
+demo: build
+	@scripts/in_environment.sh dev python -m scripts.demo
+
+ui: build
+	@scripts/in_environment.sh dev python -m scripts.demo --ui
+
+proofs: build
+	@scripts/in_environment.sh dev python -m scripts.proofs
+
+bench-evaluation: build
+	@scripts/in_environment.sh bench python benchmarks/bench_evaluation.py
+
+bench-calibration: build
+	@scripts/in_environment.sh dev python -m benchmarks.bench_calibration
+
+wheel:
+	@$(PYTHON) scripts/system_packages.py build
+	@$(PYTHON) scripts/wheel.py
+
+bench-registry: build
+	@scripts/in_environment.sh dev python benchmarks/bench_registry.py
+
+bench-training: build
+	@scripts/in_environment.sh bench-training python -m benchmarks.bench_training $(ARGS)

@@ -1,0 +1,60 @@
+#define _POSIX_C_SOURCE 200809L
+#include "base/barrier.h"
+
+#include <stdbool.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+enum { SPINS = 1000 }; /* about 20 microseconds */
+
+void rt_barrier_init(rt_barrier *barrier)
+{
+    atomic_init(&barrier->arrived, 0);
+    atomic_init(&barrier->generation, 0);
+    pthread_mutex_init(&barrier->mutex, NULL);
+    pthread_cond_init(&barrier->opened, NULL);
+}
+
+void rt_barrier_destroy(rt_barrier *barrier)
+{
+    pthread_cond_destroy(&barrier->opened);
+    pthread_mutex_destroy(&barrier->mutex);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    _mm_pause();
+#endif
+}
+
+/* The generation moves under the mutex, so a sleeper cannot miss it. */
+static void open_barrier(rt_barrier *barrier)
+{
+    atomic_store(&barrier->arrived, 0);
+    pthread_mutex_lock(&barrier->mutex);
+    atomic_fetch_add(&barrier->generation, 1);
+    pthread_cond_broadcast(&barrier->opened);
+    pthread_mutex_unlock(&barrier->mutex);
+}
+
+void rt_barrier_wait(rt_barrier *barrier, int32_t size)
+{
+    uint32_t mine = atomic_load(&barrier->generation);
+    if (atomic_fetch_add(&barrier->arrived, 1) + 1 == size) {
+        open_barrier(barrier);
+        return;
+    }
+    for (int32_t i = 0; i < SPINS; i++) {
+        if (atomic_load(&barrier->generation) != mine) {
+            return;
+        }
+        relax();
+    }
+    pthread_mutex_lock(&barrier->mutex);
+    while (atomic_load(&barrier->generation) == mine) {
+        pthread_cond_wait(&barrier->opened, &barrier->mutex);
+    }
+    pthread_mutex_unlock(&barrier->mutex);
+}

@@ -1,0 +1,94 @@
+/* exp, log and the logistic function from additions and multiplications only.
+ *
+ * libm's versions differ between builds and machines in the last bit, and one
+ * bit is enough to grow another tree. These use IEEE +, -, *, / in a fixed
+ * order (the build forbids contraction to FMA), so every x86 level and every
+ * compiler gives the same bits. */
+#ifndef RT_BASE_MATH_H
+#define RT_BASE_MATH_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline double rt_from_bits(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline uint64_t rt_to_bits(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* 2^exponent for -1022 <= exponent <= 1023. */
+static inline double rt_pow2(int32_t exponent)
+{
+    return rt_from_bits((uint64_t)(exponent + 1023) << 52);
+}
+
+/* Rounds half away from zero; |x| must stay below 2^63. Exact for every x that
+ * is an integer already, whatever its size. */
+static inline int64_t rt_round_i64(double x)
+{
+    if (x >= 4503599627370496.0 || x <= -4503599627370496.0) {
+        return (int64_t)x; /* from 2^52 on a double has no fraction */
+    }
+    return (int64_t)(x < 0.0 ? x - 0.5 : x + 0.5);
+}
+
+/* x = k ln2 + r with |r| <= ln2 / 2, exp(x) = 2^k exp(r); exp(r) by its Taylor
+ * polynomial of degree 13, whose remainder is below 2^-57. Arguments are held
+ * within +-708, so the result is always finite and normal. */
+static inline double rt_exp(double x)
+{
+    static const double c[] = {
+        1.0 / 6227020800.0,
+        1.0 / 479001600.0,
+        1.0 / 39916800.0,
+        1.0 / 3628800.0,
+        1.0 / 362880.0,
+        1.0 / 40320.0,
+        1.0 / 5040.0,
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+        1.0,
+    };
+    const double to_integer = 6755399441055744.0; /* 1.5 * 2^52 */
+    x = x < -708.0 ? -708.0 : x;
+    x = x > 708.0 ? 708.0 : x;
+    double k = (x * 1.4426950408889634074 + to_integer) - to_integer;
+    double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
+    double sum = c[0];
+    for (int32_t i = 1; i < 14; i++) {
+        sum = sum * r + c[i];
+    }
+    return sum * rt_pow2((int32_t)k);
+}
+
+/* The logistic function, 1 / (1 + exp(-x)), without cancellation on either side. */
+static inline double rt_sigmoid(double x)
+{
+    double z = rt_exp(x < 0.0 ? x : -x);
+    return (x < 0.0 ? z : 1.0) / (1.0 + z);
+}
+
+/* Natural logarithm of a positive normal number. */
+double rt_log(double x);
+
+/* The smallest e with x <= 2^e, for a positive normal number. */
+int32_t rt_ceil_log2(double x);
+
+/* A foreign library may have set flush-to-zero in this thread. Work that runs
+ * on the caller's thread brackets itself with these two. */
+uint32_t rt_fp_enter(void);
+void rt_fp_leave(uint32_t saved);
+
+#endif

@@ -1,0 +1,48 @@
+/* Writes a few small valid models into a folder, to start the fuzzer from:
+ * make_model_corpus FOLDER */
+#include <stdio.h>
+
+#include "tests/gbdt_data.h"
+
+static rt_status write_model(const test_table *t, const char *path, int32_t trees,
+                             int32_t leaves)
+{
+    test_fit fit;
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    test_fit_init(&fit, t, 1);
+    fit.params.value[RT_P_N_ESTIMATORS] = trees;
+    fit.params.value[RT_P_MAX_LEAF_NODES] = leaves;
+    rt_status status = test_train(&fit, NULL);
+    if (status == RT_OK) {
+        status = rt_model_write(&fit.model, &data, &bytes, NULL);
+    }
+    FILE *file = status == RT_OK ? fopen(path, "wb") : NULL;
+    if (file == NULL || fwrite(data, 1, bytes, file) != bytes) {
+        status = RT_SYSTEM;
+    }
+    if (file != NULL && fclose(file) != 0) {
+        status = RT_SYSTEM;
+    }
+    rt_free(data);
+    rt_model_clear(&fit.model);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static const int32_t sizes[][2] = {{1, 2}, {1, 4}, {2, 6}, {4, 12}};
+    test_table t = {0};
+    rt_status status = argc == 2 ? test_table_init(&t, 500) : RT_INVALID;
+    for (int32_t i = 0; i < 4 && status == RT_OK; i++) {
+        char path[4096];
+        (void)snprintf(path, sizeof path, "%s/model-%d.rtm", argv[1], i);
+        status = write_model(&t, path, sizes[i][0], sizes[i][1]);
+    }
+    test_table_clear(&t);
+    if (status != RT_OK) {
+        fprintf(stderr, "usage: make_model_corpus FOLDER (%s)\n",
+                rt_status_name(status));
+    }
+    return status != RT_OK;
+}

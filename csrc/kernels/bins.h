@@ -1,0 +1,87 @@
+/* Columns to bytes: every value becomes the number of its bin.
+ *
+ * Numeric: bin b holds upper[b-1] < x <= upper[b], the last upper is +inf. The
+ * inner uppers are the only thresholds a split can have. Categorical: bin b
+ * holds the level level_of_bin[b]. In both cases bin `n_bins` is for what is
+ * missing (NaN, a level outside the list, a level too rare for a bin).
+ *
+ * Rows of bytes lie one after the other (row-major), since below the root a
+ * histogram visits scattered rows: one cache line then serves all features. */
+#ifndef RT_KERNELS_BINS_H
+#define RT_KERNELS_BINS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ctl.h"
+#include "base/status.h"
+#include "kernels/hot.h"
+#include "kernels/matrix.h"
+#include "kernels/team.h"
+
+typedef struct rt_cut {
+    int32_t levels;          /* as in rt_forest */
+    int32_t n_bins;          /* without the missing bin */
+    atomic_bool has_missing; /* some row lies in the missing bin; by rt_bins_fill */
+    double *upper;           /* numeric: [n_bins] */
+    float *narrow;         /* numeric: [256] the inner uppers for float32, then +inf */
+    int32_t *level_of_bin; /* categorical: [n_bins], ascending */
+    uint8_t *bin_of_level; /* categorical: [levels] */
+} rt_cut;
+
+typedef struct rt_bins {
+    const rt_hot *hot;
+    int64_t rows;
+    int32_t features;
+    int32_t stride; /* bytes from one row to the next */
+    uint8_t *bytes;
+    rt_cut *cuts;
+    void *arena;           /* backs the arrays of all cuts */
+    uint64_t **workspace;  /* [threads] two keys per row, or counts of levels */
+    const int32_t *source; /* [rows] row of the matrix, or NULL: all of them */
+    int32_t *sample;       /* rows that numeric cuts are made from, or NULL: all */
+    int64_t n_sample;
+    int32_t max_bins;
+    int32_t threads;
+} rt_bins;
+
+/* Above this many rows the cuts of numeric columns come from about so many, drawn
+ * by a hash of the row's number: a quantile then errs by a thousandth of the rows. */
+enum { RT_CUT_ROWS = 1 << 18 };
+
+/* Allocates for `rows` rows; `levels` as in rt_forest. */
+RT_CHECKED rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
+                                  const int32_t *levels, int32_t max_bins,
+                                  int32_t threads, rt_error *err);
+
+/* Both run by all ranks, with a barrier between them. Cancellation leaves the
+ * bins unfinished; the caller looks at `ctl` afterwards. */
+void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
+void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
+
+/* The workspace is needed by rt_bins_cut only. */
+void rt_bins_drop_workspace(rt_bins *bins);
+void rt_bins_clear(rt_bins *bins);
+
+/* Smallest bin with x <= upper[bin]. */
+int32_t rt_bin_of_number(const rt_cut *cut, double x);
+
+/* Bin of a category index held as a number; `n_bins` unless it is a whole
+ * number in [0, levels). */
+int32_t rt_bin_of_level(const rt_cut *cut, double x);
+
+/* bins_cut.c: n_bins and upper from `count` sorted distinct keys with their
+ * counts. bins_sort.c: ascending, stable; `spare` is as large as `keys`. */
+void rt_cut_numbers(rt_cut *cut, const uint64_t *keys, const uint64_t *counts,
+                    int64_t distinct, int64_t rows, int32_t max_bins);
+void rt_cut_levels(rt_cut *cut, uint64_t *counts, uint64_t *spare);
+double rt_threshold_between(double low, double high);
+void rt_sort_keys(uint64_t *keys, uint64_t *spare, int64_t count);
+
+/* Order-preserving map between doubles (no NaN) and unsigned integers; -0 and
+ * +0 are one value. */
+uint64_t rt_key_of(double x);
+double rt_key_value(uint64_t key);
+
+#endif

@@ -1,0 +1,92 @@
+#include "kernels/forest.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+rt_status rt_forest_init(rt_forest *forest, int32_t n_features, rt_error *err)
+{
+    void *block = NULL;
+    memset(forest, 0, sizeof *forest);
+    rt_status status =
+        rt_alloc(&block, n_features, sizeof(int32_t), "rt_forest_init", err);
+    if (status != RT_OK) {
+        return status;
+    }
+    forest->levels = block;
+    forest->n_features = n_features;
+    status = rt_alloc(&block, 1, sizeof(int64_t), "rt_forest_init", err);
+    if (status != RT_OK) {
+        rt_forest_clear(forest);
+        return status;
+    }
+    forest->start = block;
+    return RT_OK;
+}
+
+/* Doubles, so that appending n items copies at most 2 n. */
+static int64_t larger_room(int64_t room, int64_t needed)
+{
+    return 2 * room > needed ? 2 * room : needed;
+}
+
+static rt_status reserve(void **block, int64_t used, int64_t needed, int64_t *room,
+                         size_t item_bytes, rt_error *err)
+{
+    if (needed <= *room) {
+        return RT_OK;
+    }
+    int64_t larger = larger_room(*room, needed);
+    rt_status status =
+        rt_grow(block, used, larger, item_bytes, "rt_forest_reserve", err);
+    if (status == RT_OK) {
+        *room = larger;
+    }
+    return status;
+}
+
+rt_status rt_forest_reserve(rt_forest *forest, int64_t trees, int64_t nodes,
+                            int64_t words, rt_error *err)
+{
+    void *start = forest->start;
+    void *node = forest->nodes;
+    void *stats = forest->stats;
+    void *word = forest->words;
+    int64_t stats_room = forest->node_room;
+    int64_t start_room = forest->tree_room + 1;
+
+    rt_status status = reserve(&start, forest->n_trees + 1, forest->n_trees + trees + 1,
+                               &start_room, sizeof(int64_t), err);
+    forest->start = start;
+    forest->tree_room = start_room - 1;
+    if (status != RT_OK) {
+        return status;
+    }
+    /* Statistics first: node_room may only grow once both arrays have. */
+    status = reserve(&stats, forest->n_nodes, forest->n_nodes + nodes, &stats_room,
+                     sizeof(rt_node_stats), err);
+    forest->stats = stats;
+    if (status != RT_OK) {
+        return status;
+    }
+    status = reserve(&node, forest->n_nodes, forest->n_nodes + nodes,
+                     &forest->node_room, sizeof(rt_node), err);
+    forest->nodes = node;
+    if (status != RT_OK) {
+        return status;
+    }
+    status = reserve(&word, forest->n_words, forest->n_words + words,
+                     &forest->word_room, sizeof(uint64_t), err);
+    forest->words = word;
+    return status;
+}
+
+void rt_forest_clear(rt_forest *forest)
+{
+    rt_free(forest->levels);
+    rt_free(forest->start);
+    rt_free(forest->nodes);
+    rt_free(forest->stats);
+    rt_free(forest->words);
+    memset(forest, 0, sizeof *forest);
+}

@@ -1,0 +1,337 @@
+/* The loops behind rt_hot; included by one file per x86 level, which defines
+ * RT_HOT and RT_HOT_NAME. No include guard: each inclusion is another build. */
+#include <math.h>
+#include <string.h>
+
+#include "base/math.h"
+#include "base/rng.h"
+#include "kernels/gradient.h"
+#include "kernels/hot.h"
+
+enum {
+    AHEAD = 16,   /* rows between a prefetch and its use */
+    BATCH = 256,  /* numbers that pass through one step after the other */
+    UPPERS = 256, /* of bin_floats, the last one +inf */
+    FOUR = 4
+};
+
+/* One 16-byte add for g and h together. */
+typedef int64_t pair __attribute__((vector_size(16), may_alias));
+
+static inline void look_ahead(const rt_hot_rows *rows, int64_t i, const void *values,
+                              size_t bytes)
+{
+    if (i + AHEAD < rows->count) {
+        int64_t row = rows->order[i + AHEAD];
+        __builtin_prefetch(rows->bytes + row * rows->row_bytes);
+        __builtin_prefetch((const char *)values + row * (int64_t)bytes);
+    }
+}
+
+/* Four bins are loaded at once: the loop is bound by loads and stores, and this
+ * saves a third of them. */
+static void add_packed(const rt_hot_rows *rows, const int64_t *packed,
+                       int64_t *restrict cells)
+{
+    const int64_t stride = rows->stride;
+    const int32_t *feature = rows->feature;
+    const int32_t features = rows->features;
+    for (int64_t i = 0; i < rows->count; i++) {
+        const int64_t row = rows->order[i];
+        const uint8_t *bytes = rows->bytes + row * rows->row_bytes;
+        const int64_t add = packed[row];
+        int64_t *at = cells;
+        int32_t j = 0;
+        look_ahead(rows, i, packed, sizeof *packed);
+        if (feature != NULL) {
+            for (; j < features; j++, at += stride) {
+                at[bytes[feature[j]]] += add;
+            }
+            continue;
+        }
+        for (; j + FOUR <= features; j += FOUR, at += FOUR * stride) {
+            uint32_t four;
+            memcpy(&four, bytes + j, sizeof four);
+            at[four & 255] += add;
+            at[stride + ((four >> 8) & 255)] += add;
+            at[2 * stride + ((four >> 16) & 255)] += add;
+            at[3 * stride + (four >> 24)] += add;
+        }
+        for (; j < features; j++, at += stride) {
+            at[bytes[j]] += add;
+        }
+    }
+}
+
+static void add_wide(const rt_hot_rows *rows, const rt_gradient *exact,
+                     rt_gradient *restrict cells)
+{
+    const int64_t stride = rows->stride;
+    const int32_t *feature = rows->feature;
+    const int32_t features = rows->features;
+    for (int64_t i = 0; i < rows->count; i++) {
+        const int64_t row = rows->order[i];
+        const uint8_t *bytes = rows->bytes + row * rows->row_bytes;
+        pair add;
+        pair *at = (pair *)cells;
+        memcpy(&add, &exact[row], sizeof add);
+        look_ahead(rows, i, exact, sizeof *exact);
+        if (feature != NULL) {
+            for (int32_t j = 0; j < features; j++, at += stride) {
+                at[bytes[feature[j]]] += add;
+            }
+            continue;
+        }
+        for (int32_t j = 0; j < features; j++, at += stride) {
+            at[bytes[j]] += add;
+        }
+    }
+}
+
+static void flush(int64_t *restrict packed, int64_t cells, int64_t *restrict g,
+                  int64_t *restrict h, uint32_t *restrict rows)
+{
+    for (int64_t i = 0; i < cells; i++) {
+        const int64_t sum = packed[i];
+        g[i] += sum >> RT_PACKED_G_AT;
+        h[i] += (sum >> RT_PACKED_H_AT) & RT_PACKED_H_MASK;
+        rows[i] += (uint32_t)(sum & RT_PACKED_COUNT_MASK);
+        packed[i] = 0;
+    }
+}
+
+static void flush_wide(rt_gradient *restrict wide, int64_t cells, int64_t *restrict g,
+                       int64_t *restrict h, uint32_t *restrict rows)
+{
+    for (int64_t i = 0; i < cells; i++) {
+        g[i] += wide[i].g;
+        h[i] += (int64_t)(wide[i].h >> RT_COUNT_BITS);
+        rows[i] += (uint32_t)(wide[i].h & RT_COUNT_MASK);
+        wide[i] = (rt_gradient){0, 0};
+    }
+}
+
+static void subtract(int64_t cells, int64_t *restrict a, const int64_t *restrict b)
+{
+    for (int64_t i = 0; i < cells; i++) {
+        a[i] -= b[i];
+    }
+}
+
+static void subtract_rows(int64_t cells, uint32_t *restrict a,
+                          const uint32_t *restrict b)
+{
+    for (int64_t i = 0; i < cells; i++) {
+        a[i] -= b[i];
+    }
+}
+
+/* G^2 / (H + l2) of both sides. A side without curvature scores 0; such a split
+ * is not allowed anyway. */
+static void scan(const rt_hot_scan *job, double *restrict score)
+{
+    int64_t left_g[UPPERS], left_h[UPPERS], left_rows[UPPERS];
+    const double g_unit = job->g_unit, h_unit = job->h_unit, l2 = job->l2;
+    const double least = job->min_child_weight;
+    const int64_t min_rows = job->min_rows;
+    int64_t g = job->first_g, h = job->first_h, rows = job->first_rows;
+    for (int32_t i = 0; i < job->bins; i++) {
+        left_g[i] = g += job->g[i];
+        left_h[i] = h += job->h[i];
+        left_rows[i] = rows += job->rows[i];
+    }
+    for (int32_t i = 0; i < job->bins; i++) {
+        const int64_t right_g = job->node_g - left_g[i];
+        const int64_t right_h = job->node_h - left_h[i];
+        const int64_t right_rows = job->node_rows - left_rows[i];
+        const double a = (double)left_g[i] * g_unit;
+        const double b = (double)left_h[i] * h_unit;
+        const double c = (double)right_g * g_unit;
+        const double d = (double)right_h * h_unit;
+        const double both = a * a / (b + l2) + c * c / (d + l2);
+        const bool stands = (left_rows[i] >= min_rows) & (left_h[i] > 0) & (b >= least);
+        const bool also = (right_rows >= min_rows) & (right_h > 0) & (d >= least);
+        score[i] = (stands & also) ? both : 0.0;
+    }
+}
+
+/* Without branches: each row is written to both sides, and only one of the two
+ * moves on. `left` may be `order` itself. */
+static int64_t partition(const uint8_t *column, int64_t row_bytes,
+                         const uint8_t *restrict table, const int32_t *order,
+                         int64_t count, int32_t *left, int32_t *right)
+{
+    int64_t lefts = 0;
+    int64_t rights = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t row = order[i];
+        if (i + 2 * AHEAD < count) {
+            __builtin_prefetch(column + (int64_t)order[i + 2 * AHEAD] * row_bytes);
+        }
+        const int64_t goes_left = table[column[row * row_bytes]];
+        left[lefts] = row;
+        right[rights] = row;
+        lefts += goes_left;
+        rights += 1 - goes_left;
+    }
+    return lefts;
+}
+
+/* A binary search of eight steps that all numbers of a batch take together, so
+ * that they can be taken by vectors. */
+static void bin_floats(const float *x, int64_t count, const float *restrict upper,
+                       uint8_t nan_bin, uint8_t *restrict bin)
+{
+    int32_t at[BATCH];
+    for (int64_t begin = 0; begin < count; begin += BATCH) {
+        const float *from = x + begin;
+        const int32_t n = (int32_t)(count - begin < BATCH ? count - begin : BATCH);
+        memset(at, 0, sizeof at);
+        for (int32_t half = UPPERS / 2; half > 0; half /= 2) {
+            for (int32_t i = 0; i < n; i++) {
+                at[i] += upper[at[i] + half - 1] < from[i] ? half : 0;
+            }
+        }
+        for (int32_t i = 0; i < n; i++) {
+            bin[begin + i] = from[i] == from[i] ? (uint8_t)at[i] : nan_bin;
+        }
+    }
+}
+
+static void sigmoid(const double *restrict x, int64_t count, double *restrict p)
+{
+    for (int64_t i = 0; i < count; i++) {
+        p[i] = rt_sigmoid(x[i]);
+    }
+}
+
+/* Half away from zero; |x| stays far below 2^52. */
+static inline int64_t round_small(double x)
+{
+    return (int64_t)(x + (x < 0.0 ? -0.5 : 0.5));
+}
+
+/* The derivatives are rounded before the weight is applied: a whole weight then
+ * gives exactly what that many copies of the row would sum to. A row with
+ * weight always has some curvature. */
+static void derive(rt_hot_derive *job, rt_gradient *restrict out)
+{
+    int64_t most_g = 0;
+    int64_t most_h = 0;
+    const double *p = job->p, *target = job->target, *weight = job->weight;
+    const double g_steps = job->g_steps, h_steps = job->h_steps,
+                 scale = job->weight_scale;
+    for (int64_t i = 0; i < job->count; i++) {
+        const double w = weight == NULL ? scale : weight[i] * scale;
+        const double curve = job->square ? 1.0 : job->h_factor * (p[i] * (1.0 - p[i]));
+        double error = p[i] - target[i];
+        /* Squared error alone can leave [-1, 1]; beyond 4 the sums might overflow. */
+        error = error > 4.0 ? 4.0 : error;
+        error = error < -4.0 ? -4.0 : error;
+        const int64_t g_raw = round_small(error * g_steps);
+        const int64_t h_raw = round_small(curve * h_steps);
+        const int64_t g = round_small((double)g_raw * w);
+        const int64_t h = round_small((double)(h_raw < 1 ? 1 : h_raw) * w);
+        const int64_t h_kept = h < 1 ? 1 : h;
+        const int64_t size = g < 0 ? -g : g;
+        most_g = size > most_g ? size : most_g;
+        most_h = h_kept > most_h ? h_kept : most_h;
+        out[i].g = g;
+        out[i].h = ((uint64_t)h_kept << job->shift) + (job->shift != 0 ? 1 : 0);
+    }
+    job->most_g = most_g;
+    job->most_h = most_h;
+}
+
+/* floor(x + u) with u uniform in [0, 1): the expectation is x. */
+static inline int64_t round_at_random(double x, uint32_t noise)
+{
+    const double up = x + (double)noise * 0x1p-32;
+    const int64_t cut = (int64_t)up;
+    return cut - ((double)cut > up ? 1 : 0);
+}
+
+static inline int64_t within(int64_t x, int64_t least, int64_t most)
+{
+    x = x < least ? least : x;
+    return x > most ? most : x;
+}
+
+/* The largest value may be rounded up to one step too many; it is held back. */
+static void pack(const rt_gradient *restrict exact, int64_t count, int64_t row,
+                 uint64_t key, double g_scale, double h_scale, int64_t *restrict out)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const uint64_t noise = rt_draw64(key, (uint64_t)(row + i));
+        int64_t g = round_at_random((double)exact[i].g * g_scale, (uint32_t)noise);
+        int64_t h = round_at_random((double)(int64_t)exact[i].h * h_scale,
+                                    (uint32_t)(noise >> 32));
+        g = within(g, -RT_PACKED_G_MAX, RT_PACKED_G_MAX);
+        h = within(h, 0, RT_PACKED_H_MAX);
+        out[i] =
+            g * ((int64_t)1 << RT_PACKED_G_AT) + h * ((int64_t)1 << RT_PACKED_H_AT) + 1;
+    }
+}
+
+static void quick_set(const rt_quick_node *node, const uint64_t *words,
+                      const double *restrict x, uint64_t *restrict leaves)
+{
+    for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+        /* NaN, unknown and fractional levels are in no set. */
+        bool known = x[i] >= 0.0 && x[i] < (double)node->levels;
+        int32_t level = known ? (int32_t)x[i] : 0;
+        uint64_t word = words[node->set + level / RT_WORD_BITS];
+        bool left = known && (double)level == x[i] && ((word >> (level & 63)) & 1) != 0;
+        leaves[i] &= left ? UINT64_MAX : node->keep;
+    }
+}
+
+/* All ones or none: a mask is what a vector comparison gives. */
+static inline uint64_t right_if(bool right)
+{
+    return 0 - (uint64_t)right;
+}
+
+/* Always whole blocks, so that the loops have a fixed length. */
+static void quick_tree(const rt_quick_node *nodes, int64_t count, const double *value,
+                       const uint64_t *words, const double *x, double *restrict out)
+{
+    uint64_t leaves[RT_QUICK_ROWS];
+    memset(leaves, 0xff, sizeof leaves);
+    for (int64_t n = 0; n < count; n++) {
+        const double *column = x + (int64_t)nodes[n].feature * RT_QUICK_ROWS;
+        const double threshold = nodes[n].threshold;
+        const uint64_t keep = nodes[n].keep;
+        if (nodes[n].set != RT_NUMERIC_SPLIT) {
+            quick_set(&nodes[n], words, column, leaves);
+        } else if (nodes[n].missing_left) {
+            for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+                leaves[i] &= keep | ~right_if(column[i] > threshold);
+            }
+        } else {
+            for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+                leaves[i] &= keep | ~right_if(!(column[i] <= threshold));
+            }
+        }
+    }
+    for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+        out[i] += value[__builtin_ctzll(leaves[i])];
+    }
+}
+
+const rt_hot RT_HOT = {
+    .name = RT_HOT_NAME,
+    .add_packed = add_packed,
+    .add_wide = add_wide,
+    .flush = flush,
+    .flush_wide = flush_wide,
+    .subtract = subtract,
+    .subtract_rows = subtract_rows,
+    .scan = scan,
+    .partition = partition,
+    .bin_floats = bin_floats,
+    .sigmoid = sigmoid,
+    .derive = derive,
+    .pack = pack,
+    .quick_tree = quick_tree,
+};

@@ -1,0 +1,108 @@
+#include "kernels/split.h"
+
+#include <math.h>
+
+#include "base/limits.h"
+#include "base/math.h"
+
+rt_split_rules rt_split_rules_from(const rt_gbdt_params *params, double g_unit,
+                                   double h_unit)
+{
+    const double *value = params->value;
+    double smooth_steps = value[RT_P_CAT_SMOOTH] / h_unit;
+    rt_split_rules rules = {
+        .hot = rt_hot_in_use(),
+        .g_unit = g_unit,
+        .h_unit = h_unit,
+        .l2 = value[RT_P_L2_REGULARIZATION],
+        .cat_l2 = value[RT_P_CAT_L2],
+        .min_child_weight = value[RT_P_MIN_CHILD_WEIGHT],
+        .min_split_gain = value[RT_P_MIN_SPLIT_GAIN],
+        .min_rows = (int64_t)value[RT_P_MIN_SAMPLES_LEAF],
+        .min_group_rows = (int64_t)value[RT_P_MIN_DATA_PER_GROUP],
+        /* Held below 2^61, so that adding a sum of h (< 2^60) cannot overflow. */
+        .cat_smooth_steps =
+            smooth_steps < rt_pow2(61) ? rt_round_i64(smooth_steps) : (int64_t)1 << 61,
+        .cat_min_rows = (int64_t)ceil(value[RT_P_CAT_SMOOTH]),
+        .max_onehot = rt_param_i32(params, RT_P_MAX_CAT_TO_ONEHOT),
+        .max_set = rt_param_i32(params, RT_P_MAX_CAT_THRESHOLD),
+    };
+    return rules;
+}
+
+/* The scores of "bins 0 to i left" for `bins` candidates, when `first` is left of
+ * all of them. */
+static void scan_bins(const rt_split_rules *rules, const rt_histogram *histogram,
+                      int64_t cells, int32_t bins, rt_sums first, rt_sums node,
+                      double *score)
+{
+    rt_hot_scan scan = {.g = histogram->g + cells,
+                        .h = histogram->h + cells,
+                        .rows = histogram->rows + cells,
+                        .bins = bins,
+                        .first_g = first.g,
+                        .first_h = first.h,
+                        .first_rows = first.rows,
+                        .node_g = node.g,
+                        .node_h = node.h,
+                        .node_rows = node.rows,
+                        .g_unit = rules->g_unit,
+                        .h_unit = rules->h_unit,
+                        .l2 = rules->l2,
+                        .min_child_weight = rules->min_child_weight,
+                        .min_rows = rules->min_rows};
+    rules->hot->scan(&scan, score);
+}
+
+static rt_sums sum_bins(const rt_histogram *histogram, int64_t cells, int32_t last)
+{
+    rt_sums sums = {0, 0, 0};
+    for (int32_t bin = 0; bin <= last; bin++) {
+        sums = rt_sums_plus(sums, rt_sums_cell(histogram, cells + bin));
+    }
+    return sums;
+}
+
+/* Without missing rows in the node nothing says where they should go: then they
+ * follow the larger child (ties: left). With them, both directions compete, and
+ * "everything present left, missing right" is a split too. The first of equal
+ * scores stays. */
+void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
+                      const rt_histogram *histogram, int64_t cells, rt_sums node,
+                      rt_split *best)
+{
+    const rt_sums none = {0, 0, 0};
+    const rt_sums missing = rt_sums_cell(histogram, cells + cut->n_bins);
+    const int32_t inner = cut->n_bins - 1;
+    double with_missing[RT_MAX_BINS + 1];
+    double without[RT_MAX_BINS + 1];
+    double best_score = 0.0;
+
+    *best = (rt_split){.l2 = rules->l2};
+    if (missing.rows > 0) {
+        scan_bins(rules, histogram, cells, inner, missing, node, with_missing);
+    }
+    scan_bins(rules, histogram, cells, missing.rows > 0 ? inner + 1 : inner, none, node,
+              without);
+    for (int32_t bin = 0; bin < cut->n_bins; bin++) {
+        if (missing.rows > 0 && bin < inner && with_missing[bin] > best_score) {
+            best_score = with_missing[bin];
+            best->bin = bin;
+            best->missing_left = true;
+        }
+        if ((missing.rows > 0 || bin < inner) && without[bin] > best_score) {
+            best_score = without[bin];
+            best->bin = bin;
+            best->missing_left = false;
+        }
+    }
+    if (best_score > 0.0) {
+        best->left = sum_bins(histogram, cells, best->bin);
+        if (missing.rows == 0) {
+            best->missing_left = 2 * best->left.rows >= node.rows;
+        } else if (best->missing_left) {
+            best->left = rt_sums_plus(best->left, missing);
+        }
+    }
+    best->gain = rt_net_gain(rules, best_score, rt_split_score(rules, node, rules->l2));
+}

@@ -1,0 +1,349 @@
+#include "kernels/tree.h"
+
+enum {
+    /* Nodes with fewer bytes of bins than this (some 100 microseconds of work) are
+     * worked on by one rank: sharing means ten barriers, and on a busy machine
+     * each can cost a wake-up. A constant, so that the choice depends on shapes
+     * only (it changes no result in any case). */
+    ALONE_BYTES = 256 * 1024
+};
+
+static bool fits_alone(const rt_grower *grower, int64_t rows)
+{
+    return rows * grower->shape.features < ALONE_BYTES;
+}
+
+/* Can a leaf of that many rows and depth have children at all? */
+static bool may_split(const rt_grower *grower, int64_t rows, int32_t depth)
+{
+    int32_t max_depth = rt_param_i32(grower->params, RT_P_MAX_DEPTH);
+    return rows >= 2 * grower->rules.min_rows && rows >= 2 &&
+           (max_depth == 0 || depth < max_depth);
+}
+
+/* A histogram slot, from the free ones or new; called by one rank. */
+static int32_t take_slot(rt_grower *grower)
+{
+    if (grower->n_free > 0) {
+        return grower->free_slot[--grower->n_free];
+    }
+    rt_status status = rt_histogram_init(&grower->slot[grower->slots],
+                                         grower->cells_room, &grower->error);
+    if (status != RT_OK) {
+        grower->status = status;
+        return -1;
+    }
+    return grower->slots++;
+}
+
+static void drop_slot(rt_grower *grower, rt_leaf *leaf)
+{
+    if (leaf->slot >= 0) {
+        grower->free_slot[grower->n_free++] = leaf->slot;
+        leaf->slot = -1;
+    }
+}
+
+static void find_split(rt_grower *grower, const rt_leaf *leaf, int32_t at,
+                       rt_split *best)
+{
+    int32_t feature = grower->shape.feature[at];
+    const rt_cut *cut = &grower->bins->cuts[feature];
+    const rt_histogram *histogram = &grower->slot[leaf->slot];
+    int64_t cells = (int64_t)at * grower->shape.stride;
+    if (cut->levels == 0) {
+        rt_split_numeric(&grower->rules, cut, histogram, cells, leaf->sums, best);
+    } else {
+        rt_split_categorical(&grower->rules, cut, histogram, cells, leaf->sums, best);
+    }
+    best->feature = feature;
+}
+
+/* The first of the candidates with the largest gain: smaller features win ties. */
+static void choose(rt_grower *grower, rt_leaf *leaf, const rt_split *candidates)
+{
+    leaf->best = candidates[0];
+    for (int32_t i = 1; i < grower->shape.features; i++) {
+        if (candidates[i].gain > leaf->best.gain) {
+            leaf->best = candidates[i];
+        }
+    }
+    if (leaf->best.gain <= 0.0) {
+        drop_slot(grower, leaf);
+    }
+}
+
+/* Best splits of one or two leaves (second: -1 for none), features shared among
+ * the ranks. Ends with a barrier. */
+static void find_splits(rt_grower *grower, int32_t first, int32_t second, rt_team team)
+{
+    int32_t features = grower->shape.features;
+    int32_t items = second >= 0 ? 2 * features : features;
+    for (int32_t item = team.rank; item < items; item += team.size) {
+        int32_t leaf = item < features ? first : second;
+        find_split(grower, &grower->leaf[leaf], item % features,
+                   &grower->candidate[item]);
+    }
+    rt_team_barrier(team);
+    if (team.rank == 0) {
+        choose(grower, &grower->leaf[first], grower->candidate);
+        if (second >= 0) {
+            choose(grower, &grower->leaf[second], grower->candidate + features);
+        }
+    }
+    rt_team_barrier(team);
+}
+
+static int32_t add_node(rt_grower *grower, const rt_leaf *leaf)
+{
+    int32_t at = grower->n_nodes++;
+    grower->node[at] =
+        (rt_node){.feature = RT_LEAF, .set = -1, .rows = (uint32_t)leaf->rows};
+    grower->stats[at] =
+        (rt_node_stats){.cover = (double)leaf->sums.h * grower->rules.h_unit};
+    return at;
+}
+
+/* All bins of any one feature sum to the whole node. */
+static rt_sums sum_node(const rt_grower *grower, const rt_histogram *histogram)
+{
+    rt_sums sums = {0, 0, 0};
+    for (int32_t bin = 0; bin <= grower->bins->cuts[grower->shape.feature[0]].n_bins;
+         bin++) {
+        sums = rt_sums_plus(sums, rt_sums_cell(histogram, bin));
+    }
+    return sums;
+}
+
+static void start_root(rt_grower *grower)
+{
+    grower->rules = rt_split_rules_from(grower->params, grower->gradients->g_unit,
+                                        grower->gradients->h_unit);
+    grower->n_nodes = 0;
+    grower->n_leaves = 1;
+    grower->n_free = 0;
+    for (int32_t i = grower->slots; i > 0; i--) {
+        grower->free_slot[grower->n_free++] = i - 1;
+    }
+    grower->leaf[0] =
+        (rt_leaf){.rows = grower->in_tree, .slot = -1, .l2 = grower->rules.l2};
+    grower->step.stop =
+        !may_split(grower, grower->in_tree, 0) || grower->shape.features == 0;
+    grower->step.alone = fits_alone(grower, grower->in_tree);
+    if (!grower->step.stop) {
+        grower->leaf[0].slot = take_slot(grower);
+        grower->step.stop = grower->status != RT_OK;
+    }
+}
+
+static void grow_root(rt_grower *grower, rt_team team)
+{
+    rt_leaf *root = &grower->leaf[0];
+    if (team.rank == 0) {
+        start_root(grower);
+    }
+    rt_team_barrier(team);
+    if (!grower->step.stop) {
+        rt_hist_build(grower->bins, grower->gradients, &grower->shape, grower->order,
+                      root->rows, grower->scratch, &grower->slot[root->slot], NULL,
+                      team, grower->ctl);
+    }
+    if (team.rank == 0) {
+        if (!grower->step.stop) {
+            root->sums = sum_node(grower, &grower->slot[root->slot]);
+        }
+        root->node = add_node(grower, root);
+    }
+    rt_team_barrier(team);
+    if (!grower->step.stop) {
+        find_splits(grower, 0, -1, team);
+    }
+}
+
+/* Rank 0 turns the chosen leaf into two. The left child takes its place, the
+ * right one is new; histograms are planned only for children that may split. */
+static void make_children(rt_grower *grower)
+{
+    rt_leaf parent = grower->leaf[grower->step.leaf];
+    const rt_split *split = &parent.best;
+    bool more = grower->n_leaves + 1 < grower->max_leaves;
+    rt_leaf left = {.begin = parent.begin,
+                    .rows = split->left.rows,
+                    .depth = parent.depth + 1,
+                    .slot = -1,
+                    .sums = split->left,
+                    .l2 = split->l2};
+    rt_leaf right = left;
+    right.begin += left.rows;
+    right.rows = parent.rows - left.rows;
+    right.sums = rt_sums_minus(parent.sums, left.sums);
+    grower->step.split_left = more && may_split(grower, left.rows, left.depth);
+    grower->step.split_right = more && may_split(grower, right.rows, right.depth);
+
+    left.node = add_node(grower, &left);
+    right.node = add_node(grower, &right);
+    rt_node *node = &grower->node[parent.node];
+    node->feature = split->feature;
+    node->left = left.node;
+    node->right = right.node;
+    grower->stats[parent.node].gain = split->gain;
+    grower->split[parent.node] = *split;
+
+    /* The larger child inherits the parent's histogram (and subtracts), the
+     * smaller one gets a slot of its own. */
+    bool left_smaller = left.rows < right.rows;
+    rt_leaf *larger = left_smaller ? &right : &left;
+    rt_leaf *smaller = left_smaller ? &left : &right;
+    larger->slot = parent.slot;
+    if (grower->step.split_left || grower->step.split_right) {
+        smaller->slot = take_slot(grower);
+    } else {
+        drop_slot(grower, larger);
+    }
+    grower->step.left = grower->step.leaf;
+    grower->step.right = grower->n_leaves++;
+    grower->leaf[grower->step.left] = left;
+    grower->leaf[grower->step.right] = right;
+}
+
+/* Leaves that got a histogram only for their sibling's sake give it back. */
+static void settle_children(rt_grower *grower)
+{
+    if (!grower->step.split_left) {
+        drop_slot(grower, &grower->leaf[grower->step.left]);
+    }
+    if (!grower->step.split_right) {
+        drop_slot(grower, &grower->leaf[grower->step.right]);
+    }
+}
+
+static void build_children(rt_grower *grower, rt_team team)
+{
+    rt_leaf *left = &grower->leaf[grower->step.left];
+    rt_leaf *right = &grower->leaf[grower->step.right];
+    rt_leaf *smaller = left->rows < right->rows ? left : right;
+    rt_leaf *larger = smaller == left ? right : left;
+    rt_hist_build(grower->bins, grower->gradients, &grower->shape,
+                  grower->order + smaller->begin, smaller->rows, grower->scratch,
+                  &grower->slot[smaller->slot], &grower->slot[larger->slot], team,
+                  grower->ctl);
+    if (team.rank == 0) {
+        settle_children(grower);
+    }
+    rt_team_barrier(team);
+    bool both = grower->step.split_left && grower->step.split_right;
+    int32_t first = grower->step.split_left ? grower->step.left : grower->step.right;
+    find_splits(grower, first, both ? grower->step.right : -1, team);
+}
+
+static void split_leaf(rt_grower *grower, rt_team team)
+{
+    rt_leaf leaf = grower->leaf[grower->step.leaf];
+    rt_partition(grower, &leaf, &leaf.best, team);
+    if (team.rank == 0) {
+        make_children(grower);
+    }
+    rt_team_barrier(team);
+    bool build = grower->step.split_left || grower->step.split_right;
+    if (grower->status == RT_OK && build) {
+        build_children(grower, team);
+    }
+}
+
+/* The next leaf to split; stop when none gains, or when asked to. */
+static void pick(rt_grower *grower)
+{
+    int32_t best = -1;
+    if (rt_ctl_cancelled(grower->ctl)) {
+        grower->status = rt_fail(&grower->error, RT_CANCELLED, "rt_gbdt_fit",
+                                 "training was asked to stop");
+    }
+    for (int32_t i = 0; i < grower->n_leaves; i++) {
+        const rt_leaf *leaf = &grower->leaf[i];
+        if (leaf->slot >= 0 &&
+            (best < 0 || leaf->best.gain > grower->leaf[best].best.gain)) {
+            best = i;
+        }
+    }
+    grower->step.stop =
+        grower->status != RT_OK || best < 0 || grower->n_leaves >= grower->max_leaves;
+    grower->step.leaf = best;
+    grower->step.alone = best >= 0 && fits_alone(grower, grower->leaf[best].rows);
+}
+
+/* Exact sums of this rank's share of every leaf. */
+static void sum_leaves(rt_grower *grower, rt_team team)
+{
+    rt_gradient *sums = grower->leaf_sums + (int64_t)team.rank * grower->max_leaves;
+    for (int32_t leaf = 0; leaf < grower->n_leaves; leaf++) {
+        const int32_t *order = grower->order + grower->leaf[leaf].begin;
+        rt_gradient sum = {0, 0};
+        int64_t begin = 0;
+        int64_t end = 0;
+        rt_team_range(team, grower->leaf[leaf].rows, &begin, &end);
+        for (int64_t i = begin; i < end; i++) {
+            rt_gradient d = grower->gradients->exact[order[i]];
+            sum.g += d.g;
+            sum.h += d.h;
+        }
+        sums[leaf] = sum;
+    }
+}
+
+/* Newton step -G / (H + l2), shrunk. Below RT_WIDE_ROWS the histograms are exact
+ * already; above, G and H come from the exact numbers of the leaf's rows. */
+static void set_leaf_value(rt_grower *grower, int32_t number, int32_t ranks)
+{
+    const rt_leaf *leaf = &grower->leaf[number];
+    const rt_gradients *gradients = grower->gradients;
+    rt_sums sums = leaf->sums;
+    if (!gradients->wide) {
+        sums = (rt_sums){0, 0, leaf->rows};
+        for (int32_t r = 0; r < ranks; r++) {
+            rt_gradient part =
+                grower->leaf_sums[(int64_t)r * grower->max_leaves + number];
+            sums.g += part.g;
+            sums.h += (int64_t)part.h;
+        }
+    }
+    double g = (double)sums.g * gradients->exact_g_unit;
+    double h = (double)sums.h * gradients->exact_h_unit;
+    double rate = grower->params->value[RT_P_LEARNING_RATE];
+    grower->node[leaf->node].value = 0.0 - rate * (g / (h + leaf->l2));
+    grower->stats[leaf->node].cover = h;
+}
+
+static void set_leaf_values(rt_grower *grower, rt_team team)
+{
+    if (!grower->gradients->wide) {
+        sum_leaves(grower, team);
+        rt_team_barrier(team);
+    }
+    for (int32_t i = team.rank; i < grower->n_leaves; i += team.size) {
+        set_leaf_value(grower, i, team.size);
+    }
+}
+
+void rt_grower_grow(rt_grower *grower, rt_team team)
+{
+    grow_root(grower, team);
+    for (;;) {
+        if (team.rank == 0) {
+            pick(grower);
+        }
+        rt_team_barrier(team);
+        if (grower->step.stop) {
+            break;
+        }
+        if (!grower->step.alone) {
+            split_leaf(grower, team);
+        } else if (team.rank == 0) {
+            split_leaf(grower, (rt_team){.rank = 0, .size = 1, .barrier = NULL});
+        }
+        rt_team_barrier(team);
+    }
+    if (grower->status == RT_OK && grower->n_leaves > 1) {
+        set_leaf_values(grower, team);
+    }
+    rt_team_barrier(team);
+}

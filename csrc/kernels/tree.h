@@ -1,0 +1,101 @@
+/* Grows one tree, leaf by leaf: the open leaf with the best gain is split next
+ * (ties: the older leaf) until none gains or max_leaf_nodes is reached.
+ *
+ * `order` holds the tree's rows; each leaf owns a contiguous run of it, which a
+ * split partitions stably. Only the smaller child's histogram is built from
+ * rows: the larger one's is the parent's minus that, exactly. */
+#ifndef RT_KERNELS_TREE_H
+#define RT_KERNELS_TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ctl.h"
+#include "base/status.h"
+#include "kernels/bins.h"
+#include "kernels/forest.h"
+#include "kernels/gbdt_params.h"
+#include "kernels/gradient.h"
+#include "kernels/histogram.h"
+#include "kernels/split.h"
+#include "kernels/team.h"
+
+typedef struct rt_leaf {
+    int64_t begin, rows; /* its run of `order` */
+    int32_t node, depth;
+    int32_t slot; /* histogram, -1: it will never be split */
+    rt_sums sums;
+    double l2;
+    rt_split best;
+} rt_leaf;
+
+typedef struct rt_grower {
+    const rt_bins *bins;
+    const rt_gbdt_params *params;
+    rt_gradients *gradients;
+    rt_ctl *ctl;
+
+    int32_t *order; /* [rows] the tree's rows first, then those left out */
+    int32_t *spare, *spare_right; /* [rows] of a partition */
+    int64_t in_tree;              /* rows of the tree */
+    int64_t *left_count;          /* [threads] of a partition */
+
+    rt_hist_shape shape;
+    int32_t *feature; /* [features] backs shape.feature */
+    int32_t *usable;  /* features with something to split */
+    uint64_t *rank;   /* [features] of the column draw */
+    int32_t n_usable;
+    rt_split_rules rules;
+    rt_scratch *scratch; /* [threads] */
+    int32_t threads;
+    int64_t cells_room; /* cells of a full histogram */
+    rt_histogram *slot; /* [slots], made when first needed */
+    int32_t *free_slot;
+    int32_t slots, n_free;
+    rt_split *candidate; /* [2 * features] */
+
+    rt_leaf *leaf;          /* [max_leaves] */
+    rt_gradient *leaf_sums; /* [threads][max_leaves] exact sums of a rank's rows */
+    int32_t n_leaves, max_leaves;
+    rt_node *node; /* [2 * max_leaves - 1], and what made each of them */
+    rt_node_stats *stats;
+    rt_split *split;
+    int32_t n_nodes;
+
+    /* The step all ranks are in, written by rank 0 between barriers. */
+    struct {
+        bool stop, alone, split_left, split_right;
+        int32_t leaf, left, right;
+    } step;
+    rt_status status;
+    rt_error error;
+} rt_grower;
+
+RT_CHECKED rt_status rt_grower_init(rt_grower *grower, const rt_bins *bins,
+                                    const rt_gbdt_params *params,
+                                    rt_gradients *gradients, int32_t threads,
+                                    rt_ctl *ctl, rt_error *err);
+void rt_grower_clear(rt_grower *grower);
+
+/* Chooses rows and columns of tree `number`; run by all ranks, ends with a
+ * barrier. */
+void rt_grower_sample(rt_grower *grower, uint64_t seed, int64_t number, rt_team team);
+
+/* Grows the tree and gives its leaves their values; run by all ranks, ends with
+ * a barrier. grower->status tells how it went. */
+void rt_grower_grow(rt_grower *grower, rt_team team);
+
+/* Adds the tree's values to all scores of the output; run by all ranks, ends with a
+ * barrier. */
+void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team);
+
+/* Appends the tree to the forest (a tree of one leaf is left out). */
+RT_CHECKED rt_status rt_grower_store(const rt_grower *grower, rt_forest *forest,
+                                     rt_error *err);
+
+/* partition.c: stable, by the bins of `split`; `left_rows` is known from the
+ * histogram. Ends with a barrier. */
+void rt_partition(rt_grower *grower, const rt_leaf *leaf, const rt_split *split,
+                  rt_team team);
+
+#endif

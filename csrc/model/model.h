@@ -1,0 +1,80 @@
+/* A trained model: what its features are called, its trees, its decision
+ * threshold, and the parameters it was trained with. docs/model-format.md draws
+ * the file. */
+#ifndef RT_MODEL_MODEL_H
+#define RT_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "kernels/forest.h"
+#include "kernels/gbdt_params.h"
+
+typedef enum rt_kind { RT_NUMERIC = 0, RT_CATEGORICAL = 1 } rt_kind;
+
+enum { RT_MODEL_VERSION = 1 };
+
+/* All strings of a model (UTF-8, not zero-terminated) lie in one run of bytes:
+ * for every feature its name, then its categories. */
+typedef struct rt_feature {
+    int32_t kind;
+    int32_t n_categories;
+    int64_t text; /* number of its name; the categories follow */
+} rt_feature;
+
+typedef struct rt_model {
+    rt_forest forest;
+    rt_gbdt_params params;
+    uint64_t seed;
+    double threshold; /* scores from here on mean "yes" */
+    int32_t n_features;
+    rt_feature *features;
+    int64_t n_texts;
+    int64_t *text_start; /* [n_texts + 1] */
+    char *text;
+} rt_model;
+
+typedef struct rt_text {
+    const char *bytes;
+    int64_t length;
+} rt_text;
+
+static inline rt_text rt_model_text(const rt_model *model, int64_t number)
+{
+    int64_t start = model->text_start[number];
+    return (rt_text){model->text + start, model->text_start[number + 1] - start};
+}
+
+/* Arrays for features and strings, zeroed. The caller fills features (kind,
+ * n_categories), text_start and text, then calls rt_model_link. */
+RT_CHECKED rt_status rt_model_init(rt_model *model, int32_t n_features, int64_t n_texts,
+                                   int64_t text_bytes, rt_error *err);
+void rt_model_clear(rt_model *model);
+
+/* Numbers the strings of each feature and checks names and categories: valid
+ * UTF-8, names not empty and unique, categories ascending by bytes and unique.
+ * RT_INVALID names the first offender. */
+RT_CHECKED rt_status rt_model_link(rt_model *model, rt_error *err);
+
+/* rt_forest.levels of a feature. */
+int32_t rt_model_levels(const rt_model *model, int32_t feature);
+
+/* Everything else that makes a model safe to predict with and to write. */
+RT_CHECKED rt_status rt_model_check(const rt_model *model, rt_error *err);
+
+/* Equal models give equal bytes. The block is the caller's (rt_free). */
+RT_CHECKED rt_status rt_model_write(const rt_model *model, uint8_t **out, size_t *bytes,
+                                    rt_error *err);
+
+/* Any bytes are safe to pass: RT_CORRUPT unless they are exactly a model that
+ * rt_model_write could have written. */
+RT_CHECKED rt_status rt_model_read(rt_model *model, const uint8_t *data, size_t bytes,
+                                   rt_error *err);
+
+/* text.c */
+int rt_text_is_utf8(rt_text text);
+int rt_text_compare(rt_text a, rt_text b); /* by bytes: <0, 0, >0 */
+
+#endif

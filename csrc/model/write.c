@@ -1,0 +1,118 @@
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/math.h"
+#include "base/sha256.h"
+#include "model/layout.h"
+#include "model/model.h"
+
+/* Little-endian on every machine. */
+static uint8_t *put_u32(uint8_t *at, uint32_t value)
+{
+    for (int32_t i = 0; i < 4; i++) {
+        at[i] = (uint8_t)(value >> (8 * i));
+    }
+    return at + 4;
+}
+
+static uint8_t *put_u64(uint8_t *at, uint64_t value)
+{
+    return put_u32(put_u32(at, (uint32_t)value), (uint32_t)(value >> 32));
+}
+
+static uint8_t *put_f64(uint8_t *at, double value)
+{
+    return put_u64(at, rt_to_bits(value));
+}
+
+static uint8_t *put_header(uint8_t *at, const rt_model *model, const rt_counts *counts,
+                           int64_t bytes)
+{
+    memcpy(at, rt_model_magic, RT_MAGIC_BYTES);
+    at = put_u32(at + RT_MAGIC_BYTES, RT_MODEL_VERSION);
+    at = put_u32(at, RT_OBJECTIVE_BINARY);
+    at = put_u64(at, (uint64_t)bytes);
+    at = put_u32(at, (uint32_t)counts->features);
+    at = put_u32(at, (uint32_t)counts->trees);
+    at = put_u64(at, (uint64_t)counts->texts);
+    at = put_u64(at, (uint64_t)counts->text_bytes);
+    at = put_u64(at, (uint64_t)counts->nodes);
+    at = put_u64(at, (uint64_t)counts->words);
+    at = put_u64(at, model->seed);
+    at = put_u32(at, RT_PARAM_COUNT);
+    at = put_u32(at, 0);
+    at = put_f64(at, model->forest.base_score);
+    at = put_f64(at, model->threshold);
+    for (int32_t i = 0; i < RT_PARAM_COUNT; i++) {
+        at = put_f64(at, model->params.value[i]);
+    }
+    return at;
+}
+
+static uint8_t *put_features(uint8_t *at, const rt_model *model)
+{
+    for (int32_t f = 0; f < model->n_features; f++) {
+        at = put_u32(at, (uint32_t)model->features[f].kind);
+        at = put_u32(at, (uint32_t)model->features[f].n_categories);
+    }
+    for (int64_t i = 0; i < model->n_texts; i++) {
+        at = put_u32(at, (uint32_t)rt_model_text(model, i).length);
+    }
+    return at;
+}
+
+static uint8_t *put_trees(uint8_t *at, const rt_forest *forest)
+{
+    for (int32_t t = 0; t < forest->n_trees; t++) {
+        at = put_u32(at, (uint32_t)(forest->start[t + 1] - forest->start[t]));
+    }
+    for (int64_t i = 0; i < forest->n_nodes; i++) {
+        const rt_node *node = &forest->nodes[i];
+        at = put_f64(at, node->value);
+        at = put_f64(at, forest->stats[i].gain);
+        at = put_f64(at, forest->stats[i].cover);
+        at = put_u32(at, (uint32_t)node->feature);
+        at = put_u32(at, (uint32_t)node->left);
+        at = put_u32(at, (uint32_t)node->right);
+        at = put_u32(at, (uint32_t)node->set);
+        at = put_u32(at, node->missing_left);
+        at = put_u32(at, node->rows);
+    }
+    for (int64_t i = 0; i < forest->n_words; i++) {
+        at = put_u64(at, forest->words[i]);
+    }
+    return at;
+}
+
+rt_status rt_model_write(const rt_model *model, uint8_t **out, size_t *bytes,
+                         rt_error *err)
+{
+    const rt_forest *forest = &model->forest;
+    int64_t text_bytes = model->text_start[model->n_texts];
+    rt_counts counts = {model->n_features, forest->n_trees, model->n_texts,
+                        text_bytes,        forest->n_nodes, forest->n_words};
+    int64_t total = 0;
+    void *block = NULL;
+
+    *out = NULL;
+    *bytes = 0;
+    if (!rt_layout_bytes(&counts, &total)) {
+        return rt_fail(err, RT_LIMIT, "rt_model_write", "the model is too large");
+    }
+    rt_status status = rt_alloc(&block, total, 1, "rt_model_write", err);
+    if (status != RT_OK) {
+        return status;
+    }
+    uint8_t *start = block;
+    uint8_t *at = put_header(start, model, &counts, total);
+    at = put_features(at, model);
+    at = put_trees(at, forest);
+    if (text_bytes > 0) {
+        memcpy(at, model->text, (size_t)text_bytes);
+    }
+    at += text_bytes;
+    rt_sha256(start, (size_t)(at - start), at);
+    *out = start;
+    *bytes = (size_t)total;
+    return RT_OK;
+}

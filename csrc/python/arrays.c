@@ -1,0 +1,32 @@
+#include "python/arrays.h"
+
+PyArrayObject *rt_py_array(PyObject *object, int type, int dimensions, const char *name)
+{
+    PyArray_Descr *descriptor = PyArray_DescrFromType(type);
+    if (descriptor == NULL) {
+        return NULL;
+    }
+    /* Without FORCECAST NumPy refuses casts that could lose information. */
+    PyObject *array =
+        PyArray_FromAny(object, descriptor, 0, 0, NPY_ARRAY_IN_ARRAY, NULL);
+    if (array == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError) ||
+            PyErr_ExceptionMatches(PyExc_ValueError)) {
+            PyErr_Format(PyExc_TypeError, "%s cannot be used as the array it must be",
+                         name);
+        }
+        return NULL;
+    }
+    if (PyArray_NDIM((PyArrayObject *)array) != dimensions) {
+        PyErr_Format(PyExc_ValueError, "%s must have %d dimension(s), it has %d", name,
+                     dimensions, PyArray_NDIM((PyArrayObject *)array));
+        Py_DECREF(array);
+        return NULL;
+    }
+    return (PyArrayObject *)array;
+}
+
+PyArrayObject *rt_py_new_array(int type, int dimensions, const npy_intp *shape)
+{
+    return (PyArrayObject *)PyArray_ZEROS(dimensions, shape, type, 0);
+}

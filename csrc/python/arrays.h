@@ -1,0 +1,24 @@
+/* NumPy arrays as borrowed C views. Included by binding files only. */
+#ifndef RT_PYTHON_ARRAYS_H
+#define RT_PYTHON_ARRAYS_H
+
+#include "python/module.h"
+
+#define NPY_NO_DEPRECATED_API NPY_1_25_API_VERSION
+#define NPY_TARGET_VERSION NPY_1_25_API_VERSION
+#define PY_ARRAY_UNIQUE_SYMBOL rt_numpy_api
+#ifndef RT_IMPORT_NUMPY
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+/* A new reference to `object` as an aligned C-contiguous array of `type` with
+ * `dimensions` axes (copied only where the layout forces it), or NULL with an
+ * exception that names the argument. Lossy casts are refused. */
+PyArrayObject *rt_py_array(PyObject *object, int type, int dimensions,
+                           const char *name);
+
+/* A new, zeroed C-contiguous array. */
+PyArrayObject *rt_py_new_array(int type, int dimensions, const npy_intp *shape);
+
+#endif

@@ -1,0 +1,185 @@
+"""The C core: rows in, exact numbers out; and the wire."""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any, TypedDict, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# -- errors ----------------------------------------------------------------
+
+class CorruptError(ValueError):
+    """Bytes from outside break their format."""
+
+class CancelledError(RuntimeError):
+    """A long call was asked to stop."""
+
+    status: int
+    error_code: str | None
+    ambiguous: bool
+
+class NetworkError(ConnectionError):
+    """No usable answer came over the wire."""
+
+    status: int
+    error_code: str | None
+    ambiguous: bool
+
+class RemoteError(RuntimeError):
+    """The server answered with an error of its own.
+
+    `status` is the HTTP status, `error_code` MLflow's word for it (None when the
+    answer named none), `ambiguous` says that what was to be created may exist.
+    """
+
+    status: int
+    error_code: str | None
+    ambiguous: bool
+
+# -- base ------------------------------------------------------------------
+
+def default_threads() -> int: ...
+def isa(level: str | None = None, /) -> str: ...
+
+# -- net -------------------------------------------------------------------
+
+class MlflowConnection:
+    """One MLflow server; see retrain_ops.MlflowClient for the typed face."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        ca_path: str | None = None,
+        allow_plaintext: bool = False,
+        connect_timeout: float = 10.0,
+    ) -> None: ...
+    def call(
+        self, endpoint: str, arguments: dict[str, Any], *, deadline: float
+    ) -> dict[str, Any]: ...
+    def upload(self, path: str, data: bytes, *, deadline: float) -> str: ...
+    def upload_file(
+        self, path: str, file: str | bytes | PathLike[str], *, deadline: float
+    ) -> str: ...
+    def download_file(
+        self, path: str, file: str | bytes | PathLike[str], *, deadline: float
+    ) -> str: ...
+    def download(self, path: str, *, deadline: float) -> bytes: ...
+    def get(self, path: str, *, deadline: float) -> bytes: ...
+
+# -- counts: drift, joint cells, ranks, shadow; counter RNG ------------------
+
+class ShadowCounts(TypedDict):
+    rows: int
+    compared: int
+    champion_positive: int
+    challenger_positive: int
+    flips_up: int
+    flips_down: int
+    champion_bad: int
+    challenger_bad: int
+    challenger_low: int
+    challenger_high: int
+    challenger_distinct: int
+    score_counts: NDArray[np.int64]
+
+def quantile_edges(x: ArrayLike, n_bins: int) -> NDArray[np.float64]: ...
+def drift_counts(
+    x: ArrayLike, day: ArrayLike, edges: ArrayLike, n_days: int, *, n_threads: int = 0
+) -> NDArray[np.int64]: ...
+def category_counts(
+    code: ArrayLike, day: ArrayLike, n_levels: int, n_days: int, *, n_threads: int = 0
+) -> NDArray[np.int64]: ...
+def joint_cells(
+    day: ArrayLike,
+    level: ArrayLike,
+    y: ArrayLike,
+    champion: ArrayLike,
+    challenger: ArrayLike,
+    n_days: int,
+    n_levels: int,
+    *,
+    n_threads: int = 0,
+) -> NDArray[np.int64]: ...
+def joint_cube(
+    day: ArrayLike,
+    levels: Sequence[ArrayLike],
+    y: ArrayLike,
+    champion: ArrayLike,
+    challenger: ArrayLike,
+    n_days: int,
+    n_levels: Sequence[int],
+    *,
+    n_threads: int = 0,
+) -> NDArray[np.int64]: ...
+def score_sums(y: ArrayLike, score: ArrayLike, *, n_threads: int = 0) -> NDArray[np.int64]: ...
+def line_sums(
+    y: ArrayLike, score: ArrayLike, intercept: float, slope: float, *, n_threads: int = 0
+) -> NDArray[np.int64]: ...
+def rank_runs(y: ArrayLike, score: ArrayLike, *, n_threads: int = 0) -> NDArray[np.int64]: ...
+def accumulator_pack(kind: int, basis: ArrayLike, counts: ArrayLike, /) -> bytes: ...
+def accumulator_unpack(data: bytes, /) -> tuple[int, NDArray[np.float64], NDArray[np.int64]]: ...
+def accumulator_merge(a: bytes, b: bytes, /) -> bytes: ...
+def roc_auc(y: ArrayLike, score: ArrayLike, *, n_threads: int = 0) -> tuple[int, int, int]: ...
+def average_precision(
+    y: ArrayLike, score: ArrayLike, *, n_threads: int = 0
+) -> tuple[float, int, int]: ...
+def sample_distance(
+    a: ArrayLike, b: ArrayLike, *, n_threads: int = 0
+) -> tuple[int, int, float]: ...
+def delong_sums(
+    y: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, n_threads: int = 0
+) -> tuple[int, int, tuple[int, int, int, int, int], tuple[int, int, int, int, int]]: ...
+def shadow_counts(
+    champion_score: ArrayLike,
+    challenger_score: ArrayLike,
+    champion_threshold: float,
+    challenger_threshold: float,
+    *,
+    n_threads: int = 0,
+) -> ShadowCounts: ...
+def philox(seed: int, stream: int, n: int) -> NDArray[np.uint32]: ...
+
+# -- gbdt ------------------------------------------------------------------
+@final
+class Model:
+    @classmethod
+    def from_bytes(cls, buffer: bytes | bytearray | memoryview, /) -> Model: ...
+    def to_bytes(self) -> bytes: ...
+    def predict(self, x: ArrayLike, *, n_threads: int = 0) -> NDArray[np.float64]: ...
+    def with_threshold(self, threshold: float, /) -> Model: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def base_score(self) -> float: ...
+    @property
+    def n_trees(self) -> int: ...
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def features(self) -> list[tuple[str, str, list[str]]]: ...
+    @property
+    def params(self) -> dict[str, int | float]: ...
+    @property
+    def seed(self) -> int: ...
+
+def gbdt_train(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    features: Sequence[tuple[str, str, Sequence[str]]],
+    params: dict[str, Any],
+    seed: int,
+    n_threads: int = 0,
+    weight: ArrayLike | None = None,
+    progress: Callable[[int, int, int], object] | None = None,
+) -> Model: ...
+def histogram_passes(rows: int, features: int, n_threads: int, passes: int, /) -> int: ...
+def gbdt_params(params: dict[str, Any], /) -> dict[str, int | float]: ...
+def f1_threshold(score: ArrayLike, y: ArrayLike, /) -> tuple[float, float]: ...

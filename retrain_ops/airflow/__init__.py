@@ -1,0 +1,48 @@
+"""Airflow operators and DAG factories, for Airflow 2.9 to 3.x.
+
+from retrain_ops.airflow import retraining_dag
+
+dag = retraining_dag("/opt/airflow/dags/flights.toml")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retrain_ops.airflow.dag import retraining_dag as retraining_dag
+    from retrain_ops.airflow.operators import CheckDriftOperator as CheckDriftOperator
+    from retrain_ops.airflow.operators import EvaluateOperator as EvaluateOperator
+    from retrain_ops.airflow.operators import PromoteChallengerOperator as PromoteChallengerOperator
+    from retrain_ops.airflow.operators import PromoteChampionOperator as PromoteChampionOperator
+    from retrain_ops.airflow.operators import PullDataOperator as PullDataOperator
+    from retrain_ops.airflow.operators import ShadowTestOperator as ShadowTestOperator
+    from retrain_ops.airflow.operators import SummariseOperator as SummariseOperator
+    from retrain_ops.airflow.operators import TrainOperator as TrainOperator
+    from retrain_ops.airflow.operators import ValidateDataOperator as ValidateDataOperator
+    from retrain_ops.airflow.operators import WatchCanaryOperator as WatchCanaryOperator
+
+# Resolved on first use: Airflow's provider manager imports this package to read its metadata,
+# long before it wants an operator.
+_HOMES = {
+    "retraining_dag": "dag",
+    "CheckDriftOperator": "operators",
+    "EvaluateOperator": "operators",
+    "PromoteChallengerOperator": "operators",
+    "PromoteChampionOperator": "operators",
+    "PullDataOperator": "operators",
+    "ShadowTestOperator": "operators",
+    "SummariseOperator": "operators",
+    "TrainOperator": "operators",
+    "ValidateDataOperator": "operators",
+    "WatchCanaryOperator": "operators",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

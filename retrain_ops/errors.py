@@ -1,0 +1,56 @@
+"""One tree of errors. A gate that refuses is a result, never an exception."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from retrain_ops._core import CancelledError, CorruptError, NetworkError, RemoteError
+
+__all__ = [
+    "CancelledError",
+    "ConfigError",
+    "ConflictError",
+    "CorruptError",
+    "DataError",
+    "NetworkError",
+    "NotYet",
+    "RemoteError",
+    "RetrainError",
+    "ValidationError",
+]
+
+
+class RetrainError(Exception):
+    """Whatever this package raises on purpose; the text says how to mend it."""
+
+
+class ConfigError(RetrainError, ValueError):
+    """The spec or an argument cannot be worked with."""
+
+
+class DataError(RetrainError):
+    """Rows are missing, doubled or not of the form the spec promises."""
+
+
+class ValidationError(DataError):
+    """The window failed its expectations; nothing was trained from it."""
+
+
+class ConflictError(RetrainError):
+    """Somebody else holds or has changed what this step wanted to change."""
+
+
+class NotYet(RetrainError):
+    """The step has to wait for time to pass; run it again at `until`."""
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keyword-only arguments do not survive pickling by themselves."""
+        return (_not_yet, (str(self), self.until))
+
+
+def _not_yet(message: str, until: datetime) -> NotYet:
+    return NotYet(message, until=until)

@@ -1,0 +1,1 @@
+"""Loaders of the public data that the ready DAGs run on."""

@@ -1,0 +1,359 @@
+"""A decision in plain words: what was decided, why, on which numbers, and what it would take.
+
+Reads decision.json's content and nothing else; the day's report uses the same sentences.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from retrain_ops.stats.distributions import student_quantile
+
+Decision = Mapping[str, Any]
+
+OUTCOMES = {
+    "challenger": "The challenger passed and goes into shadow. The champion serves until then.",
+    "skipped": "The champion stays. The challenger was kept on record and not opened.",
+    "undecided": "Nobody can say yet. The champion stays, because the evidence is missing.",
+    "queued": "The challenger passed, but another candidate is open. The next run trains its own.",
+    "no_train": "Nothing called for training. The champion stays.",
+}
+
+TRIGGERS = {
+    "bootstrap": "somebody asked for the first champion",
+    "forced": "somebody forced it",
+    "drift": "a feature drifted",
+    "degraded": "the champion fell behind another model on matured rows",
+    "stale": "the champion was older than the spec allows",
+    "none": "nothing called for it",
+}
+
+UNJUDGED = {
+    "vanished": "the champion's training days had it, the hold-out has no row of it",
+    "too_few_rows": "too few rows",
+    "too_few_positives": "too few positives",
+    "too_few_discordant": "the models disagree on too few rows",
+    "too_few_days": "rows on too few days",
+    "undefined": "its F1 is undefined",
+}
+
+
+def headline(decision: Decision) -> str:
+    """One sentence: what was decided."""
+    if decision["outcome"] == "challenger" and decision["champion"] is None:
+        return "The first champion was bootstrapped: it ranks better than a constant."
+    return OUTCOMES[decision["outcome"]]
+
+
+def trigger(decision: Decision) -> str:
+    """Why the day trained a model, or did not."""
+    drift = decision["drift"]
+    verb = "trained" if drift["triggered"] else "did not train"
+    told = f"The day {verb} because {TRIGGERS[drift['reason']]}"
+    if drift["psi_max"] is not None:
+        told += f"; the largest PSI is {drift['psi_max']:.3f} ({drift['psi_max_feature']})"
+    if drift["age_days"] is not None:
+        told += f"; the champion's window ended {_count(drift['age_days'], 'day')} before"
+    return told + "."
+
+
+def reasons(decision: Decision) -> list[str]:
+    """Why it was decided so, most important first."""
+    if "gate" not in decision:
+        return [trigger(decision)]
+    gate = decision["gate"]
+    if decision["champion"] is None:
+        return _bootstrap_reasons(gate)
+    told = [_overall(decision), _why(gate)]
+    told += [_stopping_slice(s, gate["rules"]) for s in gate["slices"] if _stands_against(s)]
+    told += [_check(check) for check in gate.get("checks", [])]
+    told += [f"Passed unjudged, as the spec allows: {w}." for w in gate["warnings"]]
+    if decision["outcome"] == "queued":
+        told.append("One candidate at a time: whoever passes meanwhile is queued, for good.")
+    return [t for t in told if t]
+
+
+def literal(decision: Decision) -> str:
+    """What the bare rule alone would have done."""
+    gate = decision.get("gate")
+    if gate is None or decision["champion"] is None:
+        return ""
+    if gate["literal"] is None:
+        return "The bare rule (F1 above the champion's plus the bar) is undefined, like an F1."
+    bar = float(Fraction(gate["rules"]["min_improvement"]))
+    did = "have promoted" if gate["literal"] else "not have promoted"
+    agrees = gate["literal"] == (gate["verdict"] == "pass")
+    return (
+        f"The bare rule alone (F1 above the champion's by more than {bar:g}) would {did} it: "
+        f"{'the same' if agrees else 'not the same'} as was decided."
+    )
+
+
+def needs(decision: Decision) -> list[str]:
+    """Which rows or days would change the verdict, as far as numbers can say."""
+    gate = decision.get("gate")
+    if gate is None or decision["champion"] is None or gate["verdict"] == "pass":
+        return []
+    told = []
+    per_day = gate["rows"] / gate["days"] if gate["days"] else 0.0
+    if gate["reason"] == "not_proven":
+        told.append(_days_to_prove(gate))
+    if gate["reason"] == "too_few_days":
+        short = gate["rules"]["min_days"] - gate["days"]
+        told.append(f"{_count(short, 'more hold-out day')} with labelled rows.")
+    for s in gate["slices"]:
+        if s["role"] == "protected" and s["verdict"] == "undecided":
+            told += _slice_needs(s, gate)
+    for check in gate.get("checks", []):
+        if check["verdict"] != "pass" and check["needed"]:
+            told.append(_check_needs(check, per_day))
+    return told
+
+
+def slice_line(s: Mapping[str, Any]) -> str:
+    """One slice's verdict in words."""
+    if s["verdict"] == "undecided":
+        return f"cannot be judged: {UNJUDGED.get(s['reason'], s['reason'])}"
+    if s["role"] == "protected":
+        return "shown not to be worse" if s["verdict"] == "pass" else "not shown not to be worse"
+    return "regression proven" if s["verdict"] == "fail" else "no regression proven"
+
+
+def explain(decision: Decision) -> str:
+    """The whole decision as text for a terminal."""
+    lines = [
+        f"{decision['model']} {decision['window_end']}: {decision['outcome']}",
+        *_wrapped(headline(decision)),
+        "",
+        "Why",
+        *(line for told in _told(decision) for line in _wrapped(told, "- ")),
+    ]
+    missing = needs(decision)
+    if missing:
+        lines += ["", "What it would take", *(x for n in missing for x in _wrapped(n, "- "))]
+    if decision.get("gate", {}).get("slices"):
+        lines += ["", "Slices", *_slice_table(decision["gate"]["slices"])]
+    if decision["drift"]["features"]:
+        lines += ["", "Drift", *_drift_table(decision["drift"]["features"])]
+    if decision["drift"].get("degraded"):
+        lines += ["", "Champion beside another model on matured rows"]
+        lines += _degraded_table(decision["drift"]["degraded"]["windows"])
+    lines += ["", *_identity(decision)]
+    return "\n".join(lines) + "\n"
+
+
+def _told(decision: Decision) -> list[str]:
+    first = [trigger(decision)] if "gate" in decision else []
+    return [t for t in (*first, *reasons(decision), literal(decision)) if t]
+
+
+def _wrapped(text: str, bullet: str = "") -> list[str]:
+    indent = " " * len(bullet)
+    return textwrap.wrap(text, 96, initial_indent=bullet, subsequent_indent=indent)
+
+
+def _overall(decision: Decision) -> str:
+    gate, days = decision["gate"], decision["holdout"]["days"]
+    span = f"{days[0]} to {days[-1]}" if days else "no day"
+    told = (
+        f"On {_count(gate['rows'], 'hold-out row')} of {_count(gate['days'], 'day')} ({span}) the "
+        f"champion has F1 {shown(gate['f1_champion'])}, the challenger "
+        f"{shown(gate['f1_challenger'])}; they disagree on {gate['discordant']:,} rows."
+    )
+    if decision["holdout"]["cut_days"]:
+        cut = len(decision["holdout"]["cut_days"])
+        told += f" {_count(cut, 'day')} left out, because the champion learnt from them."
+    return told
+
+
+def _why(gate: Mapping[str, Any]) -> str:
+    rules = gate["rules"]
+    difference, bound = shown(gate["difference"], sign=True), shown(gate["lower_bound"], sign=True)
+    sure = f"{rules['confidence']:.0%}"
+    unit = "days" if rules["resample_unit"] == "day" else "rows"
+    bar = float(Fraction(rules["min_improvement"]))
+    sentences = {
+        "better": f"The difference {difference} is above the bar of {bar:g}"
+        + (
+            ""
+            if rules["mode"] == "literal"
+            else f", and with {sure} confidence, {unit} as the unit, it is at least {bound}"
+        )
+        + ".",
+        "not_better": f"The difference {difference} does not exceed the bar of {bar:g}.",
+        "not_proven": f"The difference {difference} exceeds the bar, but it is not proven: with "
+        f"{sure} confidence, {unit} as the unit, it may be as low as {bound}.",
+        "undefined": "An F1 or its spread is undefined: no positives, no predictions, or no "
+        "disagreement at all.",
+        "too_few_days": f"Rows lie on {_count(gate['days'], 'day')}; fewer than "
+        f"{rules['min_days']} days prove nothing, since rows of one day share its circumstances.",
+        "protected_regression": f"The difference {difference} is proven, but a protected slice is "
+        "not shown to be spared.",
+        "watched_regression": f"The difference {difference} is proven, but a watched slice has "
+        "become worse.",
+        "protected_undecided": f"The difference {difference} is proven, but a protected slice "
+        "cannot be judged.",
+    }
+    return sentences.get(
+        gate["reason"], f"The difference {difference} is proven, but a limit of the spec stops it."
+    )
+
+
+def _bootstrap_reasons(gate: Mapping[str, Any]) -> list[str]:
+    bound = shown(gate["auc_lower_bound"])
+    sentences = {
+        "bootstrap": f"Its AUC is at least {bound} (99.9 %); a constant has 0.5.",
+        "not_better_than_constant": f"Its AUC may be as low as {bound} (99.9 %); that is no "
+        "better than a constant.",
+        "scores_not_usable": "Its scores are not finite probabilities that tell rows apart.",
+    }
+    return [sentences[gate["reason"]]]
+
+
+def _stands_against(s: Mapping[str, Any]) -> bool:
+    unjudged = s["role"] == "protected" and s["verdict"] == "undecided"
+    return unjudged or bool(s["verdict"] == "fail")
+
+
+def _stopping_slice(s: Mapping[str, Any], rules: Mapping[str, Any]) -> str:
+    name = f"{s['column']} = {s['level']}"
+    if s["verdict"] == "undecided":
+        return f"Protected slice {name} {slice_line(s)}."
+    bound = shown(s["lower_bound"], sign=True)
+    if s["role"] == "protected":
+        return (
+            f"Protected slice {name}: difference {shown(s['difference'], sign=True)}, possibly as "
+            f"low as {bound}; it must be above -{rules['slice_margin']:g}."
+        )
+    return (
+        f"Watched slice {name}: difference {shown(s['difference'], sign=True)}, a regression with "
+        f"p {shown(s['p_adjusted'])} (Holm, all watched slices)."
+    )
+
+
+_CHECKS = {
+    "cooldown": "Days since the newest promotion: {value}; the spec waits {limit}.",
+    "holdout_rows": "Labelled hold-out rows: {value}; the spec asks for {limit}.",
+    "label_coverage": "Share of hold-out rows with a label: {value}; the spec asks for {limit}.",
+    "model_size": "Bytes of the model: {value}; the spec allows {limit}.",
+    "calibration": "Expected calibration error: {value}; the spec allows {limit}.",
+}
+
+
+def _check(check: Mapping[str, Any]) -> str:
+    value, limit = (_number(check[k]) for k in ("value", "limit"))
+    return f"{_CHECKS[check['name']].format(value=value, limit=limit)} ({check['verdict']})"
+
+
+def _number(value: float | int | None) -> str:
+    if value is None:
+        return "not known"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def _days_to_prove(gate: Mapping[str, Any]) -> str:
+    """Days G with d > t SE sqrt(days / G): the same difference and spread, more days."""
+    quantile = student_quantile(gate["rules"]["confidence"], max(gate["days"] - 1, 1))
+    wanted = (quantile * gate["standard_error"] / gate["difference"]) ** 2
+    days = math.ceil(gate["days"] * wanted)
+    rows = math.ceil(gate["rows"] * wanted)
+    return (
+        f"About {_count(days, 'hold-out day')} ({rows:,} rows) instead of {gate['days']}, if "
+        "difference and spread stay as they are."
+    )
+
+
+def _slice_needs(s: Mapping[str, Any], gate: Mapping[str, Any]) -> list[str]:
+    name, reason = f"{s['column']} = {s['level']}", s["reason"]
+    if not reason.startswith("too_few_") or reason == "too_few_days":
+        return [f"{name}: rows on at least {gate['rules']['min_days']} days."]
+    kind = reason.removeprefix("too_few_")
+    found, least = s[kind], max(1, gate["rules"][f"min_{kind}"])
+    told = f"{name}: {least - found:,} more {kind}"
+    if found and gate["days"]:
+        days = math.ceil((least - found) / (found / gate["days"]))
+        told += f", about {_count(days, 'more day')} at the present rate"
+    return [told + "."]
+
+
+def _check_needs(check: Mapping[str, Any], rows_per_day: float) -> str:
+    told = f"{check['name']}: {check['needed']:,} more {check['unit']}"
+    if check["name"] == "holdout_rows" and rows_per_day:
+        told += f", about {_count(math.ceil(check['needed'] / rows_per_day), 'more day')}"
+    return told + "."
+
+
+def _slice_table(slices: list[Mapping[str, Any]]) -> list[str]:
+    rows: list[tuple[str, ...]] = [
+        ("slice", "role", "rows", "champion", "challenger", "difference", "at least", "")
+    ]
+    for s in slices:
+        rows.append(
+            (
+                f"{s['column']}={s['level']}",
+                s["role"],
+                f"{s['rows']:,}",
+                shown(s["f1_champion"]),
+                shown(s["f1_challenger"]),
+                shown(s["difference"], sign=True),
+                shown(s["lower_bound"], sign=True),
+                slice_line(s),
+            )
+        )
+    return _aligned(rows, left=(0, 1, 7))
+
+
+def _drift_table(features: list[Mapping[str, Any]]) -> list[str]:
+    rows: list[tuple[str, ...]] = [("feature", "PSI", "less noise", "p by days", "")]
+    ordered = sorted(features, key=lambda f: -(f["psi"] or 0.0))
+    for f in ordered:
+        words = f["verdict"].replace("_", " ") + (" (triggers)" if f["triggers"] else "")
+        rows.append((f["name"], shown(f["psi"]), shown(f["debiased"]), shown(f["p_value"]), words))
+    return _aligned(rows, left=(0, 4))
+
+
+def _degraded_table(windows: list[Mapping[str, Any]]) -> list[str]:
+    rows: list[tuple[str, ...]] = [
+        ("days", "rows", "champion", "other", "difference", "at most", "other model", "")
+    ]
+    for w in windows:
+        other = w["reference"]["retrain_key"] if w["reference"] else "none"
+        numbers = [shown(w[k]) for k in ("f1_champion", "f1_reference")]
+        signed = [shown(w[k], sign=True) for k in ("difference", "upper_bound")]
+        span = f"{w['first']} to {w['last']}"
+        rows.append((span, f"{w['rows']:,}", *numbers, *signed, other, w["verdict"]))
+    return _aligned(rows, left=(0, 6, 7))
+
+
+def _aligned(rows: list[tuple[str, ...]], left: tuple[int, ...]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(w) if i in left else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _identity(decision: Decision) -> list[str]:
+    champion = decision["champion"]
+    lines = [f"champion  {champion['retrain_key'] if champion else 'none'}"]
+    for name, digest in sorted(decision.get("hashes", {}).items()):
+        lines.append(f"{name.removesuffix('_sha256'):<9} {digest}")
+    return lines
+
+
+def shown(value: float | None, *, sign: bool = False) -> str:
+    """A number with four decimals, or a dash."""
+    if value is None:
+        return "-"
+    return f"{value:+.4f}" if sign else f"{value:.4f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,102 @@
+"""From counts to the gate report of a decision: one way, for the day itself and for every replay.
+
+Nothing here reads a file or asks a server: the arguments are what a key's records store.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from retrain_ops.spec import RetrainSpec
+from retrain_ops.stats.drift import DriftRules
+from retrain_ops.stats.gates import GateRules, judge
+from retrain_ops.stats.rounding import to_significant
+
+ALL_ROWS = ""  # the slice column that stands for every row
+DRIFT_COUNTS_FILE = "drift_counts.json"  # the current days, and the reference's totals
+NORMAL_999 = 3.0902323  # 99.9 % quantile of the normal distribution
+
+
+def drift_rules(spec: RetrainSpec) -> DriftRules:
+    """The rules of the spec's `[drift]`."""
+    table = spec.drift
+    return DriftRules(
+        trigger=table.trigger, threshold=table.threshold, alpha=table.alpha, draws=table.draws
+    )
+
+
+def gate_report(
+    cells: Mapping[str, Mapping[str, Any]],
+    rules: GateRules,
+    *,
+    expected_levels: Mapping[str, Sequence[str]],
+    facts: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The gates on the joint counts of a hold-out, `cells[column][level]` = days x 8."""
+    counts = {
+        column: {level: np.asarray(days, dtype=np.int64) for level, days in levels.items()}
+        for column, levels in cells.items()
+    }
+    return judge(counts, rules, expected_levels=expected_levels, facts=facts).to_json()
+
+
+def bootstrap_report(
+    cells: Mapping[str, Mapping[str, Any]], *, auc: float | None, scores_usable: bool
+) -> dict[str, Any]:
+    """The first champion: usable scores, and proven to rank better than a constant would.
+
+    F1 is no bar here: in a stormy week deciding 1 for every row has a high F1,
+    and that says nothing about the model. A constant has AUC 1/2.
+    """
+    totals = np.asarray(cells[ALL_ROWS][ALL_ROWS], dtype=np.int64).sum(axis=0)
+    positives, negatives = int(totals[4:].sum()), int(totals[:4].sum())
+    bound = _auc_lower_bound(auc, min(positives, negatives))
+    better = scores_usable and bound is not None and bound > 0.5
+    reason = "bootstrap" if better else "not_better_than_constant"
+    return {
+        "verdict": "pass" if better else "fail",
+        "reason": reason if scores_usable else "scores_not_usable",
+        "f1_champion": None,
+        "f1_challenger": f1_of_cells(totals, bit=1),
+        "difference": None,
+        "lower_bound": None,
+        "auc_lower_bound": to_significant(bound),
+        "literal": None,
+    }
+
+
+def outcome_of(verdict: str, *, queued: bool) -> str:
+    """The day's outcome; `queued` when another candidate was open, which only the registry knew."""
+    if verdict == "pass":
+        return "queued" if queued else "challenger"
+    return "undecided" if verdict == "undecided" else "skipped"
+
+
+def reason_of(outcome: str, report: Mapping[str, Any]) -> str:
+    """Why the day ended so."""
+    return "open_candidate" if outcome == "queued" else str(report["reason"])
+
+
+def _auc_lower_bound(auc: float | None, rarer: int) -> float | None:
+    """AUC - z SE at 99.9 %, with the largest variance an AUC can have, auc (1 - auc) / min(P, N).
+
+    Birnbaum and Klose (1957), Annals of Mathematical Statistics 28.
+    """
+    if auc is None or rarer == 0:
+        return None
+    return auc - NORMAL_999 * math.sqrt(auc * (1 - auc) / rarer)
+
+
+def f1_of_cells(cells: np.ndarray, *, bit: int) -> float | None:
+    """F1 = 2 TP / (positives + predicted); None without either. `bit`: 1 challenger, 2 champion."""
+    index = np.arange(8)
+    decided = (index & bit) > 0
+    positive = (index & 4) > 0
+    denominator = int(cells[positive].sum() + cells[decided].sum())
+    if denominator == 0:
+        return None
+    return to_significant(2 * int(cells[positive & decided].sum()) / denominator)

@@ -1,0 +1,28 @@
+"""Models: training, files, scoring. A model file is data; nothing in it is code."""
+
+from retrain_ops.models.estimators import GBDTClassifier
+from retrain_ops.models.tabular import Feature, TabularModel, encode, load_model
+from retrain_ops.models.training import (
+    DEFAULT_PARAMS,
+    TrainedModel,
+    Trainer,
+    TrainingData,
+    resolve_loader,
+    resolve_trainer,
+    train_gbdt,
+)
+
+__all__ = [
+    "DEFAULT_PARAMS",
+    "Feature",
+    "GBDTClassifier",
+    "TabularModel",
+    "TrainedModel",
+    "Trainer",
+    "TrainingData",
+    "encode",
+    "load_model",
+    "resolve_loader",
+    "resolve_trainer",
+    "train_gbdt",
+]

@@ -1,0 +1,214 @@
+"""Tables in, probabilities out: the bridge between named columns and the core.
+
+Columns are found by name, so their order and extra columns do not matter.
+Categories are matched by value, never by a dictionary's codes, which differ from
+file to file.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from retrain_ops import _core
+from retrain_ops.errors import DataError
+from retrain_ops.models.trees import importance
+
+Kind = Literal["numeric", "categorical"]
+Matrix = NDArray[np.float32] | NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One input of a model: its column's name and how the column is read.
+
+    `categories` are the known values of a categorical column, unique and ascending
+    by their UTF-8 bytes; a numeric column has none.
+    """
+
+    name: str
+    kind: Kind
+    categories: tuple[str, ...] = ()
+
+
+def as_table(data: object, names: Sequence[str]) -> pa.Table:
+    """The named columns of a pyarrow, pandas or Arrow-exporting table, in that order.
+
+    Raises DataError naming a column that is missing or that occurs twice, TypeError
+    for anything that is not a table.
+    """
+    if isinstance(data, pa.RecordBatch):
+        data = pa.Table.from_batches([data])
+    if isinstance(data, pa.Table):
+        _check_columns(data.column_names, names)
+        return data.select(list(names))
+    if type(data).__module__.split(".")[0] == "pandas" and hasattr(data, "columns"):
+        frame = cast(Any, data)
+        _check_columns(list(frame.columns), names)
+        return pa.Table.from_pandas(frame[list(names)], preserve_index=False)
+    if hasattr(data, "__arrow_c_stream__"):
+        return as_table(pa.table(data), names)
+    raise TypeError(f"a table is needed (pyarrow, pandas or Arrow stream), not {type(data)}")
+
+
+def _check_columns(present: Iterable[object], wanted: Sequence[str]) -> None:
+    columns = list(present)
+    for name in wanted:
+        count = columns.count(name)
+        if count != 1:
+            problem = "is missing" if count == 0 else f"occurs {count} times"
+            raise DataError(f"column {name!r} {problem}; the table has {columns}")
+
+
+def encode(table: object, features: Sequence[Feature]) -> Matrix:
+    """The matrix [rows, features] that a model reads; nulls and NaN become NaN.
+
+    Numbers stay what they are: float32 when every value of every column is exactly
+    representable in it, else float64 (64-bit integers beyond 2**53 lose their last
+    digits). A category is the position of its value in `feature.categories`; values
+    outside the list become NaN. Raises DataError for missing columns and for types
+    that are neither numbers nor category names.
+    """
+    columns = as_table(table, [f.name for f in features])
+    arrays = [
+        _category_numbers(columns.column(i), feature)
+        if feature.kind == "categorical"
+        else _numbers(columns.column(i), feature.name)
+        for i, feature in enumerate(features)
+    ]
+    dtype = np.float32 if all(a.dtype == np.float32 for a in arrays) else np.float64
+    matrix = np.empty((columns.num_rows, len(arrays)), dtype=dtype, order="F")
+    for i, array in enumerate(arrays):
+        matrix[:, i] = array
+    return cast(Matrix, matrix)
+
+
+def _numbers(column: pa.ChunkedArray, name: str) -> Matrix:
+    kind = column.type
+    if not (
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    ):
+        raise DataError(f"column {name!r} must hold numbers, its type is {kind}")
+    if pa.types.is_float32(kind):
+        return cast(Matrix, column.to_numpy())
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.int8())
+    wide = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    exact = np.array_equal(narrow.astype(np.float64), wide, equal_nan=True)
+    return narrow if exact else wide
+
+
+def _category_numbers(column: pa.ChunkedArray, feature: Feature) -> Matrix:
+    values = category_values(column, feature.name)
+    known = pa.array(feature.categories, type=pa.string())
+    position = pc.index_in(values, value_set=known)
+    return cast(Matrix, position.cast(pa.float32()).to_numpy())
+
+
+def category_values(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """The column's values as strings, nulls kept.
+
+    Text, whole numbers and booleans can be categories; raises DataError for other
+    types (a float's text depends on who prints it).
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if not (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    ):
+        raise DataError(
+            f"column {name!r} must hold category names (text, integers or booleans), "
+            f"its type is {kind}"
+        )
+    return column.cast(pa.string())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TabularModel:
+    """A trained model that knows its columns."""
+
+    core: _core.Model
+    features: tuple[Feature, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        features = tuple(
+            Feature(name, cast(Kind, kind), tuple(categories))
+            for name, kind, categories in self.core.features
+        )
+        object.__setattr__(self, "features", features)
+
+    @property
+    def threshold(self) -> float:
+        """Scores from here on mean yes."""
+        return self.core.threshold
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the model file: equal models have equal hashes."""
+        return self.core.sha256
+
+    def with_threshold(self, threshold: float) -> TabularModel:
+        """The same model with another decision threshold."""
+        return TabularModel(self.core.with_threshold(threshold))
+
+    def predict_proba(self, data: object, *, n_threads: int = 0) -> NDArray[np.float64]:
+        """P(label = 1) of each row, float64 [n].
+
+        `data` is a pyarrow table, a pandas frame or an Arrow stream; raises DataError
+        when a column is missing or has another type.
+        """
+        return self.core.predict(encode(data, self.features), n_threads=n_threads)
+
+    def importance(self, kind: str = "gain") -> NDArray[np.float64]:
+        """By feature, float64 [F]: "gain" or "cover" of its splits, or how many they are."""
+        return importance(self.to_bytes(), len(self.features), kind)
+
+    def to_bytes(self) -> bytes:
+        """The model file."""
+        return self.core.to_bytes()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model file; a reader sees the old file or the new one, whole."""
+        target = Path(path)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(self.to_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def load_model(source: bytes | str | os.PathLike[str]) -> TabularModel:
+    """A model from its bytes or from the file at a path.
+
+    Raises CorruptError for anything that is not a whole, undamaged model file; no
+    bytes can do harm.
+    """
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    return TabularModel(_core.Model.from_bytes(data))

@@ -1,0 +1,211 @@
+"""From labelled rows to a model: the trainer protocol and the default trainer."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from retrain_ops import _core
+from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.models.tabular import (
+    Feature,
+    Matrix,
+    TabularModel,
+    as_table,
+    category_values,
+    encode,
+    load_model,
+)
+
+NATIVE = "gbdt"
+
+DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(_core.gbdt_params({}))
+"""Parameters of the default trainer and their defaults.
+
+- n_estimators, learning_rate: rounds, and the share of each tree's step.
+- max_leaf_nodes, max_depth (0: no limit), min_samples_leaf, min_child_weight (sum of
+  second derivatives), min_split_gain: when a tree stops growing.
+- l2_regularization: added to the second derivatives of every leaf.
+- colsample, subsample: share of columns and rows that each tree sees.
+- max_bins: bins of a numeric column, at most 255.
+- cat_smooth, cat_l2, min_data_per_group, max_cat_to_onehot, max_cat_threshold:
+  categorical splits, with the meaning they have in LightGBM.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Labelled rows, sorted by day, then event time, then request id.
+
+    `day` is int32 [n], the index of each row's day; `label` is uint8 [n] in {0, 1};
+    `numeric` and `categorical` name the columns of `table` to learn from.
+    """
+
+    table: pa.Table
+    day: NDArray[np.int32]
+    label: NDArray[np.uint8]
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+
+
+class TrainedModel(Protocol):
+    """What every trainer returns, and what its module's `load_model(bytes)` gives back."""
+
+    @property
+    def threshold(self) -> float:
+        """Scores from here on mean yes."""
+
+    def predict_proba(self, data: Any, /, *, n_threads: int = 0) -> NDArray[np.float64]:
+        """P(label = 1) of each row, float64 [n]; the same for any team size."""
+
+    def to_bytes(self) -> bytes:
+        """The model as a file; equal models give equal bytes."""
+
+
+class Trainer(Protocol):
+    """A function from rows to a model; equal arguments must give equal models."""
+
+    def __call__(
+        self, data: TrainingData, *, params: Mapping[str, object], seed: int, n_threads: int
+    ) -> TrainedModel:
+        """Trains on all rows of `data`."""
+
+
+def _check(data: TrainingData) -> None:
+    rows = data.table.num_rows
+    if rows == 0:
+        raise DataError("there are no labelled rows to train on; check the window's days")
+    if len(data.day) != rows or len(data.label) != rows:
+        raise DataError(
+            f"{rows} rows need as many days and labels, not {len(data.day)} and {len(data.label)}"
+        )
+    if not data.numeric and not data.categorical:
+        raise DataError("no feature columns are named")
+
+
+def _full_params(params: Mapping[str, object]) -> dict[str, int | float]:
+    unknown = sorted(set(params) - set(DEFAULT_PARAMS))
+    if unknown:
+        raise ConfigError(
+            f"unknown training parameters {unknown}; known are {sorted(DEFAULT_PARAMS)}"
+        )
+    try:
+        return _core.gbdt_params(dict(params))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def infer_features(
+    table: object, numeric: tuple[str, ...], categorical: tuple[str, ...]
+) -> tuple[Feature, ...]:
+    """Numeric features, then categorical ones with the distinct values of the table.
+
+    Values are sorted by their UTF-8 bytes, so the order of rows and the dictionaries
+    of the files do not matter.
+    """
+    columns = as_table(table, categorical)
+    features = [Feature(name, "numeric") for name in numeric]
+    for i, name in enumerate(categorical):
+        values = pc.unique(category_values(columns.column(i), name)).to_pylist()
+        levels = sorted((v for v in values if v is not None), key=lambda v: v.encode())
+        features.append(Feature(name, "categorical", tuple(levels)))
+    return tuple(features)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """One training run's constants; `rows` selects what it learns from."""
+
+    x: Matrix
+    y: NDArray[np.uint8]
+    features: tuple[Feature, ...]
+    params: dict[str, int | float]
+    seed: int
+    n_threads: int
+
+    def on(self, rows: NDArray[np.bool_] | slice) -> _core.Model:
+        return _core.gbdt_train(
+            self.x[rows],
+            self.y[rows],
+            features=[(f.name, f.kind, f.categories) for f in self.features],
+            params=self.params,
+            seed=self.seed,
+            n_threads=self.n_threads,
+        )
+
+
+def _out_of_fold_threshold(fit: _Fit, day: NDArray[np.int32]) -> float:
+    """The threshold with the best F1 on scores of models that did not see the row.
+
+    Two folds of alternating days: rows of one day are alike, so a day is never split.
+    With one day only, alternating rows have to do; without rows or labels of both
+    kinds on each side the threshold is 0.5.
+    """
+    fold = day % 2
+    if len(np.unique(fold)) < 2:
+        fold = np.arange(len(day), dtype=np.int32) % 2
+    score = np.empty(len(day), dtype=np.float64)
+    for k in (0, 1):
+        held_out = fold == k
+        if len(np.unique(fit.y[~held_out])) < 2:
+            return 0.5
+        model = fit.on(~held_out)
+        score[held_out] = model.predict(fit.x[held_out], n_threads=fit.n_threads)
+    return _core.f1_threshold(score, fit.y)[0]
+
+
+def train_gbdt(
+    data: TrainingData, *, params: Mapping[str, object], seed: int, n_threads: int
+) -> TabularModel:
+    """The default trainer: gradient boosted trees with an F1-optimal threshold.
+
+    The threshold maximises F1 on 2-fold out-of-fold scores over alternating days; the
+    model itself is then trained on all rows. `params` go over DEFAULT_PARAMS. The
+    model's bytes depend on data, params and seed alone, for any `n_threads` (0: all
+    that the process may use). Raises ConfigError for parameters, DataError for data.
+    """
+    _check(data)
+    full = _full_params(params)
+    features = infer_features(data.table, data.numeric, data.categorical)
+    fit = _Fit(encode(data.table, features), data.label, features, full, seed, n_threads)
+    threshold = _out_of_fold_threshold(fit, data.day)
+    return TabularModel(fit.on(slice(None)).with_threshold(threshold))
+
+
+def resolve_trainer(name: str) -> Trainer:
+    """The trainer called "gbdt", or the function at "package.module:function".
+
+    Raises ConfigError when there is none.
+    """
+    if name == NATIVE:
+        return train_gbdt
+    return cast(Trainer, _function_of(name, name.partition(":")[2]))
+
+
+def resolve_loader(name: str) -> Callable[[bytes], TrainedModel]:
+    """Who reads the bytes of a trainer's models: `load_model` of the trainer's own module.
+
+    Raises ConfigError when there is none.
+    """
+    return load_model if name == NATIVE else _function_of(name, "load_model")
+
+
+def _function_of(name: str, function: str) -> Callable[..., Any]:
+    module_name, colon, _ = name.partition(":")
+    if not colon or not module_name or not function:
+        raise ConfigError(f'trainer must be "gbdt" or "package.module:function", not {name!r}')
+    try:
+        found = getattr(importlib.import_module(module_name), function)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"trainer {name!r}: {function} cannot be loaded: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"trainer {name!r}: {function} is not a function")
+    return cast(Callable[..., Any], found)

@@ -1,0 +1,58 @@
+"""One Slack message, or a line in the log that says why there was none.
+
+A notification must never fail a retraining run, and the webhook's URL is a
+secret: whoever has it can post. So nothing is raised, and the URL is in no
+log, message or repr.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 10
+ATTEMPTS = 3
+RETRY_AFTER_MAX_S = 30.0
+TEXT_MAX = 4000  # Slack cuts longer messages; ours would lose their end
+
+
+def send(text: str, *, webhook_url: str | None) -> bool:
+    """Posts `text` to a Slack incoming webhook; True when Slack took it.
+
+    Without a URL nothing is sent and nothing is wrong. A missing slack_sdk, a
+    refused or unreachable webhook is logged as an error and gives False. A 429
+    is tried again after Retry-After (at most 30 s, three attempts in all).
+    """
+    if not webhook_url:
+        return False
+    try:
+        from slack_sdk.webhook import WebhookClient
+    except ImportError:
+        log.error("no Slack message: slack_sdk is missing (pip install 'retrain-ops[slack]')")
+        return False
+    short = text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 3] + "..."
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            answer = WebhookClient(webhook_url, timeout=TIMEOUT_S).send(text=short)
+        except Exception as problem:
+            # The text of these errors may hold the URL; their type says enough.
+            log.error("no Slack message: %s", type(problem).__name__)
+            return False
+        if answer.status_code == 200:
+            return True
+        if answer.status_code != 429 or attempt == ATTEMPTS:
+            log.error("no Slack message: the webhook answered %d", answer.status_code)
+            return False
+        time.sleep(_retry_after(dict(answer.headers)))
+    return False
+
+
+def _retry_after(headers: dict[str, str]) -> float:
+    """Seconds to wait, in [0, RETRY_AFTER_MAX_S]; 1 when the header is missing or odd."""
+    wanted = next((v for k, v in headers.items() if k.lower() == "retry-after"), "1")
+    try:
+        return min(max(float(wanted), 0.0), RETRY_AFTER_MAX_S)
+    except ValueError:
+        return 1.0

@@ -1,0 +1,79 @@
+"""Approval by suspend and resume: the run frees its container until somebody has decided.
+
+The decision ends in the tags of the candidate's version, where approvals by other means are:
+Prefect remembers nothing that the registry does not.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from prefect.runtime import flow_run
+
+from retrain_ops.registry import APPROVAL_TAG, Version, utc_text
+from retrain_ops.steps.rollout import APPROVED_AT_TAG
+
+if TYPE_CHECKING:
+    from retrain_ops.run import Run
+
+APPROVED_BY_TAG = "retrain.approved_by"
+ASKED_TAG = "retrain.approval_flow_run"
+
+
+class Approval(RunInput):  # type: ignore[misc]
+    """What the form of a suspended run asks for."""
+
+    approved: bool
+    by: str = ""
+
+
+def ask_for_approval(run: Run, timeout_seconds: int) -> bool:
+    """Suspends this flow run until a person decides; True when the tags now say what.
+
+    False when nobody waits for approval, or another flow run is suspended for it already.
+
+    Raises:
+        RuntimeError: the flow was not started by a deployment, so nothing could resume it.
+    """
+    candidate = _waiting(run)
+    if candidate is None or _asked_elsewhere(candidate):
+        return False
+    run.registry.set_tag(candidate, ASKED_TAG, str(flow_run.id))
+    told = f"Version {candidate.number} ({candidate.retrain_key}) passed its shadow: promote it?"
+    answer = suspend_flow_run(
+        wait_for_input=Approval.with_initial_data(description=told),
+        timeout=timeout_seconds,
+        key=f"approval-{candidate.number}",
+    )
+    run.registry.set_tag(candidate, APPROVED_AT_TAG, utc_text(datetime.now(UTC)))
+    run.registry.set_tag(candidate, APPROVED_BY_TAG, answer.by or "unnamed")
+    # Last: until it is there, a killed run is asked again and repeats the lines above.
+    verdict = "approved" if answer.approved else "rejected"
+    run.registry.set_tag(candidate, APPROVAL_TAG, verdict)
+    return True
+
+
+def _waiting(run: Run) -> Version | None:
+    candidate = run.registry.open_candidate()
+    if candidate is None or candidate.state != "shadow_passed":
+        return None
+    return None if candidate.tags.get(APPROVAL_TAG) else candidate
+
+
+def _asked_elsewhere(candidate: Version) -> bool:
+    """Whether another run waits for the answer; its state is asked, since runs can be deleted."""
+    asked = candidate.tags.get(ASKED_TAG)
+    if asked is None or asked == str(flow_run.id):
+        return False
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(asked)).state
+    except ObjectNotFound:
+        return False
+    return state is not None and not state.is_final()

@@ -1,0 +1,210 @@
+"""One call builds the flow that retrains a model; another the one that looks after its rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed, State
+
+from retrain_ops.errors import ConflictError
+from retrain_ops.prefect.approval import ask_for_approval
+from retrain_ops.prefect.hooks import FailedRunAlert
+from retrain_ops.prefect.report import emit_news, write_artifacts
+from retrain_ops.prefect.target import Target, flow_facts, resolve_window_end
+from retrain_ops.prefect.tasks import NOT_YET, Steps
+from retrain_ops.steps import ROLLOUT, TRAINING
+
+SLOT_PATIENCE_S = 900.0
+# A killed run gives its slot back after this; every lease costs a renewal in three quarters of it.
+SLOT_LEASE_S = 120.0
+RUN_LIMIT_S = 6 * 3600.0  # far below the 24 h after which a managed run is ended
+
+
+def retraining_flow(
+    spec: str | Path,
+    *,
+    name: str | None = None,
+    workspace: str | None = None,
+    tracking_uri: str | None = None,
+    model: str | None = None,
+    n_threads: int = 0,
+    retries: int = 1,
+    retry_delay_seconds: float = 60.0,
+    timeout_seconds: float | None = RUN_LIMIT_S,
+    mlflow_block: str | None = None,
+    slack_block: str | None = None,
+) -> Any:
+    """Build the flow of one day: ten steps in a row, a task each.
+
+    Its parameters are `window_end` (the day D; by default the UTC day the run was scheduled
+    for), `force` (train without a reason) and `bootstrap` (train the first champion). When
+    nothing has drifted, the five steps after `check_drift` are not run. A failed step ends the
+    run as Failed, with one alert. A shadow or an approval that is still open completes it as
+    `NotYet`: the rollout flow, or the next day's run, looks again.
+
+    Args:
+        spec: path of the model's TOML file; it is read by the runs, never at import.
+        name: by default `retrain-<name of the spec file>`.
+        workspace: folder or URI of all files; by default `RETRAIN_OPS_WORKSPACE`.
+        tracking_uri: the MLflow server; by default the spec's or the environment's.
+        model: another registered name for the same spec.
+        n_threads: threads of one step; 0 means as many as the machine grants.
+        retries: per task; refused data and broken specs are never retried.
+        retry_delay_seconds: between tries.
+        timeout_seconds: of the whole run; a C call notices within 100 ms.
+        mlflow_block: name of a `MlflowCredentials` block; it wins over `tracking_uri`.
+        slack_block: name of a `SlackWebhook` block; by default the spec's variable.
+    """
+    target = Target(str(spec), workspace, tracking_uri, model, n_threads, mlflow_block, slack_block)
+
+    def retrain(
+        window_end: date | None = None, force: bool = False, bootstrap: bool = False
+    ) -> Any:
+        facts = flow_facts(force=force, bootstrap=bootstrap)
+        day = resolve_window_end(window_end, flow_run.scheduled_start_time)
+        steps = Steps(target.open(), day, facts, retries, retry_delay_seconds)
+        with model_slot(target.model_name):
+            return _play_day(steps)
+
+    return _flow(retrain, name or f"retrain-{Path(spec).stem}", target, timeout_seconds)
+
+
+def rollout_flow(
+    spec: str | Path,
+    *,
+    approval: Literal["tag", "suspend"] = "tag",
+    approval_timeout_seconds: int = 3 * 86400,
+    name: str | None = None,
+    workspace: str | None = None,
+    tracking_uri: str | None = None,
+    model: str | None = None,
+    n_threads: int = 0,
+    retries: int = 1,
+    retry_delay_seconds: float = 60.0,
+    timeout_seconds: float | None = RUN_LIMIT_S,
+    mlflow_block: str | None = None,
+    slack_block: str | None = None,
+) -> Any:
+    """Build the flow that looks after the open candidate: shadow, promotion, canary.
+
+    A run looks and ends; nothing sleeps until a shadow is over. With `approval="suspend"` the
+    first run that finds a candidate waiting for a person suspends itself, which frees its
+    container, and goes on when it is resumed; the candidate's tag is honoured all the same.
+
+    Its one parameter is `window_end`: as of which day to look, by default the newest whose
+    instant has come. The other arguments are those of `retraining_flow`.
+    """
+    target = Target(str(spec), workspace, tracking_uri, model, n_threads, mlflow_block, slack_block)
+
+    def rollout(window_end: date | None = None) -> Any:
+        day = window_end or target.newest_window_end(flow_run.scheduled_start_time)
+        steps = Steps(target.open(), day, flow_facts(), retries, retry_delay_seconds)
+        with model_slot(target.model_name):
+            entries = [steps("shadow_test"), steps("promote_champion")]
+            if approval == "suspend" and ask_for_approval(steps.run(), approval_timeout_seconds):
+                entries[-1] = steps("promote_champion")
+            entries.append(steps("watch_canary"))
+            _show(steps, entries)
+        return _conclude(entries, _told(entries))
+
+    return _flow(rollout, name or f"rollout-{Path(spec).stem}", target, timeout_seconds)
+
+
+@contextmanager
+def model_slot(model: str) -> Iterator[None]:
+    """One run of a model at a time, on whatever machine; object stores have no other lock.
+
+    Raises:
+        ConflictError: another run kept the slot for a quarter of an hour.
+    """
+    slot = f"retrain-ops-{model}"
+    with get_client(sync_client=True) as client:
+        client.upsert_global_concurrency_limit_by_name(slot, 1)
+    waiting = concurrency(
+        slot, timeout_seconds=SLOT_PATIENCE_S, lease_duration=SLOT_LEASE_S, strict=True
+    )
+    try:
+        waiting.__enter__()
+    except TimeoutError as problem:
+        raise ConflictError(
+            f"another run has kept the concurrency slot {slot} for {SLOT_PATIENCE_S:.0f} s; "
+            "wait for it or cancel it, then run this one again"
+        ) from problem
+    try:
+        yield
+    finally:
+        waiting.__exit__(None, None, None)
+
+
+def _flow(
+    function: Callable[..., Any], name: str, target: Target, timeout_seconds: float | None
+) -> Any:
+    alert = FailedRunAlert(target)
+    return flow(
+        name=name,
+        timeout_seconds=timeout_seconds,
+        validate_parameters=True,
+        persist_result=False,
+        on_failure=[alert],
+        on_crashed=[alert],
+    )(function)
+
+
+def _play_day(steps: Steps) -> State:
+    """The steps of a day in order, a summary always, and the flow run's final state."""
+    try:
+        entries = _play(steps)
+    except Exception:
+        _summary_of_failure(steps)
+        raise
+    entries.append(steps("summarise"))
+    _show(steps, entries, write_artifacts)
+    if entries[-1]["status"] == "failed":
+        return Failed(message=entries[-1]["summary"])
+    return _conclude(entries, entries[-1]["summary"])
+
+
+def _play(steps: Steps) -> list[dict[str, Any]]:
+    first = steps(TRAINING[0])
+    rest = (*TRAINING[1:], *ROLLOUT) if first["triggered"] else ROLLOUT
+    return [first, *(steps(name) for name in rest)]
+
+
+def _show(steps: Steps, entries: Sequence[dict[str, Any]], *more: Callable[..., None]) -> None:
+    """Events and artifacts; the day is decided, so a failure to show it fails nothing."""
+    for show in (emit_news, *more):
+        try:
+            show(steps.run(), entries)
+        except Exception as problem:
+            get_run_logger().warning("%s: %s", show.__name__, problem)
+
+
+def _summary_of_failure(steps: Steps) -> None:
+    """The step's own error is the one to show, whatever happens to the summary."""
+    try:
+        steps("summarise")
+    except Exception as problem:
+        get_run_logger().error("no summary: %s", problem)
+
+
+def _conclude(entries: Sequence[dict[str, Any]], summary: str) -> State:
+    """One log line for the run: each counts against a free tier's limits."""
+    waiting = [entry for entry in entries if entry["status"] == "not_yet"]
+    told = "; ".join([summary, *(entry["message"] for entry in waiting)])
+    get_run_logger().info("%s", told)
+    data = {"status": "not_yet" if waiting else "ok", "steps": list(entries)}
+    name = NOT_YET if waiting else "Completed"
+    return Completed(name=name, message=told, data=data)
+
+
+def _told(entries: Sequence[dict[str, Any]]) -> str:
+    return "; ".join(entry["summary"] for entry in entries if "summary" in entry)

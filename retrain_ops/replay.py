@@ -1,0 +1,192 @@
+"""A decision judged again from what its key stored, without a server and without the data.
+
+What only the registry knew (who the champion was, whether another candidate was
+open, whether a person asked for training) is taken from the record; everything
+else is computed anew.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.judgement import (
+    ALL_ROWS,
+    DRIFT_COUNTS_FILE,
+    bootstrap_report,
+    drift_rules,
+    gate_report,
+    outcome_of,
+    reason_of,
+)
+from retrain_ops.spec import RetrainSpec
+from retrain_ops.stats.degraded import DegradedRules, judge_degraded
+from retrain_ops.stats.drift import drift_report
+from retrain_ops.stats.gates import rules_of_record
+from retrain_ops.workspace import Workspace
+
+DECISION_FILE = "decision.json"
+REFERENCE_FILE = "reference.json"
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Stored and recomputed decision; `notes` say which parts could not be recomputed."""
+
+    stored: dict[str, Any]
+    computed: dict[str, Any]
+    notes: tuple[str, ...]
+
+    @property
+    def differences(self) -> list[dict[str, Any]]:
+        """The fields that differ: path, stored value, computed value; empty when equal."""
+        return list(_differences("", self.stored, self.computed))
+
+
+def read_decision(workspace: Workspace, window_end: date) -> dict[str, Any]:
+    """The decision of a key.
+
+    Raises:
+        ConfigError: the key has none.
+        DataError: the file is no decision of a schema that is known.
+    """
+    path = workspace.key_path(window_end, DECISION_FILE)
+    decision = workspace.read_json(path)
+    if decision is None:
+        raise ConfigError(
+            f"{workspace.model} has no decision for {window_end} at {workspace.absolute(path)}; "
+            "`retrain-ops status` lists the days that have one"
+        )
+    if decision.get("schema") != 1:
+        raise DataError(f"{workspace.absolute(path)} has schema {decision.get('schema')!r}, not 1")
+    return decision
+
+
+def replay(spec: RetrainSpec, workspace: Workspace, window_end: date) -> Replay:
+    """Judges a stored decision again.
+
+    Raises:
+        ConfigError: the key has no decision.
+        DataError: its counts or rules are malformed.
+    """
+    stored = read_decision(workspace, window_end)
+    computed: dict[str, Any] = copy.deepcopy(stored)
+    notes: list[str] = []
+    try:
+        if spec.sha256() == stored["spec_sha256"]:
+            notes += _replay_drift(spec, workspace, window_end, computed)
+        else:
+            notes.append("drift not replayed: the spec has changed since (its rules are in it)")
+        _replay_degraded(computed)
+        _replay_reason(spec, computed)
+        _replay_gate(workspace, window_end, computed)
+    except (KeyError, TypeError) as problem:
+        raise DataError(f"the decision of {window_end} is malformed: {problem!r}") from problem
+    return Replay(stored=stored, computed=computed, notes=tuple(notes))
+
+
+def _replay_drift(
+    spec: RetrainSpec, workspace: Workspace, window_end: date, decision: dict[str, Any]
+) -> list[str]:
+    """PSI and p values from the counts of the current days and the champion's reference."""
+    champion = decision["champion"]
+    if champion is None:
+        return []
+    frozen_at = date.fromisoformat(champion["retrain_key"].rpartition("/")[2])
+    reference = workspace.read_json(workspace.key_path(frozen_at, REFERENCE_FILE))
+    counts = workspace.read_json(workspace.key_path(window_end, DRIFT_COUNTS_FILE))
+    if reference is None or counts is None:
+        missing = REFERENCE_FILE if reference is None else DRIFT_COUNTS_FILE
+        return [f"drift not replayed: {missing} is not in the workspace"]
+    names = spec.drift_features
+    report = drift_report(
+        {n: np.asarray(reference["features"][n]["counts"], dtype=np.int64) for n in names},
+        {n: np.asarray(counts["features"][n]["current"], dtype=np.int64) for n in names},
+        drift_rules(spec),
+        seed=spec.model.seed,
+    )
+    told = report.to_json()
+    drift = decision["drift"]
+    drift.update(features=told["features"], psi_max=told["psi_max"])
+    drift["psi_max_feature"] = told["feature_max"]
+    drift["age_days"] = (window_end - frozen_at).days
+    return []
+
+
+def _replay_degraded(decision: dict[str, Any]) -> None:
+    record = decision["drift"].get("degraded")
+    if record is None:
+        return
+    windows = [(w["first"], w["last"], w["reference"], w["cells"]) for w in record["windows"]]
+    report = judge_degraded(windows, DegradedRules(**record["rules"]))
+    decision["drift"]["degraded"] = report.to_json()
+
+
+def _replay_reason(spec: RetrainSpec, decision: dict[str, Any]) -> None:
+    """Why the day trained; a wish of a person and the bootstrap are facts of the record."""
+    drift = decision["drift"]
+    if drift["reason"] in ("forced", "bootstrap"):
+        return
+    reason = "none"
+    if drift["age_days"] > spec.drift.max_age_days:
+        reason = "stale"
+    if (drift.get("degraded") or {}).get("triggered"):
+        reason = "degraded"
+    if any(feature["triggers"] for feature in drift["features"]):
+        reason = "drift"
+    drift.update(reason=reason, triggered=reason != "none")
+
+
+def _replay_gate(workspace: Workspace, window_end: date, decision: dict[str, Any]) -> None:
+    if "gate" not in decision:
+        if not decision["drift"]["triggered"]:
+            decision.update(outcome="no_train", reason="no_drift")
+        return
+    stored = decision["gate"]
+    if decision["champion"] is None:
+        report = bootstrap_report(
+            decision["holdout"]["cells"],
+            auc=decision["auc"]["challenger"],
+            scores_usable=stored["reason"] != "scores_not_usable",
+        )
+    else:
+        report = gate_report(
+            decision["holdout"]["cells"],
+            rules_of_record(stored["rules"]),
+            expected_levels=_expected_levels(workspace, window_end, decision),
+            facts={check["name"]: check["facts"] for check in stored.get("checks", [])},
+        )
+    outcome = outcome_of(report["verdict"], queued=decision["outcome"] == "queued")
+    decision.update(gate=report, outcome=outcome, reason=reason_of(outcome, report))
+
+
+def _expected_levels(
+    workspace: Workspace, window_end: date, decision: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """The levels of the frozen reference; without that file, those that the record itself names."""
+    reference = workspace.read_json(workspace.key_path(window_end, REFERENCE_FILE))
+    columns = [c for c in decision["holdout"]["cells"] if c != ALL_ROWS]
+    if reference is not None and all(c in reference["slices"] for c in columns):
+        return {c: reference["slices"][c] for c in columns}
+    slices = decision["gate"]["slices"]
+    return {c: [s["level"] for s in slices if s["column"] == c] for c in columns}
+
+
+def _differences(path: str, stored: Any, computed: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(stored, dict) and isinstance(computed, dict):
+        for key in sorted(stored.keys() | computed.keys()):
+            below = f"{path}.{key}" if path else key
+            yield from _differences(below, stored.get(key, _ABSENT), computed.get(key, _ABSENT))
+    elif isinstance(stored, list) and isinstance(computed, list) and len(stored) == len(computed):
+        for index, pair in enumerate(zip(stored, computed, strict=True)):
+            yield from _differences(f"{path}[{index}]", *pair)
+    elif type(stored) is not type(computed) or stored != computed:
+        shown = [None if v is _ABSENT else v for v in (stored, computed)]
+        yield {"field": path, "stored": shown[0], "computed": shown[1]}

@@ -1,0 +1,94 @@
+"""One self-contained HTML file per day: what was decided, on which numbers, in words and pictures.
+
+Content only, like the decision that it shows, so that a re-run writes the same
+bytes. It asks for nothing from any network and needs the extra `report` (Jinja2).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib.resources import files
+from typing import Any
+
+from retrain_ops.judgement import DRIFT_COUNTS_FILE
+from retrain_ops.report.page import HISTORY_DAYS, page
+from retrain_ops.run import Run
+from retrain_ops.scorecard import REPORT_FILE
+from retrain_ops.tracking import find_run, upload_once
+
+__all__ = ["HTML_FILE", "render", "write_report"]
+
+HTML_FILE = "report.html"
+
+log = logging.getLogger(__name__)
+
+
+def write_report(run: Run) -> bool:
+    """Writes the key's `report.html` and logs it to its MLflow run, if it has one.
+
+    Returns:
+        False when there is nothing to show, or no Jinja2 to show it with.
+    """
+    decision = run.read("decision.json")
+    if decision is None:
+        return False
+    if importlib.util.find_spec("jinja2") is None:
+        log.warning(
+            "%s: no report.html, Jinja2 is not installed: pip install 'retrain-ops[report]'",
+            run.retrain_key,
+        )
+        return False
+    html = render(
+        decision,
+        curves=(run.read(REPORT_FILE) or {}).get("curves", {}) if "gate" in decision else {},
+        counts=(run.read(DRIFT_COUNTS_FILE) or {}).get("features", {}),
+        threshold=run.spec.drift.threshold,
+        history=_history(run),
+    ).encode()
+    run.workspace.write(run.path(HTML_FILE), html)
+    logged = find_run(run) if "gate" in decision else None
+    if logged is not None:
+        upload_once(run, logged, HTML_FILE, html)
+    return True
+
+
+def render(
+    decision: Mapping[str, Any],
+    *,
+    curves: Mapping[str, Any],
+    counts: Mapping[str, Any],
+    threshold: float,
+    history: list[Mapping[str, Any]],
+) -> str:
+    """The page.
+
+    Args:
+        decision: content of decision.json.
+        curves: score counts of `champion` and `challenger` (`report.json`), or nothing.
+        counts: binned counts by feature (`drift_counts.json`), or nothing.
+        threshold: PSI above which a feature triggers.
+        history: decisions of the days up to this one, oldest first.
+
+    Raises:
+        ImportError: without Jinja2.
+    """
+    import jinja2
+
+    template = files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    content = page(decision, curves=curves, counts=counts, threshold=threshold, history=history)
+    return environment.from_string(template).render(content)
+
+
+def _history(run: Run) -> list[Mapping[str, Any]]:
+    """Decisions of the keys up to this one; later days never change an earlier report."""
+    first = run.window.end - timedelta(days=HISTORY_DAYS - 1)
+    ends = [end for end in run.workspace.list_keys() if first <= end <= run.window.end]
+    path = run.workspace.key_path
+    found = (run.workspace.read_json(path(end, "decision.json")) for end in sorted(ends))
+    return [decision for decision in found if decision is not None]

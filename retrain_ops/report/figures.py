@@ -1,0 +1,139 @@
+"""Numbers of the page's figures, from counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from retrain_ops.stats.checks import SCORE_QUANTUM, calibration_error
+
+CALIBRATION_BINS = 10
+SHOWN_LEVELS = 12  # of a categorical column; the rest share one bar
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A linear axis from `low` to `high` with a tick every `step`."""
+
+    low: float
+    high: float
+    step: float
+
+    @classmethod
+    def around(cls, values: Sequence[float], *, least: float, most: float) -> Axis:
+        """The round axis that holds all values and stays within [least, most]."""
+        low, high = min(values, default=least), max(values, default=most)
+        span = max(high - low, 0.05)
+        step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.5) if span / s <= 6 or s == 0.5)
+        low = max(least, math.floor(low / step) * step)
+        high = min(most, math.ceil(high / step) * step)
+        return cls(low=low, high=high if high > low else low + step, step=step)
+
+    def percent(self, value: float | None) -> float | None:
+        """Where a value lies, 0 to 100; None for None."""
+        if value is None:
+            return None
+        return 100 * (value - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[dict[str, float]]:
+        """Values and places of the ticks."""
+        count = round((self.high - self.low) / self.step)
+        values = [self.low + self.step * i for i in range(count + 1)]
+        return [{"value": v, "at": self.percent(v) or 0.0} for v in values if v <= self.high + 1e-9]
+
+
+def f1_interval(days: Sequence[Sequence[int]], bit: int) -> tuple[float | None, float | None, int]:
+    """F1 of one model, its standard error with days as the unit, and the number of days.
+
+    A row's influence on F1 = T / D is (2 y yhat - F1 (y + yhat)) / mean(y + yhat); see
+    :mod:`retrain_ops.stats.paired`. `bit`: 1 challenger, 2 champion.
+    """
+    filled = [day for day in days if any(day)]
+    sums = []
+    for day in filled:
+        t = sum(2 * n for i, n in enumerate(day) if i & 4 and i & bit)
+        d = sum(n * (bool(i & 4) + bool(i & bit)) for i, n in enumerate(day))
+        sums.append((t, d))
+    whole_t, whole_d = sum(t for t, _ in sums), sum(d for _, d in sums)
+    if whole_d == 0:
+        return None, None, len(filled)
+    f1, g = whole_t / whole_d, len(filled)
+    if g < 2:
+        return f1, None, g
+    squares = math.fsum((t - f1 * d) ** 2 for t, d in sums)
+    return f1, math.sqrt(g / (g - 1) * squares) / whole_d, g
+
+
+def roc(counted: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Points (false positive rate, true positive rate) in percent, from the highest scores down."""
+    positives = list(counted["positives"])
+    negatives = [n - p for n, p in zip(counted["count"], positives, strict=True)]
+    all_positive, all_negative = max(1, sum(positives)), max(1, sum(negatives))
+    points, up, right = [(0.0, 0.0)], 0, 0
+    for p, n in zip(reversed(positives), reversed(negatives), strict=True):
+        if p or n:
+            up, right = up + p, right + n
+            points.append((100 * right / all_negative, 100 * up / all_positive))
+    return {"points": points}
+
+
+def calibration(counted: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Mean score and observed share (percent) per tenth of the score's range, and the error."""
+    width = len(counted["count"]) // CALIBRATION_BINS
+    most = 0
+    points = []
+    for i in range(CALIBRATION_BINS):
+        part = slice(i * width, (i + 1) * width)
+        rows = sum(counted["count"][part])
+        if rows:
+            score = sum(counted["score_sum"][part]) * SCORE_QUANTUM / rows
+            share = sum(counted["positives"][part]) / rows
+            points.append({"score": 100 * score, "share": 100 * share, "rows": rows})
+            most = max(most, rows)
+    for point in points:
+        point["radius"] = 2.5 + 4.5 * math.sqrt(point["rows"] / most)
+    error = calibration_error(counted["count"], counted["positives"], counted["score_sum"])
+    return {"points": points, "error": error}
+
+
+def distribution(feature: Mapping[str, Any]) -> list[dict[str, float | str]]:
+    """Bars of reference and current shares per bin, heights in percent of the largest."""
+    reference = list(feature["reference"])
+    current = [sum(column) for column in zip(*feature["current"], strict=True)]
+    bins = list(zip(_names(feature), reference, current, strict=True))
+    bins = [b for b in bins if b[1] or b[2]]
+    if feature["kind"] == "categorical" and len(bins) > SHOWN_LEVELS:
+        bins.sort(key=lambda b: -(b[1] + b[2]))
+        rest = bins[SHOWN_LEVELS - 1 :]
+        others = (f"{len(rest)} others", sum(b[1] for b in rest), sum(b[2] for b in rest))
+        bins = [*bins[: SHOWN_LEVELS - 1], others]
+    totals = max(1, sum(reference)), max(1, sum(current))
+    shares = [(name, r / totals[0], c / totals[1]) for name, r, c in bins]
+    most = max(max(r, c) for _, r, c in shares) if shares else 1.0
+    step = 100 / max(1, len(shares))
+    return [
+        {
+            "name": name,
+            "x": i * step,
+            "width": step,
+            "reference": r,
+            "current": c,
+            "reference_at": 100 * r / most,
+            "current_at": 100 * c / most,
+        }
+        for i, (name, r, c) in enumerate(shares)
+    ]
+
+
+def _names(feature: Mapping[str, Any]) -> list[str]:
+    if feature["kind"] == "categorical":
+        return [*feature["levels"], "(unseen)", "(missing)"]
+    edges = [f"{e:.6g}" for e in feature["edges"]]
+    if not edges:
+        return ["all", "-inf", "+inf", "(missing)"]
+    between = [f"{a} to {b}" for a, b in pairwise(edges)]
+    names = [f"up to {edges[0]}", *between, f"above {edges[-1]}"]
+    return [*names, "-inf", "+inf", "(missing)"]

@@ -1,0 +1,198 @@
+"""One run: the spec, the window, where files lie, who serves, and who called.
+
+A run is the argument of every step. Opening one reads the spec file and
+nothing else: no socket, no data.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from retrain_ops.errors import ConfigError
+from retrain_ops.mlflow_client import MlflowClient
+from retrain_ops.registry import Registry, utc_text
+from retrain_ops.rows import Source
+from retrain_ops.spec import RetrainSpec, load_spec
+from retrain_ops.window import Window
+from retrain_ops.workspace import Workspace
+
+Trigger = Literal["schedule", "manual", "backfill", "asset"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Circumstances of a run: they are recorded, and change no decision.
+
+    `forced` and `bootstrap` are the exception: a person asked for training.
+    """
+
+    orchestrator: str = "cli"
+    dag_run_id: str = ""
+    logical_date: str = ""
+    try_number: int = 1
+    trigger: Trigger = "manual"
+    forced: bool = False
+    bootstrap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Spec + window + workspace + registry: all that a step needs."""
+
+    spec: RetrainSpec
+    window: Window
+    workspace: Workspace
+    registry: Registry
+    context: RunContext
+    n_threads: int = 0
+    slack_webhook: str | None = field(default=None, repr=False)
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where messages go: as given, otherwise the variable that the spec names."""
+        return self.slack_webhook or os.environ.get(self.spec.notify.slack_webhook_env)
+
+    @property
+    def model(self) -> str:
+        """The registered model's name."""
+        return self.spec.model.name
+
+    @property
+    def retrain_key(self) -> str:
+        """`<model>/<window_end>`: the identity under which nothing is ever doubled."""
+        return f"{self.model}/{self.window.end.isoformat()}"
+
+    @property
+    def instant(self) -> datetime:
+        """The run's nominal time."""
+        return self.window.instant
+
+    @property
+    def source(self) -> Source:
+        """The daily rows."""
+        return Source(self.spec)
+
+    @property
+    def client(self) -> MlflowClient:
+        """The tracking server."""
+        return self.registry.client
+
+    def path(self, name: str) -> str:
+        """A file of this run's key."""
+        return self.workspace.key_path(self.window.end, name)
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A JSON record of this run's key."""
+        return self.workspace.read_json(self.path(name))
+
+    def require(self, step: str) -> dict[str, Any]:
+        """The record that an earlier step left.
+
+        Raises:
+            ConfigError: that step has not run for this window.
+        """
+        record = self.read(f"{step}.json")
+        if record is None:
+            raise ConfigError(
+                f"{self.retrain_key}: {step} has left no record at "
+                f"{self.workspace.absolute(self.path(step + '.json'))}; run it first"
+            )
+        return record
+
+
+def open_run(
+    spec_path: str | Path,
+    *,
+    date: date,
+    workspace: str,
+    tracking_uri: str | None = None,
+    model: str | None = None,
+    n_threads: int = 0,
+    context: RunContext | None = None,
+) -> Run:
+    """The run of one window end.
+
+    Args:
+        spec_path: the TOML spec.
+        date: the window end D.
+        workspace: folder or URI for everything that the run writes.
+        tracking_uri: the MLflow server; otherwise the spec's, otherwise `MLFLOW_TRACKING_URI`.
+        model: another registered name for the same spec.
+        n_threads: OpenMP team size; 0 = all processors that the process may use.
+        context: who called.
+
+    Raises:
+        ConfigError: the spec is wrong, or no server is named.
+    """
+    spec = load_spec(spec_path)
+    if model is not None:
+        spec = replace(spec, model=replace(spec.model, name=model))
+    client = MlflowClient(tracking_uri or spec.registry.tracking_uri or None)
+    return Run(
+        spec=spec,
+        window=spec.window_at(date),
+        workspace=Workspace.open(workspace, spec.model.name),
+        registry=Registry(client=client, name=spec.model.name),
+        context=context or RunContext(),
+        n_threads=n_threads,
+    )
+
+
+# -- run.json: circumstances, one file per key ------------------------------------
+
+
+def begin_attempt(run: Run) -> int:
+    """Starts the next attempt of a key and returns its number, from 1."""
+    record = run.read("run.json") or {}
+    attempt = int(record.get("attempt", 0)) + 1
+    earlier = list(record.get("earlier", []))
+    if record:
+        earlier.append({k: record[k] for k in ("attempt", "started_at", "steps") if k in record})
+    run.workspace.overwrite_json(
+        run.path("run.json"),
+        {
+            "retrain_key": run.retrain_key,
+            "attempt": attempt,
+            "orchestrator": run.context.orchestrator,
+            "dag_run_id": run.context.dag_run_id,
+            "logical_date": run.context.logical_date,
+            "trigger": run.context.trigger,
+            "started_at": utc_text(datetime.now(UTC)),
+            "steps": {},
+            "earlier": earlier[-20:],
+        },
+    )
+    return attempt
+
+
+def record_step(run: Run, step: str, entry: Mapping[str, Any]) -> None:
+    """Notes how a step of the current attempt went."""
+    record = run.read("run.json")
+    if record is None:
+        begin_attempt(run)
+        record = run.read("run.json") or {}
+    record["steps"][step] = dict(entry)
+    run.workspace.overwrite_json(run.path("run.json"), record)
+
+
+def note(run: Run, **facts: Any) -> None:
+    """Adds circumstances (versions, ids) to the current attempt."""
+    record = run.read("run.json") or {"retrain_key": run.retrain_key, "attempt": 1, "steps": {}}
+    record.update(facts)
+    run.workspace.overwrite_json(run.path("run.json"), record)
+
+
+def require_workspace(value: str | None) -> str:
+    """The workspace as given.
+
+    Raises:
+        ConfigError: none was given.
+    """
+    if not value:
+        raise ConfigError("name a workspace: --workspace, or RETRAIN_OPS_WORKSPACE")
+    return value

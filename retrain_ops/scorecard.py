@@ -1,0 +1,44 @@
+"""Scores of a hold-out as small counts: enough for ROC, calibration and histograms, of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retrain_ops.stats.checks import SCORE_QUANTUM
+
+REPORT_FILE = "report.json"
+BINS = 50
+
+
+def usable(scores: npt.NDArray[np.float64]) -> bool:
+    """Whether they are probabilities: finite, from 0 to 1."""
+    return bool(np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all())
+
+
+def curve(
+    label: npt.NDArray[np.uint8], scores: npt.NDArray[np.float64] | None
+) -> dict[str, Any] | None:
+    """Counts in `BINS` bins of equal width over [0, 1]; None for scores that are none.
+
+    Args:
+        label: uint8 (rows,), 0 or 1.
+        scores: float64 (rows,), or None where there is no model.
+
+    Returns:
+        `count`, `positives` and `score_sum` (in multiples of `SCORE_QUANTUM`) per bin: whole
+        numbers, so they are the same for any order of rows.
+    """
+    if scores is None or not usable(scores):
+        return None
+    index = np.minimum((scores * BINS).astype(np.int64), BINS - 1)
+    fixed = np.rint(scores / SCORE_QUANTUM).astype(np.int64)
+    sums = np.zeros(BINS, dtype=np.int64)
+    np.add.at(sums, index, fixed)
+    return {
+        "count": np.bincount(index, minlength=BINS).tolist(),
+        "positives": np.bincount(index[label == 1], minlength=BINS).tolist(),
+        "score_sum": sums.tolist(),
+    }

@@ -1,0 +1,357 @@
+"""What the user wrote: one TOML file per model, refused with the line when it is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date, time
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from retrain_ops.errors import ConfigError
+from retrain_ops.stats.degraded import DegradedRules
+from retrain_ops.stats.gates import OFF_BY_DEFAULT, GateRules
+from retrain_ops.stats.sequential import CanaryRules
+from retrain_ops.stats.shadow import ShadowRules
+from retrain_ops.tables import TableReader, find_lines
+from retrain_ops.window import Window, window_of
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
+
+
+# The tables that can change a decision. [source] counts too, but for its path.
+_DECISIVE = (
+    "model",
+    "features",
+    "window",
+    "drift",
+    "validate",
+    "train",
+    "gate",
+    "shadow",
+    "canary",
+    "rollout",
+)
+
+
+def _require(condition: bool, message: str) -> None:
+    """A table's own check; the message begins with the key it is about."""
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTable:
+    """`[model]`: its registered name, and who trains it (`gbdt` or `package.module:function`)."""
+
+    name: str
+    trainer: str = "gbdt"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(
+            _MODEL_NAME.fullmatch(self.name) is not None,
+            "name: use letters, digits, - and _ (at most 100, the first a letter or digit): "
+            "it becomes a registered model and a folder",
+        )
+        _require(0 <= self.seed < 2**63, "seed: must lie in [0, 2^63)")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """`[source]`: daily Parquet partitions `<path>/<partition>=YYYY-MM-DD/*.parquet`.
+
+    `event_time` is the request time: a run sees only rows before its instant.
+    Labels of day d are complete at the cutoff of `d + label_delay_days`.
+    """
+
+    path: str
+    label: str
+    event_time: str = "event_time"
+    request_id: str = "request_id"
+    partition: str = "day"
+    label_delay_days: int = 2
+
+    def __post_init__(self) -> None:
+        _require(
+            1 <= self.label_delay_days <= 366,
+            "label_delay_days: must lie in 1 to 366; the day of the run itself has no labels",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesTable:
+    """`[features]`: what the model sees, in this order; categorical columns are strings."""
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(bool(self.all), "numeric: at least one feature is needed")
+        doubled = sorted({n for n in self.all if self.all.count(n) > 1})
+        _require(not doubled, f"numeric: listed twice: {', '.join(doubled)}")
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Numeric features, then categorical ones."""
+        return self.numeric + self.categorical
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTable:
+    """`[window]`: how many days train and judge a model; the run happens at `cutoff_time` UTC."""
+
+    train_days: int = 22
+    holdout_days: int = 7
+    cutoff_time: time = time(2)
+
+    def __post_init__(self) -> None:
+        _require(
+            2 <= self.train_days <= 3660,
+            "train_days: must lie in 2 to 3660 (the threshold comes from alternating days)",
+        )
+        _require(1 <= self.holdout_days <= 366, "holdout_days: must lie in 1 to 366")
+        _require(self.cutoff_time.tzinfo is None, "cutoff_time: is UTC, leave the offset out")
+
+
+@dataclass(frozen=True, slots=True)
+class DriftTable:
+    """`[drift]`: when the features alone say that it is time to retrain.
+
+    `trigger = "literal"` fires on PSI > `threshold` of any feature; `"proven"`
+    asks for a day-permutation p value below `alpha` as well. A champion older
+    than `max_age_days` is retrained anyway.
+    """
+
+    features: tuple[str, ...] = ()
+    threshold: float = 0.2
+    trigger: Literal["literal", "proven"] = "literal"
+    alpha: float = 0.05
+    current_days: int = 7
+    bins: int = 10
+    draws: int = 2000
+    max_age_days: int = 30
+
+    def __post_init__(self) -> None:
+        _require(self.threshold > 0, "threshold: must be above 0")
+        _require(0 < self.alpha < 1, "alpha: must lie between 0 and 1")
+        _require(1 <= self.current_days <= 366, "current_days: must lie in 1 to 366")
+        _require(2 <= self.bins <= 100, "bins: must lie in 2 to 100")
+        _require(99 <= self.draws <= 1_000_000, "draws: must lie in 99 to 1,000,000")
+        _require(self.max_age_days >= 1, "max_age_days: must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateTable:
+    """`[validate]`: what Great Expectations has to find in a window before it trains a model."""
+
+    min_rows: int = 1
+    max_rows: int | None = None
+    label_rate: tuple[float, float] = (0.0, 1.0)
+    not_null: tuple[str, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    max_null_share: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(self.min_rows >= 1, "min_rows: must be at least 1")
+        low, high = self.label_rate
+        _require(0 <= low < high <= 1, "label_rate: must be [low, high] within 0 to 1")
+        for name, (least, most) in self.ranges.items():
+            _require(least <= most, f"ranges: {name}: the lower end lies above the upper")
+        for name, share in self.max_null_share.items():
+            _require(0 <= share <= 1, f"max_null_share: {name}: must lie in 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutTable:
+    """`[rollout]`: whether a person approves before `@champion` moves."""
+
+    approval: Literal["auto", "required"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishTable:
+    """`[publish]`: also write the pulled features to a database table, once per retrain key."""
+
+    url: str = ""
+    table: str = "features"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryTable:
+    """`[registry]`: MLflow server (else `MLFLOW_TRACKING_URI`) and experiment (else the model)."""
+
+    tracking_uri: str = ""
+    experiment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyTable:
+    """`[notify]`: the environment variable that holds a Slack incoming-webhook URL."""
+
+    slack_webhook_env: str = "SLACK_WEBHOOK_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainSpec:
+    """One model's retraining, whole. Read it with :func:`load_spec`."""
+
+    model: ModelTable
+    source: SourceTable
+    features: FeaturesTable
+    window: WindowTable = field(default_factory=WindowTable)
+    drift: DriftTable = field(default_factory=DriftTable)
+    validate: ValidateTable = field(default_factory=ValidateTable)
+    train: Mapping[str, object] = field(default_factory=dict)
+    gate: GateRules = field(default_factory=GateRules)
+    shadow: ShadowRules = field(default_factory=ShadowRules)
+    canary: CanaryRules = field(default_factory=CanaryRules)
+    rollout: RolloutTable = field(default_factory=RolloutTable)
+    publish: PublishTable = field(default_factory=PublishTable)
+    registry: RegistryTable = field(default_factory=RegistryTable)
+    notify: NotifyTable = field(default_factory=NotifyTable)
+    degraded: DegradedRules | None = None
+
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Protected columns, then watched ones."""
+        watched = tuple(c for c in self.gate.watched if c not in self.gate.protected)
+        return tuple(self.gate.protected) + watched
+
+    @property
+    def drift_features(self) -> tuple[str, ...]:
+        """The features asked for drift; all of them when the spec names none."""
+        return self.drift.features or self.features.all
+
+    def window_at(self, end: date) -> Window:
+        """The window of the run whose window end is `end`."""
+        return window_of(
+            end,
+            train_days=self.window.train_days,
+            holdout_days=self.window.holdout_days,
+            label_delay_days=self.source.label_delay_days,
+            cutoff_time=self.window.cutoff_time,
+        )
+
+    def sha256(self) -> str:
+        """Hash of everything that can change a decision: no URIs, paths or credentials."""
+        decisive = {name: _plain(getattr(self, name)) for name in _DECISIVE}
+        gate = decisive["gate"]
+        assert isinstance(gate, dict)
+        # What is off changes nothing, so a spec that does not use it keeps its hash.
+        decisive["gate"] = {k: v for k, v in gate.items() if v or k not in OFF_BY_DEFAULT}
+        if self.degraded is not None:
+            decisive["degraded"] = _plain(self.degraded)
+        source = _plain(self.source)
+        assert isinstance(source, dict)
+        decisive["source"] = {k: v for k, v in source.items() if k != "path"}
+        text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """A table as JSON-ready values, exact: fractions and times as text."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {k: _plain(v) for k, v in asdict(value).items()}  # type: ignore[call-overload]
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Fraction | time):
+        return str(value)
+    return value
+
+
+def load_spec(path: str | Path) -> RetrainSpec:
+    """Reads and checks a spec.
+
+    Relative paths in `[source] path` start at the spec's folder. `${NAME}` and
+    `${NAME:-default}` in any string are taken from the environment, which is
+    where passwords belong.
+
+    Raises:
+        ConfigError: with file and line, for anything unknown, wrong or impossible.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"the spec {file} cannot be read: {problem}") from problem
+    return parse_spec(text, where=str(file.name), folder=file.resolve().parent)
+
+
+def parse_spec(text: str, *, where: str, folder: Path) -> RetrainSpec:
+    """The spec in `text`; see :func:`load_spec`."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigError(f"{where}: not valid TOML: {problem}") from problem
+    reader = TableReader(where=where, lines=find_lines(text))
+    kinds = {f.name: f for f in fields(RetrainSpec)}
+    for name in tables:
+        if name not in kinds:
+            raise reader.error(name, "", f"unknown table; known tables: {', '.join(kinds)}")
+    for name in ("model", "source", "features"):
+        if name not in tables:
+            raise ConfigError(f"{where}: the table [{name}] is required and missing")
+    values = {name: _read_table(reader, name, value) for name, value in tables.items()}
+    spec = RetrainSpec(**values)  # type: ignore[arg-type]
+    _check_together(reader, spec)
+    return _with_absolute_source(spec, folder)
+
+
+_KINDS: Mapping[str, type] = {
+    "model": ModelTable,
+    "source": SourceTable,
+    "features": FeaturesTable,
+    "window": WindowTable,
+    "drift": DriftTable,
+    "validate": ValidateTable,
+    "gate": GateRules,
+    "shadow": ShadowRules,
+    "canary": CanaryRules,
+    "rollout": RolloutTable,
+    "publish": PublishTable,
+    "registry": RegistryTable,
+    "notify": NotifyTable,
+    "degraded": DegradedRules,
+}
+
+
+def _read_table(reader: TableReader, name: str, value: object) -> object:
+    if name == "train":  # the trainer's own parameters; the trainer refuses what it does not know
+        if not isinstance(value, dict):
+            raise reader.error(name, "", "must be a table")
+        return value
+    return reader.read(name, value, _KINDS[name])
+
+
+def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
+    """What no single table can see."""
+    for name in spec.drift.features:
+        if name not in spec.features.all:
+            raise reader.error("drift", "features", f"{name!r} is not a feature of [features]")
+    reserved = (spec.source.label, spec.source.event_time, spec.source.request_id)
+    for name in spec.features.all:
+        if name in reserved:
+            raise reader.error("features", "numeric", f"{name!r} is the source's own column")
+    if spec.source.partition in spec.features.all + reserved:
+        raise reader.error("source", "partition", "must differ from the other columns")
+    for name in (*spec.validate.ranges, *spec.validate.max_null_share, *spec.validate.not_null):
+        if name not in spec.features.all + reserved + spec.slice_columns:
+            raise reader.error("validate", "", f"{name!r} is not a column that a run pulls")
+    longest = spec.window.train_days + spec.window.holdout_days + spec.source.label_delay_days - 1
+    if spec.drift.current_days > longest:
+        raise reader.error("drift", "current_days", f"is longer than the window ({longest} days)")
+
+
+def _with_absolute_source(spec: RetrainSpec, folder: Path) -> RetrainSpec:
+    path = spec.source.path
+    if "://" not in path and not Path(path).is_absolute():
+        path = str((folder / path).resolve())
+    return replace(spec, source=replace(spec.source, path=path))

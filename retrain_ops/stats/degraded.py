@@ -1,0 +1,156 @@
+"""Whether the champion has fallen behind another model on the same matured rows.
+
+F1 of this month against F1 of last month compares weather: on flights it moves
+with a standard deviation of .13. So the champion is compared with a newer (or
+the previous) model row by row, in windows of matured days, and has fallen
+behind when the upper bound of the difference lies below minus a margin in
+several of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+from retrain_ops.stats.distributions import student_quantile
+from retrain_ops.stats.paired import DayCells, compare, day_cells
+from retrain_ops.stats.rounding import to_json_value
+
+if TYPE_CHECKING:
+    from retrain_ops.stats.paired import Cells
+
+__all__ = ["DegradedReport", "DegradedRules", "DegradedWindow", "judge_degraded"]
+
+
+def _require(condition: bool, message: str) -> None:
+    """A rule's own check; the message begins with the key it is about."""
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DegradedRules:
+    """`[degraded]`: when the champion counts as fallen behind. Off without the table.
+
+    Attributes:
+        margin: of F1 by which it has to be worse than the other model, and more.
+        confidence: one-sided, by days, of the upper bound in each window.
+        windows, of: in how many of the newest `of` windows.
+        days: matured days of a window; windows do not overlap.
+        min_days: days with rows below which a window says nothing.
+    """
+
+    margin: float = 0.03
+    confidence: float = 0.95
+    windows: int = 2
+    of: int = 3
+    days: int = 7
+    min_days: int = 5
+
+    def __post_init__(self) -> None:
+        _require(0 < self.margin < 1, "margin: must lie between 0 and 1")
+        _require(0.5 < self.confidence < 1, "confidence: must lie between 0.5 and 1")
+        _require(1 <= self.windows <= self.of, "windows: must lie in 1 to `of`")
+        _require(self.of <= 52, "of: must be at most 52")
+        _require(self.min_days >= 2, "min_days: must be at least 2")
+        _require(self.min_days <= self.days <= 366, "days: must lie in `min_days` to 366")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DegradedWindow:
+    """One window: the champion beside `reference`, with the counts that decide.
+
+    `difference` is F1(champion) - F1(reference) on `rows`; `cells` are one list of 8 counts
+    per day, index 4 * label + 2 * champion + reference. `verdict`: degraded, no, or undecided
+    (too few days, or an F1 that is undefined).
+    """
+
+    first: str
+    last: str
+    reference: Mapping[str, str] | None
+    cells: tuple[tuple[int, ...], ...]
+    rows: int
+    days: int
+    f1_champion: Fraction | None
+    f1_reference: Fraction | None
+    difference: float | None
+    upper_bound: float | None
+    verdict: Literal["degraded", "no", "undecided"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DegradedReport:
+    """All windows, newest first; `live_f1` is the champion's over all of them, for show only."""
+
+    triggered: bool
+    windows: tuple[DegradedWindow, ...]
+    live_f1: Fraction | None
+    rules: DegradedRules
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, floats to 9 significant digits."""
+        values = asdict(self)
+        values["live_f1"] = _float(self.live_f1)
+        for window in values["windows"]:
+            for name in ("f1_champion", "f1_reference"):
+                window[name] = _float(window[name])
+        plain = to_json_value(values)
+        assert isinstance(plain, dict)
+        return plain
+
+
+def _float(x: Fraction | None) -> float | None:
+    return None if x is None else float(x)
+
+
+def judge_degraded(
+    windows: Sequence[tuple[str, str, Mapping[str, str] | None, Cells]], rules: DegradedRules
+) -> DegradedReport:
+    """The verdict on the champion.
+
+    Args:
+        windows: newest first: first and last day, who the champion is compared with (None:
+            nobody), int64[n_days, 8] with cell = 4*label + 2*champion + reference.
+        rules: the `[degraded]` table.
+
+    Raises:
+        DataError: counts are malformed.
+    """
+    judged = tuple(_judge_window(*window, rules) for window in windows)
+    pooled = compare(tuple(day for window in judged for day in window.cells))
+    return DegradedReport(
+        triggered=sum(w.verdict == "degraded" for w in judged) >= rules.windows,
+        windows=judged,
+        live_f1=pooled.f1_champion,
+        rules=rules,
+    )
+
+
+def _judge_window(
+    first: str, last: str, reference: Mapping[str, str] | None, cells: Cells, rules: DegradedRules
+) -> DegradedWindow:
+    days: DayCells = day_cells(cells, name=f"cells of {first} to {last}")
+    paired = compare(days)
+    difference = None if paired.difference is None else -float(paired.difference)
+    error = paired.standard_error()
+    upper = None
+    verdict: Literal["degraded", "no", "undecided"] = "undecided"
+    if difference is not None and paired.days >= rules.min_days and error is not None:
+        # Models that never disagree have SE 0 and difference 0: certainly not behind.
+        upper = difference + student_quantile(rules.confidence, paired.days - 1) * error
+        verdict = "degraded" if upper < -rules.margin else "no"
+    return DegradedWindow(
+        first=first,
+        last=last,
+        reference=reference,
+        cells=days,
+        rows=paired.rows,
+        days=paired.days,
+        f1_champion=paired.f1_champion,
+        f1_reference=paired.f1_challenger,
+        difference=difference,
+        upper_bound=upper,
+        verdict=verdict,
+    )

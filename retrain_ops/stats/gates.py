@@ -1,0 +1,463 @@
+"""Whether a challenger may replace the champion, from joint counts alone.
+
+Three verdicts. *pass*: the literal rule holds, the paired lower bound of the F1
+difference is above zero, and no slice stands against it. *fail*: the evidence
+is there and does not say so. *undecided*: the evidence is missing.
+
+A protected slice has to be shown not to be worse by more than a margin: an
+intersection-union test, each slice at the full level. A watched slice vetoes
+only when its regression is proven, Holm-adjusted over all watched slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+from retrain_ops.errors import DataError
+from retrain_ops.stats.checks import Check, run_checks
+from retrain_ops.stats.distributions import student_cdf, student_quantile
+from retrain_ops.stats.multiplicity import holm
+from retrain_ops.stats.paired import DayCells, PairedDifference, compare, day_cells
+from retrain_ops.stats.rounding import to_json_value
+
+if TYPE_CHECKING:
+    from retrain_ops.stats.paired import Cells
+
+__all__ = ["GateReport", "GateRules", "SliceVerdict", "judge", "rules_of_record"]
+
+Verdict = Literal["pass", "fail", "undecided"]
+Role = Literal["protected", "watched", "reported"]
+
+
+def _require(condition: bool, message: str) -> None:
+    """A rule's own check; the message begins with the key it is about."""
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRules:
+    """`[gate]`: what a challenger must show on the hold-out.
+
+    Attributes:
+        mode: "paired" (all of the below), or "literal": f1 > champion + min_improvement
+            and nothing else; slices are then reported only.
+        min_improvement: of the literal rule; exact (a float is read as its shortest decimal).
+        confidence: one-sided, of the lower bound of the difference and of each protected slice.
+        protected: slice columns each of whose levels must be shown not to be worse than
+            `slice_margin` (a difference of F1).
+        min_rows, min_positives, min_discordant: a slice with less cannot be judged.
+        undecided_protected: what a protected slice that cannot be judged does to a challenger
+            that would pass: "block" (undecided), "human" (undecided, and `needs_human` is set),
+            "allow_with_warning" (pass, with a warning).
+        watched: slice columns whose levels veto on a proven regression.
+        watched_alpha: family-wise level of those vetoes (Holm).
+        min_days: fewer days with rows are undecided.
+        resample_unit: "day", or "row" where there is no time.
+        cooldown_days: days after a promotion took effect in which nobody else is promoted.
+        min_holdout_rows: labelled hold-out rows below which the day is undecided.
+        min_label_coverage: least share of hold-out rows with a label, else undecided.
+        max_model_bytes: largest model file.
+        max_calibration_error: largest expected calibration error of the challenger.
+
+    The last five are off at 0, hold in both modes, and are recorded only when they are on.
+    """
+
+    mode: Literal["paired", "literal"] = "paired"
+    min_improvement: Fraction = Fraction(1, 200)
+    confidence: float = 0.95
+    protected: tuple[str, ...] = ()
+    slice_margin: float = 0.05
+    min_rows: int = 500
+    min_positives: int = 100
+    min_discordant: int = 10
+    undecided_protected: Literal["block", "allow_with_warning", "human"] = "block"
+    watched: tuple[str, ...] = ()
+    watched_alpha: float = 0.05
+    min_days: int = 5
+    resample_unit: Literal["day", "row"] = "day"
+    cooldown_days: int = 0
+    min_holdout_rows: int = 0
+    min_label_coverage: float = 0.0
+    max_model_bytes: int = 0
+    max_calibration_error: float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.min_improvement, float | int):
+            object.__setattr__(self, "min_improvement", Fraction(str(self.min_improvement)))
+        _require(
+            0 <= self.min_improvement < 1, "min_improvement: must lie in [0, 1), in units of F1"
+        )
+        _require(0.5 <= self.confidence < 1, "confidence: must lie in [0.5, 1)")
+        _require(0 < self.slice_margin < 1, "slice_margin: must lie between 0 and 1")
+        _require(0 < self.watched_alpha < 0.5, "watched_alpha: must lie between 0 and 0.5")
+        _require(self.min_days >= 2, "min_days: must be at least 2")
+        for name in ("min_rows", "min_positives", "min_discordant", *OFF_BY_DEFAULT):
+            _require(getattr(self, name) >= 0, f"{name}: cannot be negative")
+        for name in ("min_label_coverage", "max_calibration_error"):
+            _require(getattr(self, name) <= 1, f"{name}: is a share, at most 1")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data. A limit that is off is left out: what it cannot change, it does not mark."""
+        on = {k: v for k, v in asdict(self).items() if v or k not in OFF_BY_DEFAULT}
+        plain = to_json_value(on)
+        assert isinstance(plain, dict)
+        return plain
+
+
+OFF_BY_DEFAULT = (
+    "cooldown_days",
+    "min_holdout_rows",
+    "min_label_coverage",
+    "max_model_bytes",
+    "max_calibration_error",
+)
+
+
+def rules_of_record(record: Mapping[str, Any]) -> GateRules:
+    """The rules that `GateRules.to_json` wrote.
+
+    Raises:
+        DataError: the record is not one of rules.
+    """
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+    try:
+        values["min_improvement"] = Fraction(values["min_improvement"])
+        return GateRules(**values)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise DataError(f"the rules in the record cannot be read: {problem}") from problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceVerdict:
+    """One level of one slice column.
+
+    `verdict` of a protected slice: pass = shown not to be worse by the margin, fail = not
+    shown; of a watched one: fail = regression proven, pass = none proven; undecided = cannot be
+    judged, `reason` says why. `p_value` is that of "not worse" against "worse".
+    """
+
+    column: str
+    level: str
+    role: Role
+    verdict: Verdict
+    reason: str
+    rows: int
+    positives: int
+    discordant: int
+    days: int
+    f1_champion: Fraction | None
+    f1_challenger: Fraction | None
+    difference: float | None
+    standard_error: float | None
+    lower_bound: float | None
+    p_value: float | None = None
+    p_adjusted: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data, floats to 9 significant digits."""
+        return _with_rounded_f1(asdict(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateReport:
+    """The verdict on a challenger, with every number it came from.
+
+    Attributes:
+        verdict, reason: reason is one of better (pass); not_better (the literal rule fails),
+            not_proven, protected_regression, watched_regression (fail); undefined,
+            too_few_days, protected_undecided (undecided).
+        literal: what the bare rule alone says; None when an F1 is undefined.
+        difference, standard_error, lower_bound: of F1(challenger) - F1(champion), one-sided at
+            `rules.confidence`.
+        needs_human: a person may decide, by `undecided_protected = "human"`.
+        warnings: protected slices that passed unjudged, by "allow_with_warning".
+        checks: the limits that are on; a challenger that would pass fails, or is undecided, by
+            the first that does not, and `reason` is its name.
+    """
+
+    verdict: Verdict
+    reason: str
+    literal: bool | None
+    f1_champion: Fraction | None
+    f1_challenger: Fraction | None
+    difference: float | None
+    standard_error: float | None
+    lower_bound: float | None
+    rows: int
+    positives: int
+    discordant: int
+    days: int
+    slices: tuple[SliceVerdict, ...]
+    rules: GateRules
+    needs_human: bool = False
+    warnings: tuple[str, ...] = field(default=())
+    checks: tuple[Check, ...] = field(default=())
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data, floats to 9 significant digits: equal bytes for equal counts and rules."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["slices"] = [s.to_json() for s in self.slices]
+        values["rules"] = self.rules.to_json()
+        values["checks"] = [asdict(check) for check in self.checks]
+        if not self.checks:
+            del values["checks"]
+        return _with_rounded_f1(values)
+
+
+def _with_rounded_f1(values: dict[str, object]) -> dict[str, object]:
+    """F1s as numbers for readers and, beside them, as the exact fractions they are."""
+    for name in ("f1_champion", "f1_challenger"):
+        exact = values[name]
+        assert exact is None or isinstance(exact, Fraction)
+        values[name] = None if exact is None else float(exact)
+        values[f"{name}_exact"] = None if exact is None else str(exact)
+    plain = to_json_value(values)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def judge(
+    cells: Mapping[str, Mapping[str, Cells]],
+    rules: GateRules,
+    *,
+    expected_levels: Mapping[str, Sequence[str]] | None = None,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
+) -> GateReport:
+    """The gates on joint counts.
+
+    Args:
+        cells: slice column -> level -> int64[n_days, 8] with cell = 4*label + 2*champion +
+            challenger; the column "" has one level, all rows. Every column partitions the rows,
+            so a missing attribute needs a level of its own.
+        rules: the `[gate]` table.
+        expected_levels: levels by column that have to be there (those of the champion's
+            reference); one that is not is a vanished slice, and undecided.
+        facts: what the checks judge, by name; see :func:`retrain_ops.stats.checks.run_checks`.
+
+    Raises:
+        DataError: a column of `rules` is not in `cells`, a column does not add up to all rows,
+            or counts are malformed.
+    """
+    tables = _checked_tables(cells, rules)
+    everything = next(iter(tables[""].values()))
+    overall = compare(everything)
+    bound, error = _lower_bound(overall, rules)
+    slices = _judge_slices(tables, rules, expected_levels or {})
+    literal = _literal(overall, rules)
+    verdict, reason = _decide(overall, literal, bound, slices, rules)
+    checks = run_checks(rules, rows=overall.rows, days=overall.days, facts=facts or {})
+    verdict, reason = _after_checks(verdict, reason, checks)
+    unjudged = [
+        f"{s.column}={s.level}: {s.reason}"
+        for s in slices
+        if s.role == "protected" and s.verdict == "undecided"
+    ]
+    return GateReport(
+        verdict=verdict,
+        reason=reason,
+        literal=literal,
+        f1_champion=overall.f1_champion,
+        f1_challenger=overall.f1_challenger,
+        difference=_float(overall.difference),
+        standard_error=error,
+        lower_bound=bound,
+        rows=overall.rows,
+        positives=overall.positives,
+        discordant=overall.discordant,
+        days=overall.days,
+        slices=slices,
+        rules=rules,
+        needs_human=reason == "protected_undecided" and rules.undecided_protected == "human",
+        warnings=tuple(unjudged) if verdict == "pass" and rules.mode == "paired" else (),
+        checks=checks,
+    )
+
+
+def _checked_tables(
+    cells: Mapping[str, Mapping[str, Cells]], rules: GateRules
+) -> dict[str, dict[str, DayCells]]:
+    if len(cells.get("", {})) != 1:
+        raise DataError('cells[""] must hold one level with the counts of all rows')
+    for column in rules.protected + rules.watched:
+        if column not in cells:
+            raise DataError(f"the gate names the slice column {column!r}, cells has no such column")
+    tables = {
+        column: {level: day_cells(c, name=f"cells of {column}={level}") for level, c in by.items()}
+        for column, by in cells.items()
+    }
+    rows = {column: sum(map(_rows, by.values())) for column, by in tables.items()}
+    for column, n in rows.items():
+        if n != rows[""]:
+            raise DataError(
+                f"slice column {column!r} counts {n} rows, there are {rows['']}: every row "
+                "belongs to one level, a missing value to a level of its own"
+            )
+    return tables
+
+
+def _rows(days: DayCells) -> int:
+    return sum(map(sum, days))
+
+
+def _float(x: Fraction | None) -> float | None:
+    return None if x is None else float(x)
+
+
+def _literal(overall: PairedDifference, rules: GateRules) -> bool | None:
+    """f1 > champion + min_improvement, in exact arithmetic."""
+    return None if overall.difference is None else overall.difference > rules.min_improvement
+
+
+def _degrees(paired: PairedDifference, rules: GateRules) -> int:
+    return (paired.rows if rules.resample_unit == "row" else paired.days) - 1
+
+
+def _lower_bound(paired: PairedDifference, rules: GateRules) -> tuple[float | None, float | None]:
+    """Lower confidence bound d - t SE, and SE.
+
+    No bound where SE is zero: models that never disagree, or disagree in a way
+    that leaves no spread at all, have shown nothing.
+    """
+    error = paired.standard_error(rules.resample_unit)
+    if paired.difference is None or not error:
+        return None, error
+    quantile = student_quantile(rules.confidence, _degrees(paired, rules))
+    return float(paired.difference) - quantile * error, error
+
+
+def _too_few_days(paired: PairedDifference, rules: GateRules) -> bool:
+    return rules.resample_unit == "day" and paired.days < rules.min_days
+
+
+def _decide(
+    overall: PairedDifference,
+    literal: bool | None,
+    bound: float | None,
+    slices: Sequence[SliceVerdict],
+    rules: GateRules,
+) -> tuple[Verdict, str]:
+    """The first reason that applies; what is missing outranks what is lacking only at the top."""
+    if literal is None:
+        return "undecided", "undefined"
+    if rules.mode == "literal":
+        return ("pass", "better") if literal else ("fail", "not_better")
+    if _too_few_days(overall, rules):
+        return "undecided", "too_few_days"
+    if not literal:
+        return "fail", "not_better"
+    if bound is None:
+        return "undecided", "undefined"
+    if bound <= 0:
+        return "fail", "not_proven"
+    for role in ("protected", "watched"):
+        if any(s.role == role and s.verdict == "fail" for s in slices):
+            return "fail", f"{role}_regression"
+    unjudged = any(s.role == "protected" and s.verdict == "undecided" for s in slices)
+    if unjudged and rules.undecided_protected != "allow_with_warning":
+        return "undecided", "protected_undecided"
+    return "pass", "better"
+
+
+def _after_checks(verdict: Verdict, reason: str, checks: Sequence[Check]) -> tuple[Verdict, str]:
+    """Checks stop a pass; fails first, since no evidence to come would mend them."""
+    if verdict == "pass":
+        for stopped in ("fail", "undecided"):
+            for check in checks:
+                if check.verdict == stopped:
+                    return check.verdict, check.name
+    return verdict, reason
+
+
+def _judge_slices(
+    tables: Mapping[str, Mapping[str, DayCells]],
+    rules: GateRules,
+    expected_levels: Mapping[str, Sequence[str]],
+) -> tuple[SliceVerdict, ...]:
+    """Protected columns, then watched, then the rest by name; levels by name."""
+    named = dict.fromkeys(rules.protected + rules.watched)
+    columns = [*named, *sorted(c for c in tables if c and c not in named)]
+    verdicts = []
+    for column in columns:
+        levels = set(tables.get(column, {})) | set(expected_levels.get(column, ()))
+        for level in sorted(levels):
+            days = tables[column].get(level, ())
+            verdicts.append(_judge_slice(column, level, _role(column, rules), days, rules))
+    return _with_adjusted(verdicts, rules)
+
+
+def _role(column: str, rules: GateRules) -> Role:
+    if column in rules.protected:
+        return "protected"
+    return "watched" if column in rules.watched else "reported"
+
+
+def _why_unjudged(paired: PairedDifference, bound: float | None, rules: GateRules) -> str:
+    """Why a slice cannot be judged; empty when it can."""
+    minima = (
+        ("rows", paired.rows, max(1, rules.min_rows)),
+        ("positives", paired.positives, max(1, rules.min_positives)),
+        # None would mean that the models were never seen to differ here: no proof of anything.
+        ("discordant", paired.discordant, max(1, rules.min_discordant)),
+    )
+    if paired.rows == 0:
+        return "vanished"
+    for name, found, least in minima:
+        if found < least:
+            return f"too_few_{name}"
+    if _too_few_days(paired, rules):
+        return "too_few_days"
+    return "undefined" if bound is None else ""
+
+
+def _judge_slice(
+    column: str, level: str, role: Role, days: DayCells, rules: GateRules
+) -> SliceVerdict:
+    paired = compare(days)
+    bound, error = _lower_bound(paired, rules)
+    reason = _why_unjudged(paired, bound, rules)
+    verdict: Verdict = "undecided"
+    p_value = None
+    if not reason:
+        assert bound is not None
+        assert error is not None
+        assert paired.difference is not None
+        p_value = student_cdf(float(paired.difference) / error, _degrees(paired, rules))
+        worse = role == "protected" and bound <= -rules.slice_margin
+        verdict, reason = ("fail", "not_shown") if worse else ("pass", "")
+    return SliceVerdict(
+        column=column,
+        level=level,
+        role=role,
+        verdict=verdict,
+        reason=reason,
+        rows=paired.rows,
+        positives=paired.positives,
+        discordant=paired.discordant,
+        days=paired.days,
+        f1_champion=paired.f1_champion,
+        f1_challenger=paired.f1_challenger,
+        difference=_float(paired.difference),
+        standard_error=error,
+        lower_bound=bound,
+        p_value=p_value,
+    )
+
+
+def _with_adjusted(verdicts: Sequence[SliceVerdict], rules: GateRules) -> tuple[SliceVerdict, ...]:
+    """Holm over all judgeable watched slices; a proven regression becomes a fail."""
+    family = [i for i, v in enumerate(verdicts) if v.role == "watched" and v.p_value is not None]
+    adjusted = holm([p for i in family if (p := verdicts[i].p_value) is not None])
+    changed = list(verdicts)
+    for i, p in zip(family, adjusted, strict=True):
+        proven = p < rules.watched_alpha
+        changed[i] = replace(
+            verdicts[i],
+            p_adjusted=p,
+            verdict="fail" if proven else "pass",
+            reason="regression" if proven else "",
+        )
+    return tuple(changed)

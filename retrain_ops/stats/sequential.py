@@ -1,0 +1,234 @@
+"""The canary's guard rail: harm is looked for every day, and looking often costs nothing.
+
+A confidence sequence holds at all times at once, so a canary can be judged
+daily without its error growing with the looks. One-sided normal mixture
+(Howard, Ramdas, McAuliffe, Sekhon, arXiv 1810.08240, proposition 6):
+
+    log M(s, v) = 1/2 ln(4 r / (v + r)) + s^2 / (2 (v + r)) + ln Phi(s / sqrt(v + r))
+
+and the boundary b(v) is the s with M = 1/alpha. Here v counts days: the sum of
+t daily influences has variance t sigma^2, so F1(canary) - F1(previous) stays
+below d + SE b(t) / sqrt(t) at all times t, with SE of retrain_ops.stats.paired.
+The error is asymptotic; nothing is concluded before `first_look_days` days.
+
+Both models score every request, the one that does not answer as a shadow, so
+the comparison is paired on all matured rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from retrain_ops.stats.distributions import log_normal_cdf, normal_quantile
+from retrain_ops.stats.paired import DayCells, PairedDifference, compare, day_cells
+from retrain_ops.stats.rounding import to_json_value
+
+if TYPE_CHECKING:
+    from retrain_ops.stats.paired import Cells
+
+__all__ = ["CanaryRules", "CanaryVerdict", "judge_canary", "mixture_bound", "mixture_rho"]
+
+
+def _require(condition: bool, message: str) -> None:
+    """A rule's own check; the message begins with the key it is about."""
+    if not condition:
+        raise ValueError(message)
+
+
+def mixture_rho(v_opt: float, alpha: float) -> float:
+    """The mixture's parameter r that makes the one-sided boundary tightest near v = `v_opt`."""
+    log_term = 2 * math.log(1 / (2 * alpha))
+    return v_opt / (log_term + math.log1p(log_term))
+
+
+def log_mixture(s: float, v: float, rho: float) -> float:
+    """log M(s, v) of the one-sided normal mixture."""
+    spread = v + rho
+    return (
+        0.5 * math.log(4 * rho / spread)
+        + s * s / (2 * spread)
+        + log_normal_cdf(s / math.sqrt(spread))
+    )
+
+
+def mixture_bound(v: float, alpha: float, rho: float) -> float:
+    """The boundary b(v): the s with log M(s, v) = ln(1 / alpha), by bisection."""
+    target = math.log(1 / alpha)
+    low = 0.0
+    # The two-sided boundary of the same r lies above: M_one >= M_two for s >= 0.
+    high = math.sqrt((v + rho) * (2 * target + math.log((v + rho) / rho)))
+    while low < (middle := (low + high) / 2) < high:
+        if log_mixture(middle, v, rho) < target:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryRules:
+    """`[canary]`: how long a new champion is on trial, and what ends it.
+
+    Attributes:
+        share: of the traffic that it answers meanwhile.
+        max_f1_drop: rolled back when the sequence (level `alpha`) shows a drop larger than this.
+        first_look_days: days with matured rows before the sequence concludes anything.
+        gross_drop, gross_confidence, gross_min_rows, gross_min_discordant: rolled back at once
+            when a single day with that many matured rows, and rows on which the models
+            disagree, has its paired upper bound (rows, one-sided) below minus `gross_drop`.
+        min_days, min_labelled: kept after so many days with matured rows, and such rows.
+        max_days: closed by `on_expiry` after so many days, with or without rows.
+    """
+
+    share: float = 0.10
+    max_f1_drop: float = 0.10
+    alpha: float = 0.05
+    first_look_days: int = 5
+    gross_drop: float = 0.20
+    gross_confidence: float = 0.999
+    gross_min_rows: int = 100
+    gross_min_discordant: int = 10
+    min_days: int = 7
+    min_labelled: int = 500
+    max_days: int = 21
+    on_expiry: Literal["rollback", "keep"] = "rollback"
+
+    def __post_init__(self) -> None:
+        _require(0 < self.share <= 1, "share: must lie in (0, 1]")
+        _require(0 < self.max_f1_drop < 1, "max_f1_drop: must lie between 0 and 1")
+        _require(0 < self.gross_drop < 1, "gross_drop: must lie between 0 and 1")
+        _require(0 < self.alpha < 0.5, "alpha: must lie between 0 and 0.5")
+        _require(0.5 < self.gross_confidence < 1, "gross_confidence: must lie between 0.5 and 1")
+        _require(self.first_look_days >= 2, "first_look_days: must be at least 2")
+        _require(self.gross_min_rows >= 1, "gross_min_rows: must be at least 1")
+        _require(self.gross_min_discordant >= 1, "gross_min_discordant: must be at least 1")
+        _require(self.min_days >= 1, "min_days: must be at least 1")
+        _require(self.min_labelled >= 0, "min_labelled: cannot be negative")
+        _require(self.max_days >= self.min_days, "max_days: must be at least min_days")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryVerdict:
+    """What to do with a canary now.
+
+    `action`: rollback (reason gross_harm or harm_shown), keep (no_harm_shown, which is not
+    "better"), expire (expired: apply `on_expiry`), or continue (too_few_days,
+    too_few_labelled, undefined). `numbers` has days, days_elapsed, rows, positives,
+    discordant, f1_previous, f1_canary, difference, standard_error, upper_bound (of the
+    sequence now), and for a rollback breach_day (index from 0) with breach_bound.
+    """
+
+    action: Literal["continue", "rollback", "keep", "expire"]
+    reason: str
+    numbers: Mapping[str, float | int | str | None]
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data, floats to 9 significant digits."""
+        numbers = to_json_value(self.numbers)
+        return {"action": self.action, "reason": self.reason, "numbers": numbers}
+
+
+def judge_canary(
+    cells: Cells, rules: CanaryRules | None = None, *, days_elapsed: int | None = None
+) -> CanaryVerdict:
+    """Continue, roll back, keep or expire.
+
+    Every day and every prefix of days is looked at, not only the newest, so that
+    a watcher who comes late, or sees the days again, finds the same breach.
+
+    Args:
+        cells: int64[n_days, 8] since the canary began, in order, with cell = 4*label +
+            2*previous + canary; days without matured rows are zero.
+        rules: the `[canary]` table.
+        days_elapsed: days since it began; `n_days` unless given.
+
+    Raises:
+        DataError: counts are malformed.
+    """
+    rules = rules or CanaryRules()
+    days = day_cells(cells)
+    elapsed = len(days) if days_elapsed is None else days_elapsed
+    paired = compare(days)
+    numbers = _numbers(paired, elapsed, rules)
+    for reason, find in (("gross_harm", _gross_harm), ("harm_shown", _shown_harm)):
+        breach = find(days, rules)
+        if breach is not None:
+            numbers["breach_day"], numbers["breach_bound"] = breach
+            return CanaryVerdict(action="rollback", reason=reason, numbers=numbers)
+    missing = _missing(paired, rules)
+    if not missing:
+        return CanaryVerdict(action="keep", reason="no_harm_shown", numbers=numbers)
+    if elapsed >= rules.max_days:
+        return CanaryVerdict(action="expire", reason="expired", numbers=numbers)
+    return CanaryVerdict(action="continue", reason=missing, numbers=numbers)
+
+
+def _missing(paired: PairedDifference, rules: CanaryRules) -> str:
+    """What a canary without harm still lacks before it is kept; empty when nothing."""
+    if paired.days < rules.min_days:
+        return "too_few_days"
+    if paired.rows < rules.min_labelled:
+        return "too_few_labelled"
+    return "undefined" if paired.difference is None else ""
+
+
+def _numbers(
+    paired: PairedDifference, elapsed: int, rules: CanaryRules
+) -> dict[str, float | int | str | None]:
+    def number(x: object) -> float | None:
+        return None if x is None else float(x)  # type: ignore[arg-type]
+
+    return {
+        "days": paired.days,
+        "days_elapsed": elapsed,
+        "rows": paired.rows,
+        "positives": paired.positives,
+        "discordant": paired.discordant,
+        "f1_previous": number(paired.f1_champion),
+        "f1_canary": number(paired.f1_challenger),
+        "difference": number(paired.difference),
+        "standard_error": paired.standard_error(),
+        "upper_bound": _sequence_upper(paired, rules),
+        "on_expiry": rules.on_expiry,
+    }
+
+
+def _sequence_upper(paired: PairedDifference, rules: CanaryRules) -> float | None:
+    """Upper end of the confidence sequence after `paired.days` days; None too early."""
+    error = paired.standard_error()
+    if paired.days < rules.first_look_days or paired.difference is None or not error:
+        return None
+    rho = mixture_rho(rules.min_days, rules.alpha)
+    bound = mixture_bound(paired.days, rules.alpha, rho)
+    return float(paired.difference) + error * bound / math.sqrt(paired.days)
+
+
+def _shown_harm(days: DayCells, rules: CanaryRules) -> tuple[int, float] | None:
+    """The first prefix of days after which the drop is shown."""
+    for last in range(rules.first_look_days - 1, len(days)):
+        if any(days[last]):
+            upper = _sequence_upper(compare(days[: last + 1]), rules)
+            if upper is not None and upper < -rules.max_f1_drop:
+                return last, upper
+    return None
+
+
+def _gross_harm(days: DayCells, rules: CanaryRules) -> tuple[int, float] | None:
+    """The first single day that shows gross harm by its rows alone."""
+    quantile = normal_quantile(rules.gross_confidence)
+    for index, day in enumerate(days):
+        paired = compare((day,))
+        if (
+            paired.rows < rules.gross_min_rows
+            or paired.discordant < rules.gross_min_discordant
+            or paired.difference is None
+            or paired.row_error is None
+        ):
+            continue
+        upper = float(paired.difference) + quantile * paired.row_error
+        if upper < -rules.gross_drop:
+            return index, upper
+    return None

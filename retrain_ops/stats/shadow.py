@@ -1,0 +1,201 @@
+"""Whether a challenger may answer real requests, before any of their labels is known.
+
+Models a week apart honestly differ on flights: they flip 17 % of decisions at
+the median and 33 % at the 95th percentile, so agreement is not asked for; only
+a challenger that fails to answer, answers nonsense, or moves the positive rate
+out of all reason is stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, SupportsInt, cast
+
+import numpy as np
+
+from retrain_ops.errors import DataError
+from retrain_ops.stats.psi import psi_from_counts
+from retrain_ops.stats.rounding import to_json_value
+
+__all__ = ["ShadowRules", "ShadowVerdict", "judge_shadow"]
+
+
+_COPIED = (
+    "rows",
+    "compared",
+    "flips_up",
+    "flips_down",
+    "champion_bad",
+    "challenger_bad",
+    "challenger_distinct",
+)
+
+
+def _require(condition: bool, message: str) -> None:
+    """A rule's own check; the message begins with the key it is about."""
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowRules:
+    """`[shadow]`: how long a challenger runs beside the champion, and what stops it.
+
+    Attributes:
+        hours: nominal length; extended by as much, up to `max_days`, while rows are too few.
+        min_rows: matched rows below which the shadow is undecided.
+        min_coverage: least share of the champion's requests that the challenger scored too.
+        max_error_rate: largest share of requests on which it failed.
+        latency_ratio, latency_slack_ms: its p99 may be at most ratio x champion's + slack.
+        max_flips: largest share of decisions that differ.
+        max_rate_change: largest absolute change of the positive rate.
+        warn_flips, warn_score_psi: above these a warning is recorded.
+    """
+
+    hours: int = 24
+    max_days: int = 3
+    min_rows: int = 300
+    min_coverage: float = 0.99
+    max_error_rate: float = 0.001
+    latency_ratio: float = 1.5
+    latency_slack_ms: float = 5.0
+    max_flips: float = 0.50
+    max_rate_change: float = 0.35
+    warn_flips: float = 0.30
+    warn_score_psi: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.hours <= 24 * 31, "hours: must lie in 1 to 744")
+        _require(1 <= self.max_days <= 366, "max_days: must lie in 1 to 366")
+        _require(self.min_rows >= 1, "min_rows: must be at least 1")
+        for name in ("min_coverage", "max_error_rate", "max_flips", "max_rate_change"):
+            _require(0 <= getattr(self, name) <= 1, f"{name}: must lie in 0 to 1")
+        _require(self.latency_ratio >= 1, "latency_ratio: must be at least 1")
+        _require(self.latency_slack_ms >= 0, "latency_slack_ms: cannot be negative")
+        _require(0 <= self.warn_flips <= 1, "warn_flips: must lie in 0 to 1")
+        _require(self.warn_score_psi > 0, "warn_score_psi: must be above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowVerdict:
+    """pass, fail or undecided; all `reasons` that hold, `warnings`, and the numbers.
+
+    Reasons of a fail: bad_scores, constant_score, coverage, errors, latency, flips,
+    positive_rate; of undecided: too_few_rows. `numbers` has rows, compared, coverage,
+    error_rate, flip_rate, flips_up, flips_down, rate_champion, rate_challenger, rate_change,
+    score_psi, champion_bad, challenger_bad, champion_p99_ms, challenger_p99_ms.
+    """
+
+    verdict: Literal["pass", "fail", "undecided"]
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    numbers: Mapping[str, float | int | None]
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data, floats to 9 significant digits."""
+        return {
+            "verdict": self.verdict,
+            "reasons": list(self.reasons),
+            "warnings": list(self.warnings),
+            "numbers": to_json_value(self.numbers),
+        }
+
+
+def judge_shadow(
+    counts: Mapping[str, object],
+    rules: ShadowRules | None = None,
+    *,
+    coverage: float = 1.0,
+    error_rate: float = 0.0,
+    champion_p99_ms: float | None = None,
+    challenger_p99_ms: float | None = None,
+) -> ShadowVerdict:
+    """The verdict on a shadow.
+
+    Args:
+        counts: of `retrain_ops._core.shadow_counts`.
+        rules: the `[shadow]` table.
+        coverage: matched rows / requests that the champion answered, 0 to 1.
+        error_rate: requests on which the challenger failed / requests.
+        champion_p99_ms, challenger_p99_ms: latency; not judged unless both are given.
+
+    Raises:
+        DataError: a count is missing, or a share is not one.
+    """
+    rules = rules or ShadowRules()
+    for name, share in (("coverage", coverage), ("error_rate", error_rate)):
+        if not 0 <= share <= 1:
+            raise DataError(f"{name} is {share}, it must lie in 0 to 1")
+    numbers = _numbers(counts)
+    numbers |= {"coverage": coverage, "error_rate": error_rate}
+    numbers |= {"champion_p99_ms": champion_p99_ms, "challenger_p99_ms": challenger_p99_ms}
+    failures = _failures(numbers, rules)
+    warnings = _warnings(numbers, rules)
+    if numbers["challenger_bad"]:  # no number of further rows would mend that
+        return _verdict("fail", failures, warnings, numbers)
+    if _number(numbers, "compared") < rules.min_rows:
+        return _verdict("undecided", ["too_few_rows"], warnings, numbers)
+    return _verdict("fail" if failures else "pass", failures, warnings, numbers)
+
+
+def _verdict(
+    verdict: Literal["pass", "fail", "undecided"],
+    reasons: list[str],
+    warnings: list[str],
+    numbers: Mapping[str, float | int | None],
+) -> ShadowVerdict:
+    return ShadowVerdict(
+        verdict=verdict, reasons=tuple(reasons), warnings=tuple(warnings), numbers=numbers
+    )
+
+
+def _number(numbers: Mapping[str, float | int | None], name: str) -> float:
+    """A number that exists; NaN, which no comparison holds for, where there was no row."""
+    value = numbers[name]
+    return math.nan if value is None else value
+
+
+def _numbers(counts: Mapping[str, object]) -> dict[str, float | int | None]:
+    try:
+        plain = {k: int(cast(SupportsInt, v)) for k, v in counts.items() if k != "score_counts"}
+        scores = np.asarray(counts["score_counts"])
+        n = plain["compared"]
+        up, down = plain["flips_up"], plain["flips_down"]
+        champion, challenger = plain["champion_positive"], plain["challenger_positive"]
+        numbers: dict[str, float | int | None] = {name: plain[name] for name in _COPIED}
+    except KeyError as problem:
+        raise DataError(f"the shadow's counts lack {problem}") from problem
+    numbers["flip_rate"] = (up + down) / n if n else None
+    numbers["rate_champion"] = champion / n if n else None
+    numbers["rate_challenger"] = challenger / n if n else None
+    numbers["rate_change"] = (challenger - champion) / n if n else None
+    numbers["score_psi"] = psi_from_counts(scores[0], scores[1]) if n else None
+    return numbers
+
+
+def _failures(numbers: Mapping[str, float | int | None], rules: ShadowRules) -> list[str]:
+    """Every reason that holds, in the order of the record."""
+    allowed = rules.latency_ratio * _number(numbers, "champion_p99_ms") + rules.latency_slack_ms
+    found = {
+        "bad_scores": _number(numbers, "challenger_bad") > 0,
+        "constant_score": numbers["challenger_distinct"] == 1,
+        "coverage": _number(numbers, "coverage") < rules.min_coverage,
+        "errors": _number(numbers, "error_rate") > rules.max_error_rate,
+        "latency": _number(numbers, "challenger_p99_ms") > allowed,
+        "flips": _number(numbers, "flip_rate") > rules.max_flips,
+        "positive_rate": abs(_number(numbers, "rate_change")) > rules.max_rate_change,
+    }
+    return [name for name, holds in found.items() if holds]
+
+
+def _warnings(numbers: Mapping[str, float | int | None], rules: ShadowRules) -> list[str]:
+    found = {
+        "flips": _number(numbers, "flip_rate") > rules.warn_flips,
+        "score_psi": _number(numbers, "score_psi") > rules.warn_score_psi,
+        "champion_bad_scores": _number(numbers, "champion_bad") > 0,
+        "latency_not_measured": numbers["champion_p99_ms"] is None
+        or numbers["challenger_p99_ms"] is None,
+    }
+    return [name for name, holds in found.items() if holds]

@@ -1,0 +1,125 @@
+"""One model's quality by slice, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from retrain_ops import _core
+from retrain_ops.errors import DataError
+from retrain_ops.stats.distributions import normal_quantile
+from retrain_ops.stats.labels import as_binary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["encode_levels", "slice_report", "wilson_interval"]
+
+MISSING = "(missing)"
+
+
+def wilson_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's two-sided score interval of k successes in n; (0, 1) when n is 0."""
+    if n == 0:
+        return 0.0, 1.0
+    z2 = normal_quantile(0.5 + confidence / 2) ** 2
+    centre = (k + z2 / 2) / (n + z2)
+    half = math.sqrt(z2 * (k * (n - k) / n + z2 / 4)) / (n + z2)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def slice_report(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    slices: Mapping[str, ArrayLike],
+    confidence: float = 0.95,
+) -> pa.Table:
+    """Counts and rates of one model by slice.
+
+    Args:
+        y_true, y_pred: labels and decisions, 0 or 1, length n.
+        slices: name -> n values; null is the level "(missing)".
+        confidence: of the two-sided intervals. They take rows as independent: within days
+            they are too narrow, and the gates use days.
+
+    Returns:
+        One row for all data (slice "", level ""), then one per slice and level, sorted by
+        level: slice, level, rows, tp, fp, fn, tn and, each with `_low` and `_high`, tpr, fpr,
+        selection_rate (Wilson) and f1 (row influence). A rate without a denominator is null.
+
+    Raises:
+        DataError: labels or decisions other than 0 and 1, or lengths that differ.
+    """
+    import pyarrow as pa
+
+    y, p = as_binary(y_true, "y_true"), as_binary(y_pred, "y_pred")
+    rows = [_row("", "", c, confidence) for c in _confusion(y, p, np.zeros(len(y), np.int32), 1)]
+    for name, values in slices.items():
+        codes, levels = encode_levels(values, name, len(y))
+        cells = _confusion(y, p, codes, len(levels))
+        rows += [_row(name, level, c, confidence) for level, c in zip(levels, cells, strict=True)]
+    return pa.Table.from_pylist(rows)
+
+
+def encode_levels(values: Any, name: str, n: int) -> tuple[NDArray[np.int32], list[str]]:
+    """Codes into the sorted levels; null has the last one."""
+    import pyarrow as pa
+
+    array = values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
+    if len(array) != n:
+        raise DataError(f"slice {name!r} has {len(array)} values, y_true has {n}")
+    texts = array.cast(pa.string()).to_pylist()
+    levels = sorted({t for t in texts if t is not None})
+    index: dict[str | None, int] = {level: i for i, level in enumerate(levels)}
+    if None in texts:
+        index[None] = len(levels)
+        levels.append(MISSING)
+    return np.array([index[t] for t in texts], dtype=np.int32), levels
+
+
+def _confusion(
+    y: NDArray[np.uint8], p: NDArray[np.uint8], codes: NDArray[np.int32], n_levels: int
+) -> list[tuple[int, int, int, int]]:
+    """(tp, fp, fn, tn) of each level."""
+    day = np.zeros(len(codes), np.int32)
+    try:
+        cells = _core.joint_cells(day, codes, y, p, p, 1, n_levels)[0]
+    except ValueError as problem:
+        raise DataError(str(problem)) from problem
+    return [(int(c[7]), int(c[3]), int(c[4]), int(c[0])) for c in cells]
+
+
+def _row(
+    name: str, level: str, counts: tuple[int, int, int, int], confidence: float
+) -> dict[str, object]:
+    tp, fp, fn, tn = counts
+    row: dict[str, object] = {"slice": name, "level": level, "rows": sum(counts)}
+    row |= {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
+    for rate, k, n in (
+        ("tpr", tp, tp + fn),
+        ("fpr", fp, fp + tn),
+        ("selection_rate", tp + fp, sum(counts)),
+    ):
+        low, high = wilson_interval(k, n, confidence) if n else (None, None)
+        row |= {rate: k / n if n else None, f"{rate}_low": low, f"{rate}_high": high}
+    return row | _f1(tp, fp, fn, confidence)
+
+
+def _f1(tp: int, fp: int, fn: int, confidence: float) -> dict[str, object]:
+    """F1 = 2 TP / D and its interval.
+
+    A true positive's influence is (2 - 2 F1) n / D, an error's -F1 n / D, so
+    the variance is (TP (2 - 2 F1)^2 + (FP + FN) F1^2) / D^2.
+    """
+    d = 2 * tp + fp + fn
+    if d == 0:
+        return {"f1": None, "f1_low": None, "f1_high": None}
+    f1 = 2 * tp / d
+    error = math.sqrt(tp * (2 - 2 * f1) ** 2 + (fp + fn) * f1**2) / d
+    half = normal_quantile(0.5 + confidence / 2) * error
+    return {"f1": f1, "f1_low": max(0.0, f1 - half), "f1_high": min(1.0, f1 + half)}

@@ -1,0 +1,163 @@
+"""check_drift: is there a reason to train today? Settles due shadows first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from retrain_ops.decision import champion_of_key, champion_record, write_no_train
+from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.judgement import DRIFT_COUNTS_FILE, drift_rules
+from retrain_ops.reference import count_feature
+from retrain_ops.registry import Version
+from retrain_ops.run import Run
+from retrain_ops.scoring import REFERENCE_FILE, file_of_version
+from retrain_ops.stats.drift import DriftReport, drift_report
+from retrain_ops.steps.matured import compare_matured
+from retrain_ops.steps.rollout import settle
+
+
+@dataclass(frozen=True, slots=True)
+class DriftResult:
+    """Why to train, or why not.
+
+    `reason` is `bootstrap`, `forced`, `drift`, `degraded`, `stale` or `none`; `features`
+    holds one entry per feature: PSI, de-biased PSI, day-permutation p value, verdict.
+    `degraded` is the champion beside a newer model, None when the spec does not ask for it.
+    """
+
+    triggered: bool
+    reason: str
+    psi_max: float | None
+    psi_max_feature: str | None
+    features: list[dict[str, Any]]
+    champion: dict[str, str] | None
+    age_days: int | None
+    degraded: dict[str, Any] | None = None
+
+    @property
+    def status(self) -> str:
+        """`ok` when training goes on, else `skipped`."""
+        return "ok" if self.triggered else "skipped"
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        psi = f"PSI {self.psi_max:.3f} ({self.psi_max_feature})" if self.psi_max_feature else ""
+        return f"{self.reason} {psi}".rstrip()
+
+
+def check_drift(run: Run) -> DriftResult:
+    """Decides whether this window trains a model.
+
+    Raises:
+        ConfigError: there is no champion and nobody asked to bootstrap one.
+    """
+    settle(run)
+    champion = champion_of_key(run)
+    if champion is None:
+        result = _bootstrap(run)
+    elif run.context.bootstrap:
+        raise ConfigError(
+            f"{run.model} has a champion as of {run.instant.isoformat()} "
+            f"({champion.retrain_key}); run without --bootstrap, or with --force to train anyway"
+        )
+    else:
+        result = _compare(run, champion)
+    if not result.triggered:
+        write_no_train(run, asdict(result))
+    return result
+
+
+def _bootstrap(run: Run) -> DriftResult:
+    decided = run.read("decision.json") is not None  # a replay of the bootstrap itself
+    if not (run.context.bootstrap or decided):
+        raise ConfigError(
+            f"{run.model} has no champion as of {run.instant.isoformat()}; train the first one "
+            f"with `retrain-ops run --bootstrap --date {run.window.end}`, or an earlier date"
+        )
+    return DriftResult(
+        triggered=True,
+        reason="bootstrap",
+        psi_max=None,
+        psi_max_feature=None,
+        features=[],
+        champion=None,
+        age_days=None,
+    )
+
+
+def _compare(run: Run, champion: Version) -> DriftResult:
+    report = _drift_of_features(run, champion)
+    age = (run.window.end - champion.window_end).days
+    matured = compare_matured(run, champion)
+    behind = matured is not None and matured.triggered
+    reason = "forced" if run.context.forced else _reason(run, age, report.triggered, behind)
+    told = report.to_json()
+    return DriftResult(
+        triggered=reason != "none",
+        reason=reason,
+        psi_max=report.psi_max,
+        psi_max_feature=report.feature_max,
+        features=cast(list[dict[str, Any]], told["features"]),
+        champion=champion_record(champion),
+        age_days=age,
+        degraded=None if matured is None else matured.to_json(),
+    )
+
+
+def _reason(run: Run, age_days: int, drifted: bool, degraded: bool) -> str:
+    """What the data say, then what the labels say, then the calendar."""
+    if drifted:
+        return "drift"
+    if degraded:
+        return "degraded"
+    return "stale" if age_days > run.spec.drift.max_age_days else "none"
+
+
+def _drift_of_features(run: Run, champion: Version) -> DriftReport:
+    """The newest days against the champion's reference, counted into the same bins."""
+    reference = json.loads(file_of_version(run, champion, REFERENCE_FILE))["features"]
+    names = run.spec.drift_features
+    unknown = [name for name in names if name not in reference]
+    if unknown:
+        raise ConfigError(
+            f"the champion's reference has no feature {', '.join(unknown)}: it was trained by an "
+            "older spec; retrain with --force"
+        )
+    table = _current_rows(run)
+    current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
+    run.workspace.write_json(run.path(DRIFT_COUNTS_FILE), _counts_record(reference, current))
+    before = {n: np.asarray(reference[n]["counts"], dtype=np.int64) for n in names}
+    return drift_report(before, current, drift_rules(run.spec), seed=run.spec.model.seed)
+
+
+def _counts_record(
+    reference: Mapping[str, Any], current: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """The counts behind the drift numbers; the reference's days stay in its own file."""
+    features = {}
+    for name, counts in current.items():
+        frozen = reference[name]
+        bins = {k: frozen[k] for k in ("kind", "edges", "levels") if k in frozen}
+        totals = np.asarray(frozen["counts"], dtype=np.int64).sum(axis=0).tolist()
+        features[name] = {**bins, "reference": totals, "current": counts.tolist()}
+    return {"features": features}
+
+
+def _current_rows(run: Run) -> pa.Table:
+    days = run.spec.drift.current_days
+    table = run.source.read(
+        run.window.last_days(days), columns=run.spec.drift_features, before=run.instant
+    )
+    if table.num_rows == 0:
+        raise DataError(
+            f"{run.retrain_key}: the {days} days before the run have no rows, so nobody can say "
+            "whether they drifted; load them and run again"
+        )
+    return table

@@ -1,0 +1,110 @@
+"""The champion beside a newer model on matured rows: the counts of the `degraded` trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from retrain_ops import _core
+from retrain_ops.registry import Version
+from retrain_ops.rows import day_index
+from retrain_ops.run import Run
+from retrain_ops.scoring import decide, load_version, score
+from retrain_ops.stats.degraded import DegradedReport, DegradedRules, judge_degraded
+from retrain_ops.steps.train import label_values, labelled, rows_of_days
+from retrain_ops.window import days_between
+
+
+def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
+    """The report of `[degraded]`; None when the spec has no such table.
+
+    Each window takes the newest model of an earlier window end that learnt from none of its
+    days: the newest challenger, or, where there is none, whom the champion replaced.
+    """
+    rules = run.spec.degraded
+    if rules is None:
+        return None
+    windows = _windows(run, rules)
+    table = _matured_rows(run, windows)
+    others = _named_before(run, windows) or _newest_others(run, champion, windows)
+    fair = [tuple(d for d in days if d.isoformat() > seen_until(champion)) for days in windows]
+    counted = [
+        (
+            days[0].isoformat(),
+            days[-1].isoformat(),
+            _named(other),
+            _cells(run, rows_of_days(table, kept), champion, other),
+        )
+        for days, kept, other in zip(windows, fair, others, strict=True)
+    ]
+    return judge_degraded(counted, rules)
+
+
+def seen_until(version: Version) -> str:
+    """The newest day that a model learnt from or chose its threshold on, as ISO text."""
+    return max(version.tags.get("train_end", ""), version.tags.get("threshold_end", ""))
+
+
+def _windows(run: Run, rules: DegradedRules) -> list[tuple[date, ...]]:
+    """The newest matured days in windows that do not overlap, newest first."""
+    ends = [run.window.newest_labelled - timedelta(days=rules.days * i) for i in range(rules.of)]
+    return [days_between(end - timedelta(days=rules.days - 1), end) for end in ends]
+
+
+def _matured_rows(run: Run, windows: Sequence[tuple[date, ...]]) -> pa.Table:
+    label = run.spec.source.label
+    columns = (*run.spec.features.all, label)
+    days = [d for window in windows for d in window]
+    table = run.source.read(days, columns=columns, before=run.instant, allow_missing=True)
+    return labelled(table, label)
+
+
+def _named_before(run: Run, windows: Sequence[tuple[date, ...]]) -> list[Version | None] | None:
+    """A key that was decided before compares with the models named then, as long as they exist."""
+    decision = run.read("decision.json") or {}
+    record = decision.get("drift", {}).get("degraded")
+    if record is None or len(record["windows"]) != len(windows):
+        return None
+    named = [w["reference"] for w in record["windows"]]
+    found = [run.registry.version_with(**name) if name else None for name in named]
+    lost = any(n and f is None for n, f in zip(named, found, strict=True))
+    return None if lost else found
+
+
+def _newest_others(
+    run: Run, champion: Version, windows: Sequence[tuple[date, ...]]
+) -> list[Version | None]:
+    others = [
+        v
+        for v in run.registry.versions()
+        if v.window_end < run.window.end and v.model_sha256 != champion.model_sha256
+    ]
+    others.sort(key=lambda v: (v.window_end, int(v.number)), reverse=True)
+    return [next((v for v in others if seen_until(v) < w[0].isoformat()), None) for w in windows]
+
+
+def _named(version: Version | None) -> Mapping[str, str] | None:
+    if version is None:
+        return None
+    return {"retrain_key": version.retrain_key, "model_sha256": version.model_sha256}
+
+
+def _cells(run: Run, table: pa.Table, champion: Version, other: Version | None) -> np.ndarray:
+    if other is None or table.num_rows == 0:
+        return np.zeros((0, 8), dtype=np.int64)
+    codes, days = day_index(table)
+    old, new = (load_version(run, version) for version in (champion, other))
+    counts = _core.joint_cells(
+        codes,
+        np.zeros(table.num_rows, dtype=np.int32),
+        label_values(table, run.spec.source.label),
+        decide(old, score(old, table, n_threads=run.n_threads)),
+        decide(new, score(new, table, n_threads=run.n_threads)),
+        len(days),
+        1,
+        n_threads=run.n_threads,
+    )
+    return np.asarray(counts[:, 0, :])

@@ -1,0 +1,118 @@
+"""pull_data: the window's rows from the daily source into one file of the workspace."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from retrain_ops.errors import DataError
+from retrain_ops.rows import DAY, sha256_of_rows
+from retrain_ops.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """What was pulled; `data_sha256` is the hash of the rows' logical content."""
+
+    rows: int
+    labelled: int
+    first_day: str
+    last_day: str
+    data_sha256: str
+    path: str
+
+    @property
+    def status(self) -> str:
+        """Always `ok`: a window that cannot be pulled is an error."""
+        return "ok"
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.rows} rows, {self.labelled} labelled, {self.first_day} to {self.last_day}"
+
+
+def pull_data(run: Run) -> PullResult:
+    """Writes `data/processed/<model>/window_end=<date>/part-0.parquet`, in place.
+
+    Labels of days that are not complete at the run's instant are left out.
+    With `[publish]` the features also go to a database, once per retrain key.
+
+    Raises:
+        DataError: a day is missing, the window is empty, or a request id is doubled.
+    """
+    table = _window_rows(run)
+    digest = sha256_of_rows(table)
+    path = run.workspace.processed_path(run.window.end)
+    known = run.read("pull_data.json")
+    if known is None or known["data_sha256"] != digest or not run.workspace.exists(path):
+        run.workspace.write(path, _parquet_bytes(table))
+    if run.spec.publish.url:
+        _publish(run, table)
+    label = table[run.spec.source.label]
+    return PullResult(
+        rows=table.num_rows,
+        labelled=table.num_rows - label.null_count,
+        first_day=run.window.days[0].isoformat(),
+        last_day=run.window.days[-1].isoformat(),
+        data_sha256=digest,
+        path=path,
+    )
+
+
+def read_pulled(run: Run) -> pa.Table:
+    """The rows that :func:`pull_data` wrote for this key.
+
+    Raises:
+        DataError: the file is gone.
+    """
+    path = run.workspace.processed_path(run.window.end)
+    data = run.workspace.read(path)
+    if data is None:
+        raise DataError(f"{run.workspace.absolute(path)} is not there; run pull_data again")
+    return pq.read_table(io.BytesIO(data))
+
+
+def _window_rows(run: Run) -> pa.Table:
+    source = run.spec.source
+    columns = (*run.spec.features.all, *run.spec.slice_columns, source.label)
+    table = run.source.read(run.window.days, columns=columns, before=run.instant)
+    if table.num_rows == 0:
+        raise DataError(f"{run.retrain_key}: the window has no rows at all")
+    ids = table[source.request_id]
+    doubled = table.num_rows - pc.count_distinct(ids, mode="all").as_py()
+    if doubled:
+        raise DataError(
+            f"{run.retrain_key}: {doubled} row(s) repeat a {source.request_id}; "
+            "the source was loaded twice or the id is not unique: mend it and run again"
+        )
+    return _without_immature_labels(run, table)
+
+
+def _without_immature_labels(run: Run, table: pa.Table) -> pa.Table:
+    """At the run's instant the newest days have no (complete) outcomes: nothing looks ahead."""
+    name = run.spec.source.label
+    mature = pc.less_equal(table[DAY], pa.scalar(run.window.newest_labelled, type=pa.date32()))
+    label = pc.if_else(mature, table[name], pa.scalar(None, type=table.schema.field(name).type))
+    return table.set_column(table.schema.get_field_index(name), name, label)
+
+
+def _parquet_bytes(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _publish(run: Run, table: pa.Table) -> None:
+    from retrain_ops.publish import publish_features
+
+    publish_features(
+        table,
+        url=run.spec.publish.url,
+        table_name=run.spec.publish.table,
+        retrain_key=run.retrain_key,
+    )

@@ -1,0 +1,104 @@
+"""summarise: always, last: one line to the log and, when configured, to Slack."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from retrain_ops.errors import CancelledError
+from retrain_ops.notify import send
+from retrain_ops.report import write_report
+from retrain_ops.run import Run
+
+log = logging.getLogger(__name__)
+
+SKIPPED_WORDS = ("skipped", "undecided", "queued")
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryResult:
+    """The day in one line; `outcome` is an outcome of the decision, or `failed`."""
+
+    outcome: str
+    line: str
+
+    @property
+    def status(self) -> str:
+        """`failed` when a step failed, which the orchestrator's run shows as well."""
+        return "failed" if self.outcome == "failed" else "ok"
+
+    @property
+    def summary(self) -> str:
+        """The line itself."""
+        return self.line
+
+
+def summarise(run: Run) -> SummaryResult:
+    """Writes the day's line; a re-run with the same line sends nothing again.
+
+    A failed day sends its one alert, unless the step that failed has sent it.
+    """
+    record = run.read("run.json") or {}
+    failure = _failure(run, record.get("steps", {}))
+    if failure is not None:
+        from retrain_ops.steps import alert_failure
+
+        alert_failure(run, *failure)
+        where = f"{run.model} {run.window.end.isoformat()}"
+        return SummaryResult(outcome="failed", line=f"[FAILED] {where}: {': '.join(failure)}")
+    outcome, line = _line(run, record.get("steps", {}))
+    _report(run)
+    earlier = run.read("summarise.json")
+    log.info("%s", line)
+    if earlier is None or earlier["line"] != line:
+        send(line, webhook_url=run.webhook_url)
+    return SummaryResult(outcome=outcome, line=line)
+
+
+def _report(run: Run) -> None:
+    """The day's page. The day is decided: a page that cannot be made is told, and fails nothing."""
+    try:
+        write_report(run)
+    except CancelledError:
+        raise
+    except Exception as problem:
+        log.warning("%s: no report.html: %s", run.retrain_key, problem, exc_info=True)
+
+
+def _failure(run: Run, steps: dict[str, Any]) -> tuple[str, str] | None:
+    """The step that failed first and what it said; a killed one still says that it runs."""
+    for name, entry in steps.items():
+        if name != "summarise" and entry["status"] in ("failed", "running"):
+            return name, str(entry.get("error", "it did not end"))
+    if run.read("decision.json") is None:
+        return "summarise", f"no decision was reached ({_last(steps)})"
+    return None
+
+
+def _line(run: Run, steps: dict[str, Any]) -> tuple[str, str]:
+    where = f"{run.model} {run.window.end.isoformat()}"
+    decision = run.require("decision")
+    outcome = str(decision["outcome"])
+    told = [_outcome_line(outcome, where, steps, decision), *_rollout_news(steps)]
+    return outcome, " | ".join(told)
+
+
+def _outcome_line(outcome: str, where: str, steps: dict[str, Any], decision: dict[str, Any]) -> str:
+    if outcome == "no_train":
+        drift = decision["drift"]
+        psi = f"PSI max {drift['psi_max']} ({drift['psi_max_feature']})"
+        return f"[NO TRAIN, no drift] {where}: {psi}"
+    told = steps.get("promote_challenger", {}).get("summary", outcome)
+    if outcome in SKIPPED_WORDS:
+        return f"{told} ({where})"
+    return f"[OK] {where}: {told}"
+
+
+def _rollout_news(steps: dict[str, Any]) -> list[str]:
+    names = ("shadow_test", "promote_champion", "watch_canary")
+    return [steps[n]["summary"] for n in names if n in steps and steps[n]["status"] == "ok"]
+
+
+def _last(steps: dict[str, Any]) -> str:
+    return f"last step: {list(steps)[-1]}" if steps else "no step ran"

@@ -1,0 +1,134 @@
+"""train: the challenger, from the window's training days, and its frozen reference."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retrain_ops.errors import DataError
+from retrain_ops.models.mlflow_flavor import MODEL_FILE
+from retrain_ops.models.training import TrainingData, resolve_trainer
+from retrain_ops.reference import build_reference
+from retrain_ops.rows import DAY, day_index
+from retrain_ops.run import Run
+from retrain_ops.scoring import REFERENCE_FILE
+from retrain_ops.stats.rounding import to_significant
+from retrain_ops.steps.pull_data import read_pulled
+from retrain_ops.workspace import canonical_json
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What was trained; `threshold_end` is the newest day that chose the threshold."""
+
+    model_sha256: str
+    reference_sha256: str
+    threshold: float | None
+    rows: int
+    positives: int
+    train_start: str
+    train_end: str
+    threshold_end: str
+
+    @property
+    def status(self) -> str:
+        """Always `ok`: what cannot be trained is an error."""
+        return "ok"
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.rows} rows, {self.train_start} to {self.train_end}"
+
+
+def train(run: Run) -> TrainResult:
+    """Trains on `window.train` and writes `model.rtm` and `reference.json`.
+
+    Raises:
+        DataError: the training days hold no labelled rows of both classes.
+    """
+    table = rows_of_days(read_pulled(run), run.window.train)
+    trainer = resolve_trainer(run.spec.model.trainer)
+    model = trainer(
+        training_data(run, table),
+        params=run.spec.train,
+        seed=run.spec.model.seed,
+        n_threads=run.n_threads,
+    )
+    data, reference = model.to_bytes(), canonical_json(_reference(run, table))
+    run.workspace.write(run.path(MODEL_FILE), data)
+    run.workspace.write(run.path(REFERENCE_FILE), reference)
+    first, last = run.window.train[0].isoformat(), run.window.train[-1].isoformat()
+    label = table[run.spec.source.label]
+    return TrainResult(
+        model_sha256=hashlib.sha256(data).hexdigest(),
+        reference_sha256=hashlib.sha256(reference).hexdigest(),
+        threshold=to_significant(model.threshold),
+        rows=table.num_rows - label.null_count,
+        positives=int(pc.sum(label).as_py() or 0),
+        train_start=first,
+        train_end=last,
+        threshold_end=last,
+    )
+
+
+def rows_of_days(table: pa.Table, days: tuple[object, ...]) -> pa.Table:
+    """The rows of some days, in the order they are in."""
+    wanted = pa.array(days, type=pa.date32())
+    return table.filter(pc.is_in(table[DAY], value_set=wanted))
+
+
+def labelled(table: pa.Table, label: str) -> pa.Table:
+    """The rows whose outcome is known."""
+    return table.filter(table[label].is_valid())
+
+
+def label_values(table: pa.Table, label: str) -> np.ndarray:
+    """Labels as uint8.
+
+    Raises:
+        DataError: a label is neither 0 nor 1.
+    """
+    values = table[label].cast(pa.float64()).to_numpy()
+    if not np.isin(values, (0.0, 1.0)).all():
+        bad = values[~np.isin(values, (0.0, 1.0))][0]
+        raise DataError(f"the label {label} must be 0, 1 or null; it also holds {bad:g}")
+    return np.asarray(values, dtype=np.uint8)
+
+
+def training_data(run: Run, table: pa.Table) -> TrainingData:
+    """What a trainer gets: the labelled rows of the training days.
+
+    Raises:
+        DataError: there are none, or of one class only.
+    """
+    table = labelled(rows_of_days(table, run.window.train), run.spec.source.label)
+    label = label_values(table, run.spec.source.label)
+    if label.size == 0 or label.min() == label.max():
+        raise DataError(
+            f"{run.retrain_key}: the training days hold {label.size} labelled rows of "
+            "fewer than two classes; there is nothing to learn from them"
+        )
+    return TrainingData(
+        table=table,
+        day=day_index(table)[0],
+        label=label,
+        numeric=run.spec.features.numeric,
+        categorical=run.spec.features.categorical,
+    )
+
+
+def _reference(run: Run, table: pa.Table) -> dict[str, object]:
+    """All features are frozen, not today's drift set alone: the set may change later."""
+    return build_reference(
+        table,
+        numeric=run.spec.features.numeric,
+        categorical=run.spec.features.categorical,
+        slices=run.spec.slice_columns,
+        bins=run.spec.drift.bins,
+        n_threads=run.n_threads,
+    )

@@ -1,0 +1,88 @@
+"""validate_data: Great Expectations on the pulled rows; a failure stops the day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from retrain_ops.errors import ValidationError
+from retrain_ops.expectations import ValidationReport, ValidationRules, validate_table
+from retrain_ops.run import Run
+from retrain_ops.steps.pull_data import read_pulled
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationResult:
+    """How many expectations the window met: all of them."""
+
+    expectations: int
+    rows: int
+
+    @property
+    def status(self) -> str:
+        """Always `ok`: a failed expectation is an error."""
+        return "ok"
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.expectations} expectations met by {self.rows} rows"
+
+
+def validate_data(run: Run) -> ValidationResult:
+    """Validates the window.
+
+    Raises:
+        ValidationError: with every expectation that failed; nothing else happens.
+    """
+    table = read_pulled(run)
+    report = validate_table(table, rules_of(run, table.schema), name=run.retrain_key)
+    if not report.success:
+        raise ValidationError(f"{run.retrain_key}: {_failures(report)}")
+    return ValidationResult(expectations=report.evaluated, rows=table.num_rows)
+
+
+def rules_of(run: Run, schema: pa.Schema) -> ValidationRules:
+    """The suite that the spec asks for.
+
+    The spec says number or text, not which width: a column of the right kind is
+    expected to be what it is, any other one what it should be.
+    """
+    spec, validate = run.spec, run.spec.validate
+    texts = dict.fromkeys((spec.source.request_id, *spec.features.categorical))
+    texts |= dict.fromkeys(spec.slice_columns)
+    columns = {n: _kind(schema, n, _is_number, "a number") for n in spec.features.numeric}
+    columns |= {n: _kind(schema, n, _is_text, "text") for n in texts}
+    columns[spec.source.label] = _kind(schema, spec.source.label, _is_number, "0 or 1")
+    return ValidationRules(
+        columns=columns,
+        not_null=(spec.source.request_id, spec.source.event_time, *validate.not_null),
+        ranges=validate.ranges,
+        min_rows=validate.min_rows,
+        max_rows=validate.max_rows,
+        label=spec.source.label,
+        label_rate=validate.label_rate,
+        max_null_share=validate.max_null_share,
+    )
+
+
+def _kind(
+    schema: pa.Schema, name: str, accepted: Callable[[pa.DataType], bool], otherwise: str
+) -> str:
+    kind = schema.field(name).type
+    return str(kind) if accepted(kind) else otherwise
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or kind == pa.bool_())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _failures(report: ValidationReport) -> str:
+    shown = [str(f) for f in report.failures[:10]]
+    return f"{len(report.failures)} expectation(s) failed: " + "; ".join(shown)

@@ -1,0 +1,92 @@
+"""Which days a run sees, all derived from one date: the window end D.
+
+::
+
+      train_days          holdout_days   label_delay_days - 1 (no labels yet)
+    |--------------------|--------------|---|  D  (the run, at `cutoff_time` UTC)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from retrain_ops.errors import ConfigError
+
+
+def days_between(first: date, last: date) -> tuple[date, ...]:
+    """All days from `first` to `last`, both included."""
+    return tuple(first + timedelta(days=i) for i in range((last - first).days + 1))
+
+
+def parse_window_end(text: str) -> date:
+    """A window end as people and schedulers write it: a date, or an instant cut to its UTC day.
+
+    Raises:
+        ConfigError: `text` is neither.
+    """
+    try:
+        if len(text) == 10:
+            return date.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
+    except ValueError as problem:
+        raise ConfigError(f"{text!r} is not a date: write it as 2013-08-14") from problem
+    return instant_in_utc(instant).date()
+
+
+def instant_in_utc(instant: datetime) -> datetime:
+    """`instant` in UTC; an instant without a time zone is taken as UTC."""
+    if instant.tzinfo is None:
+        return instant.replace(tzinfo=UTC)
+    return instant.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The days and the instant of one run.
+
+    `end` is the window end D. `instant` is D at the cutoff time, UTC: no row
+    whose request time is at or after it exists for this run, and no label of a
+    day after `newest_labelled`.
+    """
+
+    end: date
+    instant: datetime
+    train: tuple[date, ...]
+    holdout: tuple[date, ...]
+    unlabelled: tuple[date, ...]
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Every day that is pulled, oldest first."""
+        return self.train + self.holdout + self.unlabelled
+
+    @property
+    def newest_labelled(self) -> date:
+        """The newest day whose outcomes are complete at `instant`."""
+        return self.holdout[-1]
+
+    def last_days(self, count: int) -> tuple[date, ...]:
+        """The `count` days that end with D - 1, labelled or not."""
+        return days_between(self.end - timedelta(days=count), self.end - timedelta(days=1))
+
+
+def window_of(
+    end: date,
+    *,
+    train_days: int,
+    holdout_days: int,
+    label_delay_days: int,
+    cutoff_time: time,
+) -> Window:
+    """The window that ends at `end`; the newest labelled day is `end - label_delay_days`."""
+    newest = end - timedelta(days=label_delay_days)
+    holdout_first = newest - timedelta(days=holdout_days - 1)
+    train_first = holdout_first - timedelta(days=train_days)
+    return Window(
+        end=end,
+        instant=datetime.combine(end, cutoff_time, tzinfo=UTC),
+        train=days_between(train_first, holdout_first - timedelta(days=1)),
+        holdout=days_between(holdout_first, newest),
+        unlabelled=days_between(newest + timedelta(days=1), end - timedelta(days=1)),
+    )

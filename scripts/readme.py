@@ -1,0 +1,116 @@
+"""python -m scripts.readme: put measured figures into README.md, between its markers.
+
+Sources: dags/flights_weeks.json, and what the newest `make demo` and `make
+proofs` left in build/. What is measured is kept in docs/figures.json, so that a
+test can see whether README.md still says what the files say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+FIGURES = ROOT / "docs" / "figures.json"
+WEEKS = ROOT / "dags" / "flights_weeks.json"
+
+MEASURED = {
+    "week": "build/demo/week.json",
+    "doubling": "build/demo/doubling.json",
+    "rollout": "build/proofs/rollout.json",
+    "forks": "build/proofs/forks.json",
+    "same_bytes": "build/proofs/same_bytes.json",
+    "quality": "build/proofs/quality.json",
+}
+
+
+def collect() -> dict[str, Any]:
+    """The figures kept so far, replaced by whatever was measured since."""
+    figures: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    for name, path in MEASURED.items():
+        if (ROOT / path).exists():
+            figures[name] = json.loads((ROOT / path).read_text())
+    return figures
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def week_table(figures: Mapping[str, Any]) -> str:
+    """The demo's week."""
+    names = {
+        "date": "day",
+        "trigger": "trigger",
+        "psi_max": "PSI max",
+        "f1_champion": "F1 champion",
+        "f1_challenger": "F1 challenger",
+        "decision": "decision",
+        "literal_would": "literal rule alone",
+        "promoted": "promoted",
+        "version": "version",
+    }
+    return table(list(names.values()), [[d.get(k) for k in names] for d in figures["week"]])
+
+
+def doubling_table(figures: Mapping[str, Any]) -> str:
+    """What there was before and after a re-run and a backfill."""
+    stages = figures["doubling"]["stages"]
+    rows = {
+        "rows in data/processed": lambda s: sum(s["processed_rows"].values()),
+        "rows in the feature table": lambda s: sum(s["feature_rows"].values()),
+        "MLflow runs": lambda s: sum(s["mlflow_runs"].values()),
+        "most MLflow runs of one window": lambda s: max(s["mlflow_runs"].values()),
+        "model versions": lambda s: sum(s["versions"].values()),
+        "changes of @champion": lambda s: s["events"],
+    }
+    body = [[name, *(f"{count(s):,}" for s in stages)] for name, count in rows.items()]
+    return table(["", *(s["stage"] for s in stages)], body)
+
+
+def weeks_table(figures: Mapping[str, Any]) -> str:
+    """The year, from the committed search."""
+    tally = json.loads(WEEKS.read_text())["tally"]
+    return table(["over the year", "count"], [[k.replace("_", " "), v] for k, v in tally.items()])
+
+
+BLOCKS = {"week": week_table, "doubling": doubling_table, "weeks": weeks_table}
+
+
+def fill(text: str, figures: Mapping[str, Any]) -> str:
+    """README's text with every marked block as the figures give it."""
+    for name, render in BLOCKS.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise SystemExit(f"README.md has no block {name}")
+        block = render(figures)
+        text = pattern.sub(lambda m, b=block: f"{m[1]}{b}\n{m[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def main() -> int:
+    """Collects, keeps and fills."""
+    figures = collect()
+    FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+    README.write_text(fill(README.read_text(), figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""Airflow in a scratch home, and steps whose outcome the test decides.
+
+These tests are about wiring: which step runs, for which day, in which state the run ends, who is
+told. They put a recorder in place of `retrain_ops.run` and `retrain_ops.steps`; the steps
+themselves are tested without Airflow, and together with it by `test_week.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# This folder is run by the Airflow environment's own pytest; the others cannot import it.
+if find_spec("airflow") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated metadata database; set before anything imports Airflow."""
+    assert "airflow" not in sys.modules, "Airflow was imported before its home was set"
+    # A time limit from outside must end the servers too, not leave them behind.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", returncode=143))
+    home = tmp_path_factory.mktemp("airflow")
+    dags = home / "dags"
+    dags.mkdir()
+    os.environ.update(
+        {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "PYTHONPATH": os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")]),
+        }
+    )
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        check=True,
+        timeout=180,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    )
+    return home
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRunContext:
+    orchestrator: str = "cli"
+    dag_run_id: str = ""
+    logical_date: str = ""
+    try_number: int = 1
+    trigger: str = "schedule"
+    forced: bool = False
+    bootstrap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRun:
+    spec: str
+    date: date
+    workspace: str | None
+    tracking_uri: str | None
+    context: FakeRunContext
+
+    def read(self, name: str) -> None:
+        return None
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Stands in for the steps: what was called, and who was told."""
+
+    outcomes: dict[str, Callable[[FakeRun], dict[str, Any]]] = field(default_factory=dict)
+    calls: list[tuple[str, FakeRun]] = field(default_factory=list)
+    alerts: list[tuple[str, date, str]] = field(default_factory=list)
+
+    def open_run(self, spec: str, *, date: date, **rest: Any) -> FakeRun:
+        return FakeRun(spec, date, rest["workspace"], rest["tracking_uri"], rest["context"])
+
+    def run_step(self, name: str, run: FakeRun, *, alert: bool = True) -> dict[str, Any]:
+        self.calls.append((name, run))
+        outcome = self.outcomes.get(name, lambda run: {"triggered": True})
+        try:
+            return {"step": name, "status": "ok"} | outcome(run)
+        except Exception as error:
+            from retrain_ops.errors import NotYet
+
+            if alert and not isinstance(error, NotYet):
+                self.alert_failure(run, name, str(error))
+            raise
+
+    def alert_failure(self, run: FakeRun, step: str, message: str) -> None:
+        """Once per key and attempt, as the workspace's record does it."""
+        if run.date not in [day for _, day, _ in self.alerts]:
+            self.alerts.append((step, run.date, message))
+
+    @property
+    def steps_run(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    recorder = Recorder()
+    run = types.ModuleType("retrain_ops.run")
+    run.open_run = recorder.open_run  # type: ignore[attr-defined]
+    run.RunContext = FakeRunContext  # type: ignore[attr-defined]
+    run.require_workspace = lambda value: value  # type: ignore[attr-defined]
+    steps = types.ModuleType("retrain_ops.steps")
+    steps.run_step = recorder.run_step  # type: ignore[attr-defined]
+    steps.alert_failure = recorder.alert_failure  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "retrain_ops.run", run)
+    monkeypatch.setitem(sys.modules, "retrain_ops.steps", steps)
+    return recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run ended."""
+
+    state: str
+    tasks: dict[str, str]
+
+
+@pytest.fixture
+def run_day(airflow_home: Path) -> Iterator[Callable[..., Finished]]:
+    """Run the flights DAG for one day through Airflow and report the states."""
+
+    def run(day: date, *, conf: dict[str, Any] | None = None, **options: Any) -> Finished:
+        from retrain_ops.airflow import retraining_dag
+
+        dag_file = airflow_home / "dags" / "flights_dag.py"
+        arguments = {"retries": 0, **options}
+        dag_file.write_text(
+            "from datetime import timedelta\n"
+            "from retrain_ops.airflow import retraining_dag\n"
+            f"dag = retraining_dag('/nowhere/flights.toml', **{arguments!r})\n"
+        )
+        dag = retraining_dag("/nowhere/flights.toml", **arguments)
+        instant = datetime(day.year, day.month, day.day, 2, tzinfo=UTC)
+        finished = dag.test(logical_date=instant, run_conf=conf)
+        states = {ti.task_id: str(ti.state) for ti in finished.get_task_instances()}
+        return Finished(str(finished.state), states)
+
+    return run

@@ -1,0 +1,41 @@
+"""What every test may ask for: one real MLflow server for the whole session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from retrain_ops.examples.flights import write_flights
+from retrain_ops.spec import RetrainSpec, load_spec
+from tests.servers.mlflow_server import MlflowServer, mlflow_python
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """MLflow 3.17 on SQLite, started by the first test that asks. Names must be unique."""
+    folder: Path = tmp_path_factory.mktemp("mlflow")
+    with MlflowServer(folder, mlflow_python()) as server:
+        yield server
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def flights_source() -> Path:
+    """The daily partitions of the real flights; written once, kept with other builds."""
+    source = Path(os.environ.get("FLIGHTS_SOURCE") or ROOT / "build" / "data" / "flights")
+    if not (source / "day=2013-12-31").is_dir():
+        write_flights(source)
+    return source
+
+
+@pytest.fixture(scope="session")
+def flights_spec(flights_source: Path) -> RetrainSpec:
+    """The spec of the example, reading those rows."""
+    spec = load_spec(ROOT / "dags" / "flights.toml")
+    return replace(spec, source=replace(spec.source, path=str(flights_source)))

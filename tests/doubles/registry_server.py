@@ -1,0 +1,234 @@
+"""An in-memory MLflow with the behaviour that real servers showed, for fast tests of protocols.
+
+Last writer wins on aliases; a create of a taken name fails; a deleted
+experiment keeps its name. `die_after` ends the "process" after that many
+writes reached the server: the write happened, its answer never came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from retrain_ops.errors import RemoteError
+from retrain_ops.mlflow_client import Experiment, MlflowRun, ModelVersion, RegisteredModel
+
+
+class ProcessDied(BaseException):
+    """Not an Exception: nothing may catch a kill -9."""
+
+
+class Server:
+    """The state that outlives every client."""
+
+    def __init__(self) -> None:
+        self.experiments: dict[str, Experiment] = {}
+        self.runs: dict[str, MlflowRun] = {}
+        self.models: dict[str, RegisteredModel] = {}
+        self.versions: dict[tuple[str, str], ModelVersion] = {}
+        self.artifacts: dict[str, bytes] = {}
+        self.ids = itertools.count(1)
+        self.writes = 0
+
+    def delete_model(self, name: str) -> None:
+        """By hand: model, versions and aliases go; experiments stay."""
+        del self.models[name]
+        self.versions = {k: v for k, v in self.versions.items() if k[0] != name}
+
+    def delete_version(self, name: str, number: str) -> None:
+        """By hand: a version takes its aliases with it."""
+        del self.versions[name, number]
+        known = self.models[name]
+        left = {k: v for k, v in known.aliases.items() if v != number}
+        self.models[name] = replace(known, aliases=left)
+
+
+def taken(name: str) -> RemoteError:
+    problem = RemoteError(f"{name} already exists")
+    problem.status, problem.error_code = 400, "RESOURCE_ALREADY_EXISTS"
+    return problem
+
+
+class Client:
+    """The part of MlflowClient that registry and tracking use."""
+
+    def __init__(self, server: Server, die_after: int | None = None) -> None:
+        self.server = server
+        self.left = die_after
+
+    def _wrote(self) -> None:
+        self.server.writes += 1
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise ProcessDied
+
+    # -- experiments and runs
+
+    def get_experiment(self, name: str) -> Experiment | None:
+        return self.server.experiments.get(name)
+
+    def create_experiment(self, name: str, *, tags: Mapping[str, str] | None = None) -> str:
+        if name in self.server.experiments:
+            raise taken(name)
+        number = str(next(self.server.ids))
+        self.server.experiments[name] = Experiment(
+            experiment_id=number, name=name, lifecycle_stage="active", tags=dict(tags or {})
+        )
+        self._wrote()
+        return number
+
+    def get_or_create_experiment(self, name: str) -> str:
+        known = self.get_experiment(name)
+        return known.experiment_id if known else self.create_experiment(name)
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        for name, known in self.server.experiments.items():
+            if known.experiment_id == experiment_id:
+                self.server.experiments[name] = replace(known, lifecycle_stage="deleted")
+        self._wrote()
+
+    def search_runs(self, experiment_ids: Sequence[str], filter: str = "") -> list[MlflowRun]:
+        key = filter.split("'")[1]
+        return [r for r in self.server.runs.values() if r.tags.get("retrain_key") == key]
+
+    def get_run(self, run_id: str) -> MlflowRun:
+        return self.server.runs[run_id]
+
+    def create_run(
+        self,
+        experiment_id: str,
+        run_name: str,
+        start_time_ms: int,
+        *,
+        tags: Mapping[str, str],
+        key_tag: tuple[str, str],
+    ) -> MlflowRun:
+        known = [r for r in self.server.runs.values() if r.tags.get(key_tag[0]) == key_tag[1]]
+        if known:
+            return known[0]
+        run_id = f"r{next(self.server.ids)}"
+        self.server.runs[run_id] = MlflowRun(
+            run_id=run_id,
+            experiment_id=experiment_id,
+            status="RUNNING",
+            artifact_uri=f"mlflow-artifacts:/{experiment_id}/{run_id}/artifacts",
+            tags=dict(tags),
+            params={},
+            metrics={},
+            start_time=start_time_ms,
+        )
+        self._wrote()
+        return self.server.runs[run_id]
+
+    def log_batch(
+        self,
+        run_id: str,
+        *,
+        metrics: Sequence[tuple[str, float, int, int]],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
+        known = self.server.runs[run_id]
+        self.server.runs[run_id] = replace(
+            known,
+            tags={**known.tags, **tags},
+            params={**known.params, **params},
+            metrics={**known.metrics, **{m[0]: m[1] for m in metrics}},
+        )
+        self._wrote()
+
+    def set_run_tag(self, run_id: str, key: str, value: str) -> None:
+        known = self.server.runs[run_id]
+        self.server.runs[run_id] = replace(known, tags={**known.tags, key: value})
+        self._wrote()
+
+    def update_run(self, run_id: str, status: str, end_time_ms: int) -> None:
+        self.server.runs[run_id] = replace(self.server.runs[run_id], status=status)
+        self._wrote()
+
+    def upload_artifact(self, run: MlflowRun, path: str, data: bytes | Path) -> str:
+        payload = data if isinstance(data, bytes) else Path(data).read_bytes()
+        self.server.artifacts[f"{run.artifact_uri}/{path}"] = payload
+        self._wrote()
+        return hashlib.sha256(payload).hexdigest()
+
+    def download_artifact(self, source: Any, path: str) -> bytes:
+        base = source if isinstance(source, str) else source.artifact_uri
+        if f"{base}/{path}" not in self.server.artifacts:
+            raise RemoteError(f"{base}/{path} is not there")
+        return self.server.artifacts[f"{base}/{path}"]
+
+    # -- registry
+
+    def get_registered_model(self, name: str) -> RegisteredModel | None:
+        return self.server.models.get(name)
+
+    def ensure_registered_model(self, name: str) -> None:
+        if name not in self.server.models:
+            self.server.models[name] = RegisteredModel(
+                name=name, aliases={}, tags={}, creation_timestamp=next(self.server.ids)
+            )
+            self._wrote()
+
+    def set_model_tag(self, name: str, key: str, value: str) -> None:
+        known = self.server.models[name]
+        self.server.models[name] = replace(known, tags={**known.tags, key: value})
+        self._wrote()
+
+    def create_model_version(
+        self,
+        name: str,
+        source: str,
+        run_id: str,
+        *,
+        tags: Mapping[str, str],
+        description: str,
+        key_tag: tuple[str, str],
+    ) -> ModelVersion:
+        number = str(1 + sum(1 for n, _ in self.server.versions if n == name))
+        self.server.versions[name, number] = ModelVersion(
+            name=name,
+            version=number,
+            source=source,
+            run_id=run_id,
+            tags=dict(tags),
+            aliases=(),
+            creation_timestamp=0,
+        )
+        self._wrote()
+        return self.server.versions[name, number]
+
+    def get_model_version(self, name: str, version: str) -> ModelVersion | None:
+        return self.server.versions.get((name, version))
+
+    def search_model_versions(self, filter: str) -> list[ModelVersion]:
+        name = filter.split("'")[1]
+        return [v for (n, _), v in self.server.versions.items() if n == name]
+
+    def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+        known = self.server.versions[name, version]
+        self.server.versions[name, version] = replace(known, tags={**known.tags, key: value})
+        self._wrote()
+
+    def delete_version_tag(self, name: str, version: str, key: str) -> None:
+        known = self.server.versions[name, version]
+        left = {k: v for k, v in known.tags.items() if k != key}
+        self.server.versions[name, version] = replace(known, tags=left)
+        self._wrote()
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        assert (name, version) in self.server.versions
+        known = self.server.models[name]
+        self.server.models[name] = replace(known, aliases={**known.aliases, alias: version})
+        self._wrote()
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        known = self.server.models[name]
+        left = {k: v for k, v in known.aliases.items() if k != alias}
+        self.server.models[name] = replace(known, aliases=left)
+        self._wrote()

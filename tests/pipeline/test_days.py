@@ -1,0 +1,244 @@
+"""Whole days through all ten steps on synthetic rows, every outcome once."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from retrain_ops.cli import run_day
+from retrain_ops.run import RunContext
+from retrain_ops.scoring import load_version
+from retrain_ops.steps import TRAINING, run_step
+from tests.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_day, write_days
+
+START = FIRST + timedelta(days=20)  # the first day with a whole window behind it
+CONTENT = ("decision.json", "model.rtm", "reference.json", "part-0.parquet", "evaluate.json")
+
+
+@pytest.fixture
+def world(tmp_path, client, messages):
+    write_days(tmp_path / "rows", 30)
+    bootstrap(tmp_path, client, START)
+    return tmp_path
+
+
+def test_the_bootstrap_serves_at_once_and_is_recorded_as_such(world, client, server):
+    (event,) = toy_run(world, client, START).registry.snapshot().events
+    assert (event.kind, event.version, event.previous) == ("bootstrap", "1", None)
+    assert server.models["toy"].aliases == {"champion": "1"}
+    assert server.versions["toy", "1"].tags["outcome"] == "challenger"
+
+
+def test_a_day_without_drift_trains_nothing(world, client, server, messages):
+    output = run_day(toy_run(world, client, START + timedelta(days=1)))
+    assert output["outcome"] == "no_train"
+    assert [s["step"] for s in output["steps"]] == [
+        "check_drift",
+        "shadow_test",
+        "promote_champion",
+        "watch_canary",
+        "summarise",
+    ]
+    assert messages[-1].startswith("[NO TRAIN, no drift] toy")
+    assert len(server.versions) == len(server.runs) == 1
+
+
+def test_a_forced_day_without_improvement_is_skipped_with_the_numbers(
+    world, client, server, messages
+):
+    forced = RunContext(forced=True)
+    output = run_day(toy_run(world, client, START + timedelta(days=1), context=forced))
+    assert output["outcome"] == "skipped"
+    assert messages[-1].startswith("[skipped] challenger is not significantly better")
+    assert "f1 0." in messages[-1]
+    assert server.models["toy"].aliases == {"champion": "1"}
+    assert server.versions["toy", "2"].tags["retrain.state"] == "registered"
+
+
+@pytest.fixture
+def changed_world(tmp_path, client, messages):
+    """The rule of the labels reverses on day 18: the bootstrap's champion is soon wrong."""
+    write_days(tmp_path / "rows", 60, rule_changes=18, shift_from=18, shift=0.6)
+    bootstrap(tmp_path, client, FIRST + timedelta(days=17))
+    return tmp_path
+
+
+CHANGED = FIRST + timedelta(days=36)  # all 15 labelled days of its window follow the new rule
+
+
+def test_a_better_challenger_takes_over_after_its_shadow(changed_world, client, server, messages):
+    output = run_day(toy_run(changed_world, client, CHANGED))
+    assert output["outcome"] == "challenger"
+    assert output["steps"][0]["reason"] == "drift"
+    assert messages[-1].startswith("[OK] toy")
+    assert server.models["toy"].aliases == {"champion": "2", "previous": "1"}
+    assert server.versions["toy", "2"].tags["retrain.canary_share"] == "0.1"
+
+
+def test_while_a_canary_is_open_the_next_challenger_is_queued(changed_world, client, server):
+    early = CHANGED - timedelta(days=5)  # a first candidate that has seen little of the new rule
+    run_day(toy_run(changed_world, client, early))
+    assert server.versions["toy", "2"].tags["retrain.state"] == "canary"
+    literal = SPEC.replace("[gate]", '[gate]\nmode = "literal"')
+    forced = RunContext(forced=True)
+    run = toy_run(changed_world, client, CHANGED, context=forced, spec=literal)
+    assert run_day(run)["outcome"] == "queued"
+    assert server.models["toy"].aliases["champion"] == "2"
+    assert server.versions["toy", "3"].tags["retrain.state"] == "registered"
+
+
+def test_a_canary_without_harm_is_kept_after_its_days(changed_world, client, server):
+    run_day(toy_run(changed_world, client, CHANGED))
+    verdicts = []
+    for days in range(1, 12):
+        output = run_day(toy_run(changed_world, client, CHANGED + timedelta(days=days)))
+        verdicts.append(next(s for s in output["steps"] if s["step"] == "watch_canary"))
+    words = [v.get("verdict") for v in verdicts]
+    assert "kept" in words
+    assert set(words[: words.index("kept")]) == {"open"}
+    assert server.versions["toy", "2"].tags["retrain.canary_share"] == "1"
+    assert server.versions["toy", "2"].tags["retrain.state"] == "promoted"
+
+
+def test_a_canary_that_harms_is_rolled_back_by_itself(changed_world, client, server, messages):
+    run_day(toy_run(changed_world, client, CHANGED))
+    for index in range(37, 60):  # the world turns back: the new champion is wrong now
+        write_day(changed_world / "rows", FIRST + timedelta(days=index))
+    for days in range(1, 8):
+        run_day(toy_run(changed_world, client, CHANGED + timedelta(days=days)))
+    assert server.models["toy"].aliases["champion"] == "1"
+    assert server.versions["toy", "2"].tags["retrain.state"] == "rolled_back"
+    assert any("rolled_back" in m for m in messages)
+
+
+def test_a_rerun_writes_the_same_bytes_and_doubles_nothing(changed_world, client, server):
+    day = CHANGED
+    run_day(toy_run(changed_world, client, day))
+    before = files_of(changed_world / "workspace", CONTENT)
+    counts = (len(server.versions), len(server.runs), dict(server.models["toy"].aliases))
+    run_day(toy_run(changed_world, client, day))
+    assert files_of(changed_world / "workspace", CONTENT) == before
+    assert (len(server.versions), len(server.runs), server.models["toy"].aliases) == counts
+
+
+def test_backfilling_every_day_again_changes_no_decision(changed_world, client, server):
+    days = [CHANGED + timedelta(days=i) for i in range(4)]
+    for day in days:
+        run_day(toy_run(changed_world, client, day))
+    before = files_of(changed_world / "workspace", CONTENT)
+    aliases = dict(server.models["toy"].aliases)
+    for day in days:
+        run_day(toy_run(changed_world, client, day))
+    assert files_of(changed_world / "workspace", CONTENT) == before
+    assert server.models["toy"].aliases == aliases
+
+
+def test_another_team_size_and_another_registry_decide_to_the_same_byte(
+    changed_world, client, tmp_path
+):
+    from tests.doubles.registry_server import Client, Server
+
+    run_day(toy_run(changed_world, client, CHANGED))
+    other = Client(Server())
+    other.server.ids = iter(range(1000, 9999))  # other ids than the first registry gave
+    bootstrap(changed_world, other, FIRST + timedelta(days=17), workspace="w2", n_threads=7)
+    run_day(toy_run(changed_world, other, CHANGED, workspace="w2", n_threads=7))
+    one = files_of(changed_world / "workspace", CONTENT)
+    two = files_of(changed_world / "w2", CONTENT)
+    assert one == two
+
+
+def test_failed_validation_alerts_once_and_touches_nothing(world, client, server, messages):
+    spec = SPEC.replace("label_rate = [0.05, 0.95]", "label_rate = [0.9, 0.95]")
+    aliases = dict(server.models["toy"].aliases)
+    day = START + timedelta(days=1)
+    messages.clear()
+    run = toy_run(world, client, day, spec=spec, context=RunContext(forced=True))
+    output = run_day(run)
+    assert output["exit_code"] == 20
+    assert output["outcome"] == "failed"
+    alerts = [m for m in messages if m.startswith("[FAILED]") and "validate_data" in m]
+    assert len(alerts) == 1
+    assert server.models["toy"].aliases == aliases
+    assert len(server.versions) == 1
+    assert run.read("decision.json") is None
+    assert not run.workspace.exists(run.path("model.rtm"))
+
+
+def test_without_a_champion_the_error_names_the_command(tmp_path, client, messages):
+    write_days(tmp_path / "rows", 22)
+    output = run_day(toy_run(tmp_path, client, START))
+    assert output["exit_code"] == 2
+    assert "retrain-ops run --bootstrap" in output["message"]
+
+
+def test_a_missing_day_is_named(world, client):
+    output = run_day(toy_run(world, client, FIRST + timedelta(days=33)))
+    assert output["exit_code"] == 1
+    assert "the source has no rows for 2020-01-31" in output["message"]
+
+
+def test_a_fix_during_the_shadow_reopens_the_key_with_the_new_bytes(changed_world, client, server):
+    for step in TRAINING:
+        run_step(step, toy_run(changed_world, client, CHANGED))
+    assert server.models["toy"].aliases["challenger"] == "2"
+    fixed = toy_run(changed_world, client, CHANGED, spec=SPEC.replace("_leaf = 20", "_leaf = 25"))
+    for step in TRAINING:
+        run_step(step, fixed)
+    assert server.models["toy"].aliases["challenger"] == "3"
+    assert server.versions["toy", "2"].tags["retrain.state"] == "superseded"
+    assert len(server.runs) == 2
+    assert (fixed.read("decision.json") or {})["outcome"] == "challenger"
+
+
+def test_a_fix_of_the_version_that_serves_moves_nothing_silently(changed_world, client, server):
+    run_day(toy_run(changed_world, client, CHANGED))
+    for days in range(1, 12):  # until its canary is kept
+        run_day(toy_run(changed_world, client, CHANGED + timedelta(days=days)))
+    assert server.versions["toy", "2"].tags["retrain.state"] == "promoted"
+    aliases = dict(server.models["toy"].aliases)
+    fixed = toy_run(changed_world, client, CHANGED, spec=SPEC.replace("_leaf = 20", "_leaf = 25"))
+    run_day(fixed)
+    assert server.models["toy"].aliases == aliases
+    assert server.versions["toy", "2"].tags["retrain.state"] == "promoted"
+    served = fixed.registry.version("2")  # its files are still to be had, from MLflow
+    bytes_now = fixed.workspace.read(fixed.path("model.rtm"))
+    assert load_version(fixed, served).to_bytes() != bytes_now
+    newest = server.versions["toy", str(len(server.versions))]
+    assert newest.tags["retrain_key"] == fixed.retrain_key
+    assert newest.tags["retrain.state"] == "registered"
+
+
+class Plain:
+    """A trainer's own model: one feature's logistic, kept as JSON."""
+
+    threshold = 0.5
+
+    def predict_proba(self, data, /, *, n_threads=0):
+        return 1 / (1 + np.exp(-1.8 * data["a"].to_numpy().astype(np.float64)))
+
+    def to_bytes(self):
+        return b'{"plain": 1}'
+
+
+def train_plain(data, *, params, seed, n_threads):
+    return Plain()
+
+
+def load_model(data):
+    assert data == b'{"plain": 1}'
+    return Plain()
+
+
+def test_a_model_of_your_own_goes_through_the_same_day(tmp_path, client, server, messages):
+    write_days(tmp_path / "rows", 30)
+    spec = SPEC.replace('name = "toy"', f'name = "toy"\ntrainer = "{__name__}:train_plain"')
+    bootstrap(tmp_path, client, START, spec=spec)
+    assert server.models["toy"].aliases == {"champion": "1"}
+    forced = RunContext(forced=True)
+    output = run_day(
+        toy_run(tmp_path, client, START + timedelta(days=1), spec=spec, context=forced)
+    )
+    assert output["outcome"] in ("skipped", "undecided")
+    (mlmodel,) = {v for k, v in server.artifacts.items() if k.endswith("MLmodel")}
+    assert f"loader_module: {__name__}".encode() in mlmodel
