@@ -22,12 +22,15 @@ double rt_threshold_between(double low, double high)
     double a = low < -(double)FLT_MAX ? -(double)FLT_MAX : low;
     double b = high > (double)FLT_MAX ? (double)FLT_MAX : high;
     if (a < b && a <= (double)FLT_MAX && b >= -(double)FLT_MAX) {
-        double middle = (double)(float)(0.5 * a + 0.5 * b);
-        double above = (double)nextafterf((float)a, INFINITY);
-        const double tries[] = {middle, (double)(float)a, above};
+        float below = (float)a;
+        /* Kept as floats: gcc 12's vectoriser drops the rounding from a vector
+         * of doubles that were narrowed and widened (-fno-trapping-math). */
+        const float tries[] = {(float)(0.5 * a + 0.5 * b), below,
+                               nextafterf(below, INFINITY)};
         for (int32_t i = 0; i < 3; i++) {
-            if (isfinite(tries[i]) && separates(tries[i], a, b)) {
-                return tries[i];
+            double t = (double)tries[i];
+            if (isfinite(t) && separates(t, a, b)) {
+                return t;
             }
         }
     }
