@@ -8,7 +8,9 @@ made from counters (training_data.py). Quality is measured on as many test rows 
 ours - theirs: AUC (larger is better), or log-loss and RMSE in per cent of theirs (smaller is
 better). Writes build/bench/training.json: {row, peer, ours_s, peer_s, ratio, gate, aim,
 quality_delta, threads}. `floor` is our time over (updates x time of one update), where an
-update adds one row's gradient to one bin; both come from the same run.
+update adds one row's gradient to one bin; both come from the same run. `quality` repeats D1 with five
+seeds: the one-sided 95 % lower bound of the paired AUC difference, and log-loss in per cent.
+`memory` is what a fit adds to the peak of a process of its own that holds the table, in MB.
 
 On a machine that others keep busy, wall times of the peers are those of their barriers, which
 spin: `--threads 1 --clock cpu` compares the work alone and says so in every row.
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import time
@@ -38,11 +41,13 @@ DEPTH = {"depth": 6}
 
 ROWS: dict[str, tuple[str, int, dict[str, int], tuple[tuple[str, float, float], ...]]] = {
     "D1": ("D1", 1_000_000, LEAVES, (
-        ("lightgbm", 0.60, 0.42), ("lightgbm_quantised", 0.80, 0.55),
+        ("lightgbm", 0.60, 0.42), ("lightgbm_columns", 0.60, 0.42),
+        ("lightgbm_quantised", 0.80, 0.55),
         ("xgboost", 0.60, 0.45), ("sklearn", 0.50, 0.38))),
     "D1 depth 6": ("D1", 1_000_000, DEPTH, (("hessboost", 0.95, 0.70),)),
     "D1 255 leaves": ("D1", 1_000_000, {"leaves": 255}, (("lightgbm", 0.70, 0.50),)),
     "D2 depth 6": ("D2", 100_000, DEPTH, (("hessboost", 0.95, 0.70),)),
+    "D2 depth 6, 1 thread": ("D2", 100_000, {**DEPTH, "threads": 1}, (("hessboost", 0.95, 0.70),)),
     "D3": ("D3", 581_012, LEAVES, (("lightgbm", 0.65, 0.45),)),
     "D4 512 leaves": ("D4", 1_000_000, {"leaves": 512}, (("lightgbm", 0.70, 0.55),)),
     "D5": ("D5", 10_000, LEAVES, (("sklearn", 0.25, 0.15), ("lightgbm", 0.50, 0.35))),
@@ -93,8 +98,8 @@ def measure_training(name: str, args: argparse.Namespace) -> list[dict[str, Any]
     table, rows, shape, peers = ROWS[name]
     kind = TABLES[table]
     rows = max(1000, int(rows * args.scale))
-    job = Job(kind, *kind.make(rows, 1), rows=rows, threads=args.threads, rounds=args.rounds,
-              **shape)  # fmt: skip
+    job = Job(kind, *kind.make(rows, 1), rows=rows, rounds=args.rounds,
+              **{"threads": args.threads, **shape})  # fmt: skip
     test_x, test_y = kind.make(min(rows, 1_000_000), 2)
     found = []
     for peer, gate, aim in peers:
@@ -112,20 +117,20 @@ def measure_training(name: str, args: argparse.Namespace) -> list[dict[str, Any]
             PEERS[peer].predict(models["peer"], test_x, job),
             test_y,
         )
-        found.append(row_of(name, peer, seconds, gate, aim, delta, args))
+        found.append(row_of(name, peer, seconds, gate, aim, delta, job.threads, args.clock))
     return found
 
 
 def row_of(
     name: str, peer: str, seconds: dict[str, float], gate: float, aim: float,
-    delta: float | None, args: argparse.Namespace,
+    delta: float | None, threads: int, clock: str,
 ) -> dict[str, Any]:  # fmt: skip
     ratio = seconds["ours"] / seconds["peer"]
     row = {
         "row": name, "peer": peer, "ours_s": round(seconds["ours"], 7),
         "peer_s": round(seconds["peer"], 7), "ratio": round(ratio, 4), "gate": gate, "aim": aim,
-        "quality_delta": None if delta is None else round(delta, 6), "threads": args.threads,
-        "clock": args.clock,
+        "quality_delta": None if delta is None else round(delta, 6), "threads": threads,
+        "clock": clock,
     }  # fmt: skip
     verdict = "aim" if ratio <= aim else "gate" if ratio <= gate else "MISSED"
     print(
@@ -161,7 +166,7 @@ def measure_predicting(name: str, args: argparse.Namespace) -> list[dict[str, An
             CLOCKS[args.clock],
         )
         per_call = {who: taken / calls for who, taken in seconds.items()}
-        found.append(row_of(name, peer, per_call, gate, aim, None, args))
+        found.append(row_of(name, peer, per_call, gate, aim, None, job.threads, args.clock))
     return found
 
 
@@ -184,9 +189,75 @@ def measure_floor(args: argparse.Namespace) -> dict[str, Any]:
             "quality_delta": None, "threads": args.threads}  # fmt: skip
 
 
+def measure_quality(args: argparse.Namespace) -> dict[str, Any]:
+    """D1 by five seeds: is there anything that integer gradients lose against LightGBM?"""
+    kind = TABLES["D1"]
+    rows = max(1000, int(1_000_000 * args.scale))
+    aucs, losses = [], []
+    for seed in range(1, 6):
+        job = Job(kind, *kind.make(rows, seed), rows=rows, threads=args.threads,
+                  rounds=args.rounds, leaves=31)  # fmt: skip
+        x, y = kind.make(rows, seed + 100)
+        ours, theirs = (
+            np.asarray(library.predict(library.fit(job), x, job))
+            for library in (OURS, PEERS["lightgbm"])
+        )
+        aucs.append(auc(ours, y) - auc(theirs, y))
+        losses.append(100 * (log_loss(ours, y) / log_loss(theirs, y) - 1))
+    # Student's t with 4 degrees of freedom, one-sided 95 %.
+    bound = float(np.mean(aucs) - 2.131847 * np.std(aucs, ddof=1) / np.sqrt(len(aucs)))
+    worst = max(losses)
+    print(f"quality: AUC ours - LightGBM's {np.mean(aucs):+.6f}, lower bound {bound:+.6f} "
+          f"(above -0.0005); log-loss at most {worst:+.3f} % (below 0.2)", flush=True)  # fmt: skip
+    return {"row": "D1 quality, 5 seeds", "peer": "lightgbm", "ours_s": None, "peer_s": None,
+            "ratio": None, "gate": -0.0005, "aim": 0.0, "quality_delta": round(bound, 6),
+            "log_loss_percent": round(worst, 4), "threads": args.threads}  # fmt: skip
+
+
+def log_loss(p: np.ndarray, y: np.ndarray) -> float:
+    q = np.clip(p, 1e-15, 1 - 1e-15)
+    return float(-np.mean(np.where(y == 1, np.log(q), np.log1p(-q))))
+
+
+def measure_memory(args: argparse.Namespace) -> dict[str, Any]:
+    """Ours and LightGBM's, each in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, maxtasksperchild=1) as pool:
+        jobs = [(who, args.threads, args.rounds, args.scale) for who in ("ours", "lightgbm")]
+        ours, theirs = pool.starmap(peak_growth_mb, jobs, chunksize=1)
+    print(f"memory: ours {ours:.0f} MB beyond X, LightGBM {theirs:.0f} MB, "
+          f"ratio {ours / theirs:.2f}", flush=True)  # fmt: skip
+    return {"row": "D1 peak memory beyond X, MB", "peer": "lightgbm", "ours_s": None,
+            "peer_s": None, "ours_mb": round(ours, 1), "peer_mb": round(theirs, 1),
+            "ratio": round(ours / theirs, 4), "gate": 0.8, "aim": 0.6, "quality_delta": None,
+            "threads": args.threads}  # fmt: skip
+
+
+def peak_growth_mb(who: str, threads: int, rounds: int, scale: float) -> float:
+    """MB by which a fit on D1 raises the peak of this process."""
+    kind = TABLES["D1"]
+    library = OURS if who == "ours" else PEERS[who]
+    warm = Job(kind, *kind.make(1000, 1), rows=1000, threads=threads, rounds=1, leaves=31)
+    library.fit(warm)  # loads what the library loads
+    rows = max(1000, int(1_000_000 * scale))
+    job = Job(kind, *kind.make(rows, 1), rows=rows, threads=threads, rounds=rounds, leaves=31)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+    before = _status_kib("VmRSS")
+    library.fit(job)
+    return (_status_kib("VmHWM") - before) / 1024
+
+
+def _status_kib(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+
+
+WHOLE = {"floor": measure_floor, "quality": measure_quality, "memory": measure_memory}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    known = [*ROWS, *PREDICT, "floor"]
+    known = [*ROWS, *PREDICT, *WHOLE]
     parser.add_argument("--rows", nargs="*", choices=known, default=known)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows of each table")
@@ -203,7 +274,7 @@ def main() -> None:
         elif name in PREDICT:
             found += measure_predicting(name, args)
         else:
-            found.append(measure_floor(args))
+            found.append(WHOLE[name](args))
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(found, indent=1) + "\n")
 

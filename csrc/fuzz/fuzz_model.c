@@ -5,7 +5,7 @@
  * behind it deserve the test. What passes is predicted with and must write its
  * own bytes again.
  *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined ... (make -C csrc fuzz-model)
+ * RT_FUZZ_PLANTED builds in a bug that the fuzzer must find (make -C csrc fuzz-model).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 #include "model/layout.h"
 #include "model/model.h"
 
-enum { PROBE_FEATURES = 64, LENGTH_AT = 16 };
+enum { PROBE_FEATURES = 64, LENGTH_AT = 16, FEATURES_AT = 24 };
 
 static void predict_row(const rt_model *model, double fill)
 {
@@ -60,6 +60,12 @@ static void try_bytes(const uint8_t *data, size_t bytes)
 {
     rt_model model;
     rt_error err;
+#ifdef RT_FUZZ_PLANTED
+    static uint8_t seen[PROBE_FEATURES];
+    if (bytes >= RT_HEADER_BYTES) {
+        seen[data[FEATURES_AT]] = 1; /* the bug: a count is believed unchecked */
+    }
+#endif
     if (rt_model_read(&model, data, bytes, &err) == RT_OK) {
         use(&model, data, bytes);
         rt_model_clear(&model);

@@ -21,6 +21,8 @@ from scripts.proofs import (
     contract,
     engine,
     forks,
+    fuzz,
+    life,
     prefect_week,
     registry,
     rollout,
@@ -78,8 +80,18 @@ def prove_contract(folder: Path) -> dict[str, Any]:
 
 
 def prove_engine(folder: Path) -> dict[str, Any]:
-    """Equal model bytes over teams, instruction sets and a fork, for 42 tables."""
+    """Equal model bytes however they were trained, for 42 tables."""
     return engine.prove()
+
+
+def prove_life(folder: Path) -> dict[str, Any]:
+    """1,000 forks, 8 threads at once, 10,000 fits in one process, 100,000 changed models."""
+    return life.prove()
+
+
+def prove_fuzz(folder: Path) -> dict[str, Any]:
+    """Ten million executions of each fuzzer under sanitizers; a planted bug is found first."""
+    return fuzz.prove(folder)
 
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -87,6 +99,8 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "rollout": prove_rollout,
     "forks": prove_forks,
     "engine": prove_engine,
+    "life": prove_life,
+    "fuzz": prove_fuzz,
     "same_bytes": prove_same_bytes,
     "year": prove_year,
     "prefect_week": prefect_week.prove,

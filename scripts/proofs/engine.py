@@ -1,18 +1,33 @@
-"""The trees' bytes are the same for any team, any instruction set, and in a forked child."""
+"""The trees' bytes are the same however they were trained.
+
+    python -m scripts.proofs.engine    the hashes of all cases, as this build of the core trains them
+
+Any team, any instruction set, run after run, in a forked child, under a floating-point mode that
+a foreign library left behind, and by a core that another compiler built.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from retrain_ops import _core
+from tests.unit.test_models_core import set_flush_to_zero
 
 TEAMS = (1, 2, 3, 7, 16)
 LEVELS = ("baseline", "avx2", "avx512")
 SHAPES = 42
+RUNS = 5
+ROOT = Path(__file__).resolve().parents[2]
+OTHER_BUILD = ROOT / "build" / "clang"
 ROWS = (1, 2, 37, 500, 3000, 70_000, 900)
 CATEGORIES = [f"v{i:03d}" for i in range(300)]
 
@@ -52,40 +67,93 @@ def cases() -> Iterator[Case]:
         }  # fmt: skip
 
 
-def _hash_in_child(x: np.ndarray, y: np.ndarray, arguments: dict[str, Any]) -> str:
-    """The model's hash as a forked child computes it."""
+def hashes() -> list[str]:
+    """One model hash per case, trained by a team of two at the best instruction set."""
+    return [_core.gbdt_train(x, y, n_threads=2, **a).sha256 for x, y, a in cases()]
+
+
+def _in_child() -> list[str]:
+    """The hashes as a forked child computes them."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(write, _core.gbdt_train(x, y, n_threads=2, **arguments).sha256.encode())
+        os.write(write, json.dumps(hashes()).encode())
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe:
-        answer = pipe.read()
+        answer: list[str] = json.loads(pipe.read())
     os.waitpid(child, 0)
     return answer
 
 
+def _flushed() -> list[str]:
+    """The hashes while the calling thread flushes denormals to zero."""
+    restore = set_flush_to_zero()
+    try:
+        return hashes()
+    finally:
+        restore()
+
+
+def _by_clang() -> list[str] | None:
+    """The hashes of a core that clang built; None where there is no clang."""
+    if shutil.which("clang") is None:
+        return None
+    library = OTHER_BUILD / "lib"
+    build = [sys.executable, "setup.py", "-q", "build", "--build-base", str(OTHER_BUILD)]
+    tools = {"CC": "clang", "LDSHARED": "clang -shared"}
+    subprocess.run(
+        [*build, "--build-lib", str(library)], cwd=ROOT, env={**os.environ, **tools}, check=True
+    )
+    path = os.pathsep.join([str(library), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "scripts.proofs.engine"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert Path(told["core"]).is_relative_to(library), "the other build was not the one tried"
+    answer: list[str] = told["hashes"]
+    return answer
+
+
+def _over_levels_and_teams(levels: tuple[str, ...]) -> int:
+    """How many fits agreed; AssertionError names the first case that differs."""
+    fits = 0
+    for number, (x, y, arguments) in enumerate(cases()):
+        found = set()
+        for level in levels:
+            _core.isa(level)
+            for team in TEAMS:
+                model = _core.gbdt_train(x, y, n_threads=team, **arguments)
+                found.add((model.sha256, model.predict(x, n_threads=team).tobytes()))
+                fits += 1
+        assert len(found) == 1, f"case {number} differs"
+    return fits
+
+
 def prove() -> dict[str, Any]:
-    """Trains every case in every way and compares; AssertionError names the first that differs."""
+    """Trains every case in every way and compares; AssertionError names what differs."""
     best = _core.isa()
     levels = LEVELS[: LEVELS.index(best) + 1]
-    fits = 0
     try:
-        for number, (x, y, arguments) in enumerate(cases()):
-            found = set()
-            for level in levels:
-                _core.isa(level)
-                for team in TEAMS:
-                    model = _core.gbdt_train(x, y, n_threads=team, **arguments)
-                    found.add((model.sha256, model.predict(x, n_threads=team).tobytes()))
-                    fits += 1
-            in_child = _hash_in_child(x, y, arguments)
-            assert len(found) == 1, f"case {number} differs"
-            assert {sha for sha, _ in found} == {in_child}, f"case {number} differs in a child"
+        fits = _over_levels_and_teams(levels)
     finally:
         _core.isa(best)
+    expected = hashes()
+    others = {f"run {i + 2}": hashes() for i in range(RUNS - 1)}
+    others |= {"forked child": _in_child(), "flush to zero": _flushed()}
+    by_clang = _by_clang()
+    if by_clang is not None:
+        others["clang"] = by_clang
+    different = [name for name, found in others.items() if found != expected]
+    assert not different, f"other bytes: {different}"
+    not_run = [level for level in LEVELS if level not in levels]
     return {
-        "shapes": SHAPES, "fits": fits, "teams": list(TEAMS), "instruction_sets": list(levels),
-        "not_run": [level for level in LEVELS if level not in levels], "different": 0,
+        "shapes": SHAPES, "fits": fits + SHAPES * (1 + len(others)), "teams": list(TEAMS),
+        "instruction_sets": list(levels), "also": list(others),
+        "not_run": not_run if by_clang is not None else [*not_run, "clang"], "different": 0,
     }  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps({"core": _core.__file__, "hashes": hashes()}))
