@@ -8,8 +8,8 @@ made from counters (training_data.py). Quality is measured on as many test rows 
 ours - theirs: AUC (larger is better), or log-loss and RMSE in per cent of theirs (smaller is
 better). Writes build/bench/training.json: {row, peer, ours_s, peer_s, ratio, gate, aim,
 quality_delta, threads}. `floor` is our time over (updates x time of one update), where an
-update adds one row's gradient to one bin; both come from the same run. `quality` repeats D1 with five
-seeds: the one-sided 95 % lower bound of the paired AUC difference, and log-loss in per cent.
+update adds one row's gradient to one bin; both come from the same run. `quality` repeats D1 with
+five seeds: the one-sided 95 % lower bound of the paired AUC difference, and log-loss in per cent.
 `memory` is what a fit adds to the peak of a process of its own that holds the table, in MB.
 
 On a machine that others keep busy, wall times of the peers are those of their barriers, which

@@ -21,7 +21,7 @@ from retrain_ops.examples.flights import main as load_flights
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.reference import slice_levels
 from retrain_ops.rows import DAY, Source, day_index
-from retrain_ops.scoring import decide
+from retrain_ops.scoring import decide, score
 from retrain_ops.spec import RetrainSpec, load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,7 +105,7 @@ def _train(spec: RetrainSpec, table: pa.Table) -> Any:
 
 def _cells(spec: RetrainSpec, table: pa.Table, older: Any, newer: Any) -> dict[str, Any]:
     codes, days = day_index(table)
-    decisions = [decide(m, m.predict_proba(table, n_threads=0)) for m in (older, newer)]
+    decisions = [decide(m, score(m, table, n_threads=0)) for m in (older, newer)]
     cells = {}
     for column in ("", *COLUMNS):
         if column:

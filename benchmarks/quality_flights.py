@@ -116,7 +116,7 @@ def compare(train: TrainingData, test: TrainingData, seed: int, threads: int) ->
     middle = time.perf_counter()
     peer = Peer(train, seed, threads)
     end = time.perf_counter()
-    a, b, y = ours.predict_proba(test.table), peer.predict_proba(test.table), test.label
+    a, b, y = ours.scores(test.table), peer.predict_proba(test.table), test.label
     return {
         "auc_ours": auc(a, y), "auc_peer": auc(b, y),
         "f1_ours": f1(a, ours.threshold, y), "f1_peer": f1(b, peer.threshold, y),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.training_data import Kind, weights
 from retrain_ops import _core
+from retrain_ops.models.trees import LEAF, read_trees
 
 RATE, MIN_ROWS, L2, BINS = 0.1, 20, 1.0, 255
 LEVELS = 300
@@ -80,21 +80,12 @@ class Ours:
 
     def updates(self, model: Any, features: int) -> int:
         """Rows of every histogram built (root, and the smaller child of each split whose
-        children were candidates), times features; read from the model file."""
-        data = model.to_bytes()
-        n_features, n_trees = struct.unpack_from("<II", data, 24)
-        texts, _, _, _ = struct.unpack_from("<QQQQ", data, 32)
-        n_params = struct.unpack_from("<I", data, 72)[0]
-        at = 96 + 8 * n_params + 8 * n_features + 4 * texts
-        sizes = struct.unpack_from(f"<{n_trees}I", data, at)
-        at += 4 * n_trees
-        node = np.dtype([("v", "<f8", 3), ("feature", "<i4"), ("left", "<i4"), ("right", "<i4"),
-                         ("set", "<i4"), ("missing", "<u4"), ("rows", "<u4")])  # fmt: skip
+        children were candidates), times features."""
+        trees = read_trees(model.to_bytes())
         total = 0
-        for size in sizes:
-            nodes = np.frombuffer(data, node, size, at)
-            at += 48 * size
-            inner = nodes[nodes["feature"] >= 0]
+        for number in range(len(trees.start) - 1):
+            nodes = trees.tree(number)
+            inner = nodes[nodes["feature"] != LEAF]
             children = np.minimum(nodes["rows"][inner["left"]], nodes["rows"][inner["right"]])
             total += int(nodes["rows"][0]) + int(children.sum())
         return total * features

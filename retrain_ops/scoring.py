@@ -84,7 +84,8 @@ def load_challenger(run: Run) -> TrainedModel:
 
 def score(model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scores:
     """Probabilities of the positive class, float64 (rows,)."""
-    return np.asarray(model.predict_proba(table, n_threads=n_threads), dtype=np.float64)
+    found = np.asarray(model.predict_proba(table, n_threads=n_threads), dtype=np.float64)
+    return found[:, 1] if found.ndim == 2 else found
 
 
 def decide(model: TrainedModel, scores: Scores) -> npt.NDArray[np.uint8]:

@@ -22,7 +22,8 @@ enum { PROBE_FEATURES = 64, LENGTH_AT = 16, FEATURES_AT = 24 };
 static void predict_row(const rt_model *model, double fill)
 {
     double x[PROBE_FEATURES];
-    double p = -1.0;
+    double p[RT_MAX_OUTPUTS];
+    const bool labels = model->forest.loss != RT_LOSS_SQUARE;
     for (int32_t i = 0; i < PROBE_FEATURES; i++) {
         x[i] = fill;
     }
@@ -35,9 +36,13 @@ static void predict_row(const rt_model *model, double fill)
     if (model->n_features > PROBE_FEATURES) {
         return;
     }
-    if (rt_predict(&model->forest, &row, 1, NULL, &p, NULL) != RT_OK ||
-        !(p >= 0.0 && p <= 1.0)) {
+    if (rt_predict(&model->forest, &row, 1, NULL, p, NULL) != RT_OK) {
         __builtin_trap();
+    }
+    for (int32_t k = 0; k < model->forest.n_outputs; k++) {
+        if (!isfinite(p[k]) || (labels && !(p[k] >= 0.0 && p[k] <= 1.0))) {
+            __builtin_trap();
+        }
     }
 }
 

@@ -4,24 +4,29 @@
 
 #include "base/alloc.h"
 
-rt_status rt_forest_init(rt_forest *forest, int32_t n_features, rt_error *err)
+rt_status rt_forest_init(rt_forest *forest, int32_t n_features, rt_loss loss,
+                         int32_t n_outputs, rt_error *err)
 {
+    const char *where = "rt_forest_init";
     void *block = NULL;
     memset(forest, 0, sizeof *forest);
-    rt_status status =
-        rt_alloc(&block, n_features, sizeof(int32_t), "rt_forest_init", err);
-    if (status != RT_OK) {
-        return status;
-    }
-    forest->levels = block;
+    forest->loss = loss;
+    forest->n_outputs = n_outputs;
     forest->n_features = n_features;
-    status = rt_alloc(&block, 1, sizeof(int64_t), "rt_forest_init", err);
+    rt_status status = rt_alloc(&block, n_features, sizeof(int32_t), where, err);
+    forest->levels = block;
+    if (status == RT_OK) {
+        status = rt_alloc(&block, 1, sizeof(int64_t), where, err);
+        forest->start = block;
+    }
+    if (status == RT_OK) {
+        status = rt_alloc(&block, n_outputs, sizeof(double), where, err);
+        forest->base_score = block;
+    }
     if (status != RT_OK) {
         rt_forest_clear(forest);
-        return status;
     }
-    forest->start = block;
-    return RT_OK;
+    return status;
 }
 
 /* Doubles, so that appending n items copies at most 2 n. */
@@ -81,8 +86,35 @@ rt_status rt_forest_reserve(rt_forest *forest, int64_t trees, int64_t nodes,
     return status;
 }
 
+void rt_forest_truncate(rt_forest *forest, int32_t trees)
+{
+    forest->n_trees = trees;
+    forest->n_nodes = forest->start[trees];
+    forest->n_words = 0;
+    for (int64_t i = forest->n_nodes; i > 0 && forest->n_words == 0; i--) {
+        const rt_node *node = &forest->nodes[i - 1];
+        if (node->set != RT_NUMERIC_SPLIT) {
+            forest->n_words = node->set + rt_set_words(forest->levels[node->feature]);
+        }
+    }
+}
+
+double rt_forest_leaf(const rt_forest *forest, int32_t tree, const rt_matrix *x,
+                      int64_t row)
+{
+    const rt_node *root = forest->nodes + forest->start[tree];
+    const rt_node *node = root;
+    while (node->feature != RT_LEAF) {
+        double value = rt_matrix_at(x, row, node->feature);
+        node = root +
+               (rt_forest_goes_left(forest, node, value) ? node->left : node->right);
+    }
+    return node->value;
+}
+
 void rt_forest_clear(rt_forest *forest)
 {
+    rt_free(forest->base_score);
     rt_free(forest->levels);
     rt_free(forest->start);
     rt_free(forest->nodes);

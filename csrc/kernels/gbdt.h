@@ -1,5 +1,4 @@
-/* Gradient boosted trees for a yes/no label, trained to the same bits by any
- * number of threads. */
+/* Gradient boosted trees, trained to the same bits by any number of threads. */
 #ifndef RT_KERNELS_GBDT_H
 #define RT_KERNELS_GBDT_H
 
@@ -9,21 +8,26 @@
 #include "base/status.h"
 #include "kernels/forest.h"
 #include "kernels/gbdt_params.h"
-#include "kernels/matrix.h"
+#include "kernels/targets.h"
 
 typedef struct rt_gbdt_data {
-    rt_matrix x;
-    const uint8_t *label;  /* [rows] 0 or 1 */
-    const double *weight;  /* [rows] >= 0, or NULL: all 1. 0 = the row is absent */
-    const int32_t *levels; /* [columns] as in rt_forest; a categorical column
-                              holds the number of its level */
+    rt_gbdt_rows rows;
+    rt_loss loss;
+    int32_t classes;          /* of softmax */
+    const int32_t *levels;    /* [columns] as in rt_forest; a categorical column
+                                 holds the number of its level */
+    const int8_t *monotone;   /* [columns] 1: never falls with the feature, -1: never
+                                 rises; or NULL */
+    const rt_gbdt_rows *eval; /* looked at after every round, or NULL */
+    double *losses;           /* [n_estimators] of `eval`, by round */
 } rt_gbdt_data;
 
 /* What happened; no part of the model. */
 typedef struct rt_gbdt_report {
     _Atomic int32_t team; /* threads that really ran; may be read meanwhile */
     int64_t rows;         /* rows with weight */
-    int32_t rounds;       /* trees tried */
+    int32_t rounds;       /* tried */
+    int32_t best_round;   /* how many gave the smallest loss of `eval` */
 } rt_gbdt_report;
 
 /* Trains into `forest` (cleared on failure). Opens parallel regions: call it on

@@ -19,6 +19,9 @@ const rt_param_rule rt_param_rules[RT_PARAM_COUNT] = {
     [RT_P_MIN_DATA_PER_GROUP] = {"min_data_per_group", 100, 1, 1 << 30, true},
     [RT_P_MAX_CAT_TO_ONEHOT] = {"max_cat_to_onehot", 4, 1, RT_MAX_BINS, true},
     [RT_P_MAX_CAT_THRESHOLD] = {"max_cat_threshold", 32, 1, RT_MAX_BINS, true},
+    [RT_P_L1_REGULARIZATION] = {"l1_regularization", 0, 0, 1e300, false},
+    [RT_P_DEPTH_WISE] = {"depth_wise", 0, 0, 1, true},
+    [RT_P_EARLY_STOPPING_ROUNDS] = {"early_stopping_rounds", 0, 0, 1000000, true},
 };
 
 rt_gbdt_params rt_gbdt_defaults(void)

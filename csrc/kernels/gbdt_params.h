@@ -25,6 +25,9 @@ typedef enum rt_param {
     RT_P_MIN_DATA_PER_GROUP,
     RT_P_MAX_CAT_TO_ONEHOT,
     RT_P_MAX_CAT_THRESHOLD,
+    RT_P_L1_REGULARIZATION,
+    RT_P_DEPTH_WISE,            /* 1: the shallowest leaf is split next, not the best */
+    RT_P_EARLY_STOPPING_ROUNDS, /* without a better loss of rt_gbdt_data.eval; 0: off */
     RT_PARAM_COUNT
 } rt_param;
 

@@ -185,7 +185,8 @@ void rt_gradients_update(rt_gradients *gradients, int32_t output, int64_t in_tre
     int64_t end = 0;
     if (team.rank == 0) {
         gradients->wide = wide;
-        gradients->exact_g_unit = rt_pow2(-G_BITS - exponent);
+        gradients->exact_g_unit =
+            rt_pow2(-G_BITS - exponent) * gradients->targets.scale;
         gradients->exact_h_unit =
             rt_pow2(-(square ? SQUARE_H_BITS : H_BITS) - exponent);
         gradients->g_unit = gradients->exact_g_unit;

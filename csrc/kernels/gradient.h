@@ -46,22 +46,21 @@ enum {
     RT_PACKED_H_MAX = (1 << RT_PACKED_H_BITS) - 1
 };
 
-typedef enum rt_loss { RT_LOSS_BINARY = 1, RT_LOSS_SOFTMAX, RT_LOSS_SQUARE } rt_loss;
-
 /* What is learnt from; borrowed. */
 typedef struct rt_targets {
     rt_loss loss;
     int32_t outputs; /* classes of softmax, else 1 */
     int64_t rows;
     const uint8_t *label; /* [rows] the class, or NULL */
-    const double *value;  /* [rows] in [-1, 1] for squared error, or NULL */
+    const double *value;  /* [rows] in [0, 1] for squared error, or NULL */
     const double *weight; /* NULL: all 1 */
     double total_weight;
+    double scale; /* squared error: what 1 of `value` stands for, a power of two */
 } rt_targets;
 
 typedef struct rt_gradients {
     rt_targets targets;
-    double *score; /* [outputs][rows] raw scores so far */
+    double *score; /* [outputs][rows] raw scores so far, in units of targets.scale */
     double *soft;  /* softmax: [2][rows] largest score and sum of exp(score - it) */
     rt_gradient *exact;  /* [rows] */
     int64_t *packed;     /* [rows], NULL unless rows > RT_WIDE_ROWS */
@@ -72,7 +71,7 @@ typedef struct rt_gradients {
     double exact_g_unit, exact_h_unit; /* value of one step in `exact` */
 } rt_gradients;
 
-/* base: [outputs] scores to begin with. */
+/* base: [outputs] scores to begin with, in units of targets.scale. */
 RT_CHECKED rt_status rt_gradients_init(rt_gradients *gradients,
                                        const rt_targets *targets, const double *base,
                                        int32_t threads, rt_error *err);

@@ -13,23 +13,25 @@
 
 enum { STACK_NUMBERS = 512 }; /* a few narrow rows need no allocation at all */
 
-static bool in_set(const rt_forest *forest, const rt_node *node, double x)
+/* Raw sums to what the forest predicts, in place: [outputs] of one row. */
+static void finish_row(const rt_forest *forest, double *sum)
 {
-    /* NaN, unknown and fractional levels are in no set. */
-    if (!(x >= 0.0 && x < (double)forest->levels[node->feature])) {
-        return false;
+    if (forest->loss == RT_LOSS_BINARY) {
+        sum[0] = rt_sigmoid(sum[0]);
+    } else if (forest->loss == RT_LOSS_SOFTMAX) {
+        double most = sum[0];
+        double total = 0.0;
+        for (int32_t k = 1; k < forest->n_outputs; k++) {
+            most = sum[k] > most ? sum[k] : most;
+        }
+        for (int32_t k = 0; k < forest->n_outputs; k++) {
+            sum[k] = rt_exp(sum[k] - most);
+            total += sum[k];
+        }
+        for (int32_t k = 0; k < forest->n_outputs; k++) {
+            sum[k] /= total;
+        }
     }
-    int32_t level = (int32_t)x;
-    uint64_t word = forest->words[node->set + level / RT_WORD_BITS];
-    return (double)level == x && ((word >> (level % RT_WORD_BITS)) & 1);
-}
-
-static bool goes_left(const rt_forest *forest, const rt_node *node, double x)
-{
-    if (node->set != RT_NUMERIC_SPLIT) {
-        return in_set(forest, node, x);
-    }
-    return isnan(x) ? node->missing_left != 0 : x <= node->value;
 }
 
 /* `step` numbers from one feature of the row to the next. */
@@ -38,7 +40,7 @@ static double walk(const rt_forest *forest, const rt_node *tree, const double *r
 {
     const rt_node *node = tree;
     while (node->feature != RT_LEAF) {
-        bool left = goes_left(forest, node, row[node->feature * step]);
+        bool left = rt_forest_goes_left(forest, node, row[node->feature * step]);
         node = tree + (left ? node->left : node->right);
     }
     return node->value;
@@ -48,15 +50,20 @@ static double walk(const rt_forest *forest, const rt_node *tree, const double *r
 static void predict_few(const rt_forest *forest, const rt_matrix *x, double *row,
                         double *out)
 {
+    const int32_t outputs = forest->n_outputs;
     for (int64_t i = 0; i < x->rows; i++) {
-        double sum = forest->base_score;
+        double *sum = out + i * outputs;
         for (int32_t f = 0; f < x->columns; f++) {
             row[f] = rt_matrix_at(x, i, f);
         }
-        for (int32_t t = 0; t < forest->n_trees; t++) {
-            sum += walk(forest, forest->nodes + forest->start[t], row, 1);
+        for (int32_t k = 0; k < outputs; k++) {
+            double total = forest->base_score[k];
+            for (int32_t t = k; t < forest->n_trees; t += outputs) {
+                total += walk(forest, forest->nodes + forest->start[t], row, 1);
+            }
+            sum[k] = total;
         }
-        out[i] = rt_sigmoid(sum);
+        finish_row(forest, sum);
     }
 }
 
@@ -84,16 +91,16 @@ typedef struct job {
     double *out;
 } job;
 
-/* Trees are added one after the other, whatever way each is scored. */
-static void predict_block(const job *j, int64_t at, int64_t rows, double *buffer)
+/* One output's raw sums of a block. Trees are added one after the other, whatever
+ * way each is scored. */
+static void sum_block(const job *j, int32_t output, int64_t rows, const double *buffer,
+                      double *sum)
 {
     const rt_forest *forest = j->forest;
-    double sum[RT_QUICK_ROWS];
-    gather(j->x, at, rows, buffer);
     for (int64_t i = 0; i < RT_QUICK_ROWS; i++) {
-        sum[i] = forest->base_score;
+        sum[i] = forest->base_score[output];
     }
-    for (int32_t t = 0; t < forest->n_trees; t++) {
+    for (int32_t t = output; t < forest->n_trees; t += forest->n_outputs) {
         int64_t first = j->quick.first[t];
         if (j->quick.leaf[t] >= 0) {
             j->hot->quick_tree(j->quick.node + first, j->quick.first[t + 1] - first,
@@ -106,7 +113,27 @@ static void predict_block(const job *j, int64_t at, int64_t rows, double *buffer
             sum[i] += walk(forest, tree, buffer + i, RT_QUICK_ROWS);
         }
     }
-    j->hot->sigmoid(sum, rows, j->out + at);
+}
+
+static void predict_block(const job *j, int64_t at, int64_t rows, double *buffer)
+{
+    const int32_t outputs = j->forest->n_outputs;
+    double sum[RT_QUICK_ROWS];
+    double *out = j->out + at * outputs;
+    gather(j->x, at, rows, buffer);
+    for (int32_t k = 0; k < outputs; k++) {
+        sum_block(j, k, rows, buffer, sum);
+        for (int64_t i = 0; i < rows; i++) {
+            out[i * outputs + k] = sum[i];
+        }
+    }
+    if (j->forest->loss == RT_LOSS_BINARY) {
+        j->hot->sigmoid(sum, rows, out);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        finish_row(j->forest, out + i * outputs);
+    }
 }
 
 static void predict_range(const job *j, int64_t begin, int64_t end, double *buffer)

@@ -1,4 +1,4 @@
-/* Probabilities of the label 1. */
+/* What a forest says of rows. */
 #ifndef RT_KERNELS_PREDICT_H
 #define RT_KERNELS_PREDICT_H
 
@@ -13,9 +13,10 @@
  * would take longer than the work. */
 enum { RT_PREDICT_ALONE = 32768 };
 
-/* out[row] = sigmoid(base + sum of the trees' leaves, in tree order). A column
- * must hold what training saw: numbers, or the number of a level. With more
- * than one thread it opens a parallel region: call it on a task. */
+/* out[row][output] = base + sum of the output's leaves, in tree order; for labels a
+ * probability: the sigmoid of the one sum, the softmax of all. A column must hold what
+ * training saw: numbers, or the number of a level. With more than one thread it opens a
+ * parallel region: call it on a task. */
 RT_CHECKED rt_status rt_predict(const rt_forest *forest, const rt_matrix *x,
                                 int32_t n_threads, rt_ctl *ctl, double *out,
                                 rt_error *err);

@@ -5,13 +5,16 @@
 #include "base/limits.h"
 #include "base/math.h"
 
-rt_split_rules rt_split_rules_from(const rt_gbdt_params *params, double g_unit,
-                                   double h_unit)
+rt_split_rules rt_split_rules_from(const rt_gbdt_params *params, bool monotone,
+                                   double g_unit, double h_unit)
 {
     const double *value = params->value;
     double smooth_steps = value[RT_P_CAT_SMOOTH] / h_unit;
     rt_split_rules rules = {
         .hot = rt_hot_in_use(),
+        .plain = !monotone && value[RT_P_L1_REGULARIZATION] == 0.0,
+        .l1 = value[RT_P_L1_REGULARIZATION],
+        .range = {-INFINITY, INFINITY},
         .g_unit = g_unit,
         .h_unit = h_unit,
         .l2 = value[RT_P_L2_REGULARIZATION],
@@ -30,12 +33,54 @@ rt_split_rules rt_split_rules_from(const rt_gbdt_params *params, double g_unit,
     return rules;
 }
 
+double rt_leaf_value(const rt_split_rules *rules, double g, double h, double l2)
+{
+    double drawn = g > rules->l1 ? g - rules->l1 : g < -rules->l1 ? g + rules->l1 : 0.0;
+    double value = 0.0 - drawn / (h + l2);
+    value = value < rules->range.low ? rules->range.low : value;
+    return value > rules->range.high ? rules->range.high : value;
+}
+
+/* Do the values of both sides rise, or fall, as they must? */
+static bool in_order(const rt_split_rules *rules, rt_sums left, rt_sums right)
+{
+    if (rules->monotone == 0) {
+        return true;
+    }
+    double low = rt_leaf_value(rules, (double)left.g * rules->g_unit,
+                               (double)left.h * rules->h_unit, rules->l2);
+    double high = rt_leaf_value(rules, (double)right.g * rules->g_unit,
+                                (double)right.h * rules->h_unit, rules->l2);
+    return rules->monotone > 0 ? low <= high : low >= high;
+}
+
+/* scan_bins where values are bounded or drawn to 0: rare, so bin by bin. */
+static void scan_bounded(const rt_split_rules *rules, const rt_histogram *histogram,
+                         int64_t cells, int32_t bins, rt_sums first, rt_sums node,
+                         double *score)
+{
+    rt_sums left = first;
+    for (int32_t bin = 0; bin < bins; bin++) {
+        left = rt_sums_plus(left, rt_sums_cell(histogram, cells + bin));
+        rt_sums right = rt_sums_minus(node, left);
+        bool allowed = rt_side_stands(rules, left) && rt_side_stands(rules, right) &&
+                       in_order(rules, left, right);
+        score[bin] = allowed ? rt_split_score(rules, left, rules->l2) +
+                                   rt_split_score(rules, right, rules->l2)
+                             : rt_no_score(rules);
+    }
+}
+
 /* The scores of "bins 0 to i left" for `bins` candidates, when `first` is left of
  * all of them. */
 static void scan_bins(const rt_split_rules *rules, const rt_histogram *histogram,
                       int64_t cells, int32_t bins, rt_sums first, rt_sums node,
                       double *score)
 {
+    if (!rules->plain) {
+        scan_bounded(rules, histogram, cells, bins, first, node, score);
+        return;
+    }
     rt_hot_scan scan = {.g = histogram->g + cells,
                         .h = histogram->h + cells,
                         .rows = histogram->rows + cells,
@@ -76,7 +121,7 @@ void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
     const int32_t inner = cut->n_bins - 1;
     double with_missing[RT_MAX_BINS + 1];
     double without[RT_MAX_BINS + 1];
-    double best_score = 0.0;
+    double best_score = rt_no_score(rules);
 
     *best = (rt_split){.l2 = rules->l2};
     if (missing.rows > 0) {
@@ -96,7 +141,7 @@ void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
             best->missing_left = false;
         }
     }
-    if (best_score > 0.0) {
+    if (best_score > rt_no_score(rules)) {
         best->left = sum_bins(histogram, cells, best->bin);
         if (missing.rows == 0) {
             best->missing_left = 2 * best->left.rows >= node.rows;

@@ -134,7 +134,7 @@ void rt_split_categorical(const rt_split_rules *rules, const rt_cut *cut,
                           const rt_histogram *histogram, int64_t cells, rt_sums node,
                           rt_split *best)
 {
-    double best_score = 0.0;
+    double best_score = rt_no_score(rules);
     *best = (rt_split){.categorical = true, .l2 = rules->l2};
     if (cut->n_bins <= rules->max_onehot) {
         one_against_rest(rules, cut, histogram, cells, node, &best_score, best);

@@ -51,10 +51,13 @@ static void find_split(rt_grower *grower, const rt_leaf *leaf, int32_t at,
     const rt_cut *cut = &grower->bins->cuts[feature];
     const rt_histogram *histogram = &grower->slot[leaf->slot];
     int64_t cells = (int64_t)at * grower->shape.stride;
+    rt_split_rules rules = grower->rules;
+    rules.range = leaf->range;
+    rules.monotone = grower->monotone == NULL ? 0 : grower->monotone[feature];
     if (cut->levels == 0) {
-        rt_split_numeric(&grower->rules, cut, histogram, cells, leaf->sums, best);
+        rt_split_numeric(&rules, cut, histogram, cells, leaf->sums, best);
     } else {
-        rt_split_categorical(&grower->rules, cut, histogram, cells, leaf->sums, best);
+        rt_split_categorical(&rules, cut, histogram, cells, leaf->sums, best);
     }
     best->feature = feature;
 }
@@ -117,16 +120,19 @@ static rt_sums sum_node(const rt_grower *grower, const rt_histogram *histogram)
 
 static void start_root(rt_grower *grower)
 {
-    grower->rules = rt_split_rules_from(grower->params, grower->gradients->g_unit,
-                                        grower->gradients->h_unit);
+    grower->rules =
+        rt_split_rules_from(grower->params, grower->monotone != NULL,
+                            grower->gradients->g_unit, grower->gradients->h_unit);
     grower->n_nodes = 0;
     grower->n_leaves = 1;
     grower->n_free = 0;
     for (int32_t i = grower->slots; i > 0; i--) {
         grower->free_slot[grower->n_free++] = i - 1;
     }
-    grower->leaf[0] =
-        (rt_leaf){.rows = grower->in_tree, .slot = -1, .l2 = grower->rules.l2};
+    grower->leaf[0] = (rt_leaf){.rows = grower->in_tree,
+                                .slot = -1,
+                                .l2 = grower->rules.l2,
+                                .range = grower->rules.range};
     grower->step.stop =
         !may_split(grower, grower->in_tree, 0) || grower->shape.features == 0;
     grower->step.alone = fits_alone(grower, grower->in_tree);
@@ -160,6 +166,28 @@ static void grow_root(rt_grower *grower, rt_team team)
     }
 }
 
+/* A split on a monotone feature parts the range at the middle of both values, so
+ * that nothing below can bring them out of order. */
+static void part_range(const rt_grower *grower, const rt_leaf *parent, rt_leaf *left,
+                       rt_leaf *right)
+{
+    rt_split_rules rules = grower->rules;
+    int32_t rises =
+        grower->monotone == NULL ? 0 : grower->monotone[parent->best.feature];
+    rules.range = parent->range;
+    if (rises == 0) {
+        return;
+    }
+    double middle = 0.0;
+    for (int32_t i = 0; i < 2; i++) {
+        const rt_leaf *side = i == 0 ? left : right;
+        middle += 0.5 * rt_leaf_value(&rules, (double)side->sums.g * rules.g_unit,
+                                      (double)side->sums.h * rules.h_unit, side->l2);
+    }
+    *(rises > 0 ? &left->range.high : &left->range.low) = middle;
+    *(rises > 0 ? &right->range.low : &right->range.high) = middle;
+}
+
 /* Rank 0 turns the chosen leaf into two. The left child takes its place, the
  * right one is new; histograms are planned only for children that may split. */
 static void make_children(rt_grower *grower)
@@ -172,11 +200,13 @@ static void make_children(rt_grower *grower)
                     .depth = parent.depth + 1,
                     .slot = -1,
                     .sums = split->left,
-                    .l2 = split->l2};
+                    .l2 = split->l2,
+                    .range = parent.range};
     rt_leaf right = left;
     right.begin += left.rows;
     right.rows = parent.rows - left.rows;
     right.sums = rt_sums_minus(parent.sums, left.sums);
+    part_range(grower, &parent, &left, &right);
     grower->step.split_left = more && may_split(grower, left.rows, left.depth);
     grower->step.split_right = more && may_split(grower, right.rows, right.depth);
 
@@ -250,6 +280,17 @@ static void split_leaf(rt_grower *grower, rt_team team)
     }
 }
 
+/* Is it this leaf's turn before the other's? The older one's when they are equal. */
+static bool comes_before(const rt_grower *grower, const rt_leaf *leaf,
+                         const rt_leaf *other)
+{
+    if (rt_param_i32(grower->params, RT_P_DEPTH_WISE) != 0 &&
+        leaf->depth != other->depth) {
+        return leaf->depth < other->depth;
+    }
+    return leaf->best.gain > other->best.gain;
+}
+
 /* The next leaf to split; stop when none gains, or when asked to. */
 static void pick(rt_grower *grower)
 {
@@ -261,7 +302,7 @@ static void pick(rt_grower *grower)
     for (int32_t i = 0; i < grower->n_leaves; i++) {
         const rt_leaf *leaf = &grower->leaf[i];
         if (leaf->slot >= 0 &&
-            (best < 0 || leaf->best.gain > grower->leaf[best].best.gain)) {
+            (best < 0 || comes_before(grower, leaf, &grower->leaf[best]))) {
             best = i;
         }
     }
@@ -309,7 +350,9 @@ static void set_leaf_value(rt_grower *grower, int32_t number, int32_t ranks)
     double g = (double)sums.g * gradients->exact_g_unit;
     double h = (double)sums.h * gradients->exact_h_unit;
     double rate = grower->params->value[RT_P_LEARNING_RATE];
-    grower->node[leaf->node].value = 0.0 - rate * (g / (h + leaf->l2));
+    rt_split_rules rules = grower->rules;
+    rules.range = leaf->range;
+    grower->node[leaf->node].value = rate * rt_leaf_value(&rules, g, h, leaf->l2);
     grower->stats[leaf->node].cover = h;
 }
 

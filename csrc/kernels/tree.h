@@ -1,5 +1,6 @@
 /* Grows one tree, leaf by leaf: the open leaf with the best gain is split next
- * (ties: the older leaf) until none gains or max_leaf_nodes is reached.
+ * (ties: the older leaf; depth-wise, the shallowest comes first) until none gains or
+ * max_leaf_nodes is reached.
  *
  * `order` holds the tree's rows; each leaf owns a contiguous run of it, which a
  * split partitions stably. Only the smaller child's histogram is built from
@@ -26,12 +27,14 @@ typedef struct rt_leaf {
     int32_t slot; /* histogram, -1: it will never be split */
     rt_sums sums;
     double l2;
+    rt_range range;
     rt_split best;
 } rt_leaf;
 
 typedef struct rt_grower {
     const rt_bins *bins;
     const rt_gbdt_params *params;
+    const int8_t *monotone; /* [features] or NULL */
     rt_gradients *gradients;
     rt_ctl *ctl;
 
@@ -73,8 +76,8 @@ typedef struct rt_grower {
 
 RT_CHECKED rt_status rt_grower_init(rt_grower *grower, const rt_bins *bins,
                                     const rt_gbdt_params *params,
-                                    rt_gradients *gradients, int32_t threads,
-                                    rt_ctl *ctl, rt_error *err);
+                                    const int8_t *monotone, rt_gradients *gradients,
+                                    int32_t threads, rt_ctl *ctl, rt_error *err);
 void rt_grower_clear(rt_grower *grower);
 
 /* Chooses rows and columns of tree `number`; run by all ranks, ends with a
@@ -89,7 +92,8 @@ void rt_grower_grow(rt_grower *grower, rt_team team);
  * barrier. */
 void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team);
 
-/* Appends the tree to the forest (a tree of one leaf is left out). */
+/* Appends the tree to the forest. A tree of one leaf adds nothing: it is left out,
+ * but where outputs take turns it keeps the place. */
 RT_CHECKED rt_status rt_grower_store(const rt_grower *grower, rt_forest *forest,
                                      rt_error *err);
 

@@ -66,12 +66,14 @@ static rt_status alloc_arrays(rt_grower *grower, rt_error *err)
 }
 
 rt_status rt_grower_init(rt_grower *grower, const rt_bins *bins,
-                         const rt_gbdt_params *params, rt_gradients *gradients,
-                         int32_t threads, rt_ctl *ctl, rt_error *err)
+                         const rt_gbdt_params *params, const int8_t *monotone,
+                         rt_gradients *gradients, int32_t threads, rt_ctl *ctl,
+                         rt_error *err)
 {
     memset(grower, 0, sizeof *grower);
     grower->bins = bins;
     grower->params = params;
+    grower->monotone = monotone;
     grower->gradients = gradients;
     grower->ctl = ctl;
     grower->threads = threads;
@@ -121,6 +123,12 @@ void rt_grower_clear(rt_grower *grower)
     memset(grower, 0, sizeof *grower);
 }
 
+/* Scores are in units of the targets' scale; a power of two, so this is exact. */
+static double per_unit(const rt_grower *grower)
+{
+    return 1.0 / grower->gradients->targets.scale;
+}
+
 /* Rows that were left out find their leaf by their bins. */
 static double walk(const rt_grower *grower, int64_t row)
 {
@@ -138,7 +146,7 @@ static double walk(const rt_grower *grower, int64_t row)
 static void apply_leaf(rt_grower *grower, const rt_leaf *leaf, double *score,
                        rt_team team)
 {
-    double value = grower->node[leaf->node].value;
+    double value = grower->node[leaf->node].value * per_unit(grower);
     int64_t begin = 0;
     int64_t end = 0;
     rt_team_range(team, leaf->rows, &begin, &end);
@@ -159,7 +167,7 @@ void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team)
         rt_team_range(team, grower->bins->rows - grower->in_tree, &begin, &end);
         for (int64_t i = grower->in_tree + begin; i < grower->in_tree + end; i++) {
             int32_t row = grower->order[i];
-            score[row] += walk(grower, row);
+            score[row] += walk(grower, row) * per_unit(grower);
         }
     }
     rt_team_barrier(team);
@@ -189,7 +197,7 @@ static int64_t words_needed(const rt_grower *grower)
 
 rt_status rt_grower_store(const rt_grower *grower, rt_forest *forest, rt_error *err)
 {
-    if (grower->n_leaves < 2) {
+    if (grower->n_leaves < 2 && forest->n_outputs == 1) {
         return RT_OK;
     }
     int64_t words = words_needed(grower);

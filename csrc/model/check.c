@@ -153,7 +153,12 @@ static rt_status check_trees(const rt_model *model, uint8_t *has_parent, rt_erro
 static rt_status check_numbers(const rt_model *model, rt_error *err)
 {
     const rt_forest *forest = &model->forest;
-    if (!(fabs(forest->base_score) <= value_max) || !isfinite(model->threshold)) {
+    const int32_t outputs = forest->n_outputs;
+    bool finite = isfinite(model->threshold);
+    for (int32_t k = 0; k < outputs; k++) {
+        finite = finite && fabs(forest->base_score[k]) <= value_max;
+    }
+    if (!finite) {
         return rt_fail(err, RT_INVALID, "rt_model_check",
                        "base score or threshold is not finite");
     }
@@ -162,14 +167,15 @@ static rt_status check_numbers(const rt_model *model, rt_error *err)
         return status;
     }
     for (int32_t t = 0; t < forest->n_trees; t++) {
-        if (forest->start[t + 1] - forest->start[t] < 3) {
+        if (forest->start[t + 1] - forest->start[t] < (outputs > 1 ? 1 : 3)) {
             return rt_fail(err, RT_INVALID, "rt_model_check",
-                           "tree %d has fewer than three nodes", t);
+                           "tree %d has too few nodes", t);
         }
     }
-    if (forest->n_trees > rt_param_i32(&model->params, RT_P_N_ESTIMATORS)) {
+    if (forest->n_trees % outputs != 0 ||
+        forest->n_trees / outputs > rt_param_i32(&model->params, RT_P_N_ESTIMATORS)) {
         return rt_fail(err, RT_INVALID, "rt_model_check",
-                       "%d trees are more than n_estimators", forest->n_trees);
+                       "%d trees do not fit n_estimators", forest->n_trees);
     }
     return RT_OK;
 }

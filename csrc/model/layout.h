@@ -13,12 +13,12 @@
 
 enum {
     RT_MAGIC_BYTES = 8,
-    RT_HEADER_BYTES = 96 + 8 * RT_PARAM_COUNT,
+    RT_HEADER_BYTES = 88 + 8 * RT_PARAM_COUNT,
     RT_FEATURE_BYTES = 8,
     RT_LENGTH_BYTES = 4,
     RT_NODE_BYTES = 48,
     RT_WORD_BYTES = 8,
-    RT_OBJECTIVE_BINARY = 1
+    RT_SCORE_BYTES = 8
 };
 
 /* Not text, and damaged by any newline or 7-bit conversion on the way. */
@@ -26,7 +26,7 @@ static const uint8_t rt_model_magic[RT_MAGIC_BYTES] = {0x89, 'R',  'T',  'M',
                                                        '\r', '\n', 0x1a, '\n'};
 
 typedef struct rt_counts {
-    int64_t features, trees, texts, text_bytes, nodes, words;
+    int64_t features, trees, texts, text_bytes, nodes, words, outputs;
 } rt_counts;
 
 /* Whole length of the file; false when it does not fit in 63 bits. */
@@ -36,6 +36,7 @@ static inline bool rt_layout_bytes(const rt_counts *counts, int64_t *bytes)
         {counts->features, RT_FEATURE_BYTES}, {counts->texts, RT_LENGTH_BYTES},
         {counts->trees, RT_LENGTH_BYTES},     {counts->nodes, RT_NODE_BYTES},
         {counts->words, RT_WORD_BYTES},       {counts->text_bytes, 1},
+        {counts->outputs, RT_SCORE_BYTES},
     };
     *bytes = RT_HEADER_BYTES + RT_SHA256_BYTES;
     for (uint32_t i = 0; i < sizeof part / sizeof part[0]; i++) {

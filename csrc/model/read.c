@@ -10,6 +10,8 @@
 #include "model/layout.h"
 #include "model/model.h"
 
+enum { OUTPUTS_AT = 76 };
+
 /* Reads past no end: the length was proven before the first part is read. */
 typedef struct cursor {
     const uint8_t *at;
@@ -71,18 +73,26 @@ static rt_status read_start(cursor *in, size_t bytes, rt_error *err)
                        "the model file has version %u, this build reads version %d",
                        version, RT_MODEL_VERSION);
     }
-    if (get_u32(in) != RT_OBJECTIVE_BINARY) {
-        return corrupt(err, "its objective is unknown");
-    }
     return RT_OK;
 }
 
+static bool outputs_fit(uint32_t loss, int64_t outputs)
+{
+    if (loss == RT_LOSS_SOFTMAX) {
+        return outputs >= 2 && outputs <= RT_MAX_OUTPUTS;
+    }
+    return (loss == RT_LOSS_BINARY || loss == RT_LOSS_SQUARE) && outputs == 1;
+}
+
 static rt_status read_counts(cursor *in, const uint8_t *data, size_t bytes,
-                             rt_counts *counts, rt_error *err)
+                             rt_loss *loss, rt_counts *counts, rt_error *err)
 {
     uint8_t digest[RT_SHA256_BYTES];
+    cursor outputs = {data + OUTPUTS_AT};
     int64_t expected = 0;
+    uint32_t stated_loss = get_u32(in);
     int64_t stated = get_count(in);
+    counts->outputs = get_u32(&outputs);
     counts->features = get_u32(in);
     counts->trees = get_u32(in);
     counts->texts = get_count(in);
@@ -93,6 +103,10 @@ static rt_status read_counts(cursor *in, const uint8_t *data, size_t bytes,
         counts->trees > INT32_MAX - 1 || counts->words > INT32_MAX) {
         return corrupt(err, "a count is outside its limits");
     }
+    if (!outputs_fit(stated_loss, counts->outputs)) {
+        return corrupt(err, "its objective is unknown, or has other outputs");
+    }
+    *loss = (rt_loss)stated_loss;
     if (!rt_layout_bytes(counts, &expected) || stated != expected ||
         (uint64_t)expected != bytes) {
         return corrupt(err, "its length is not the one its header names");
@@ -107,15 +121,16 @@ static rt_status read_counts(cursor *in, const uint8_t *data, size_t bytes,
 static rt_status read_numbers(cursor *in, rt_model *model, rt_error *err)
 {
     model->seed = get_u64(in);
-    uint32_t params = get_u32(in);
-    uint32_t reserved = get_u32(in);
-    if (params != RT_PARAM_COUNT || reserved != 0) {
+    if (get_u32(in) != RT_PARAM_COUNT) {
         return corrupt(err, "its parameter block has another size");
     }
-    model->forest.base_score = get_f64(in);
+    in->at += 4; /* the outputs, read with the counts */
     model->threshold = get_f64(in);
     for (int32_t i = 0; i < RT_PARAM_COUNT; i++) {
         model->params.value[i] = get_f64(in);
+    }
+    for (int32_t k = 0; k < model->forest.n_outputs; k++) {
+        model->forest.base_score[k] = get_f64(in);
     }
     return RT_OK;
 }
@@ -218,11 +233,12 @@ rt_status rt_model_read(rt_model *model, const uint8_t *data, size_t bytes,
                         rt_error *err)
 {
     cursor in = {data};
-    rt_counts counts = {0, 0, 0, 0, 0, 0};
+    rt_counts counts = {0};
+    rt_loss loss = RT_LOSS_BINARY;
     memset(model, 0, sizeof *model);
     rt_status status = read_start(&in, bytes, err);
     if (status == RT_OK) {
-        status = read_counts(&in, data, bytes, &counts, err);
+        status = read_counts(&in, data, bytes, &loss, &counts, err);
     }
     if (status == RT_OK) {
         status = rt_model_init(model, (int32_t)counts.features, counts.texts,
@@ -231,7 +247,8 @@ rt_status rt_model_read(rt_model *model, const uint8_t *data, size_t bytes,
     if (status != RT_OK) {
         return status;
     }
-    status = rt_forest_init(&model->forest, model->n_features, err);
+    status = rt_forest_init(&model->forest, model->n_features, loss,
+                            (int32_t)counts.outputs, err);
     if (status == RT_OK) {
         status = rt_forest_reserve(&model->forest, counts.trees, counts.nodes,
                                    counts.words, err);

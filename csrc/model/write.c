@@ -30,7 +30,7 @@ static uint8_t *put_header(uint8_t *at, const rt_model *model, const rt_counts *
 {
     memcpy(at, rt_model_magic, RT_MAGIC_BYTES);
     at = put_u32(at + RT_MAGIC_BYTES, RT_MODEL_VERSION);
-    at = put_u32(at, RT_OBJECTIVE_BINARY);
+    at = put_u32(at, (uint32_t)model->forest.loss);
     at = put_u64(at, (uint64_t)bytes);
     at = put_u32(at, (uint32_t)counts->features);
     at = put_u32(at, (uint32_t)counts->trees);
@@ -40,11 +40,13 @@ static uint8_t *put_header(uint8_t *at, const rt_model *model, const rt_counts *
     at = put_u64(at, (uint64_t)counts->words);
     at = put_u64(at, model->seed);
     at = put_u32(at, RT_PARAM_COUNT);
-    at = put_u32(at, 0);
-    at = put_f64(at, model->forest.base_score);
+    at = put_u32(at, (uint32_t)counts->outputs);
     at = put_f64(at, model->threshold);
     for (int32_t i = 0; i < RT_PARAM_COUNT; i++) {
         at = put_f64(at, model->params.value[i]);
+    }
+    for (int32_t k = 0; k < model->forest.n_outputs; k++) {
+        at = put_f64(at, model->forest.base_score[k]);
     }
     return at;
 }
@@ -90,7 +92,8 @@ rt_status rt_model_write(const rt_model *model, uint8_t **out, size_t *bytes,
     const rt_forest *forest = &model->forest;
     int64_t text_bytes = model->text_start[model->n_texts];
     rt_counts counts = {model->n_features, forest->n_trees, model->n_texts,
-                        text_bytes,        forest->n_nodes, forest->n_words};
+                        text_bytes,        forest->n_nodes, forest->n_words,
+                        forest->n_outputs};
     int64_t total = 0;
     void *block = NULL;
 

@@ -1,6 +1,8 @@
 /* _core.gbdt_train and _core.f1_threshold. */
 #include "python/gbdt.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "kernels/f1.h"
@@ -10,12 +12,28 @@
 typedef struct training {
     rt_model model;
     rt_gbdt_data data;
+    rt_py_rows rows, eval;
+    int32_t *levels;
+    int8_t *monotone;
+    double *losses;
     int32_t n_threads;
     rt_ctl ctl;
     rt_gbdt_report report;
     PyObject *progress; /* borrowed; NULL: nobody watches */
     int64_t reported;
 } training;
+
+static const struct {
+    const char *name;
+    rt_loss loss;
+} objectives[] = {{"binary", RT_LOSS_BINARY},
+                  {"softmax", RT_LOSS_SOFTMAX},
+                  {"squared_error", RT_LOSS_SQUARE}};
+
+const char *rt_py_objective(rt_loss loss)
+{
+    return objectives[loss - RT_LOSS_BINARY].name;
+}
 
 static rt_status train_body(void *argument, rt_error *err)
 {
@@ -26,17 +44,22 @@ static rt_status train_body(void *argument, rt_error *err)
     return status == RT_OK ? rt_model_check(&job->model, err) : status;
 }
 
-static int report_progress(training *job, int64_t done)
+static int report_round(const training *job, int64_t done)
 {
+    PyObject *loss = job->losses == NULL ? Py_NewRef(Py_None)
+                                         : PyFloat_FromDouble(job->losses[done - 1]);
+    if (loss == NULL) {
+        return -1;
+    }
     PyObject *result =
-        PyObject_CallFunction(job->progress, "Lii", (long long)done,
+        PyObject_CallFunction(job->progress, "LiiN", (long long)done,
                               rt_param_i32(&job->model.params, RT_P_N_ESTIMATORS),
-                              (int)atomic_load(&job->report.team));
+                              (int)atomic_load(&job->report.team), loss);
     Py_XDECREF(result);
-    job->reported = done;
     return result == NULL ? -1 : 0;
 }
 
+/* Every round where each has a loss to tell, else the newest alone. */
 static int watch_progress(void *watched)
 {
     training *job = watched;
@@ -44,83 +67,112 @@ static int watch_progress(void *watched)
     if (job->progress == NULL || done == job->reported) {
         return 0;
     }
-    return report_progress(job, done);
+    int64_t next = job->losses == NULL ? done : job->reported + 1;
+    for (; next <= done; next++) {
+        job->reported = next;
+        if (report_round(job, next) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
-/* A fresh array of 0 and 1 from any numbers that are exactly that. */
-static uint8_t *make_labels(rt_module_state *state, PyObject *y, int64_t rows,
-                            const char *name)
+static void *make_array(rt_module_state *state, int64_t count, size_t item_bytes)
 {
     rt_error err = {RT_OK, NULL, ""};
-    void *labels = NULL;
-    PyArrayObject *array = rt_py_array(y, NPY_FLOAT64, 1, name);
-    if (array == NULL) {
+    void *block = NULL;
+    if (rt_alloc(&block, count, item_bytes, "gbdt_train", &err) != RT_OK) {
+        rt_py_raise(state, &err);
         return NULL;
     }
-    const double *values = PyArray_DATA(array);
-    if (PyArray_DIM(array, 0) != rows) {
-        PyErr_Format(PyExc_ValueError, "%s has %zd rows, the data %lld", name,
-                     (Py_ssize_t)PyArray_DIM(array, 0), (long long)rows);
-        goto done;
-    }
-    if (rt_alloc(&labels, rows, 1, "gbdt_train", &err) != RT_OK) {
-        rt_py_raise(state, &err);
-        goto done;
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        bool yes = values[i] == 1.0;
-        if (!yes && values[i] != 0.0) {
-            PyErr_Format(PyExc_ValueError, "%s of row %lld is neither 0 nor 1", name,
-                         (long long)i);
-            rt_free(labels);
-            labels = NULL;
-            goto done;
-        }
-        ((uint8_t *)labels)[i] = yes ? 1 : 0;
-    }
-done:
-    Py_DECREF(array);
-    return labels;
+    return block;
 }
 
-static int take_weight(PyObject *object, training *job, PyArrayObject **hold)
+static int take_levels(rt_module_state *state, training *job)
+{
+    job->levels = make_array(state, job->model.n_features, sizeof *job->levels);
+    if (job->levels == NULL) {
+        return -1;
+    }
+    for (int32_t f = 0; f < job->model.n_features; f++) {
+        job->levels[f] = rt_model_levels(&job->model, f);
+    }
+    job->data.levels = job->levels;
+    return 0;
+}
+
+/* A sequence of -1, 0 and 1, one for every feature; None: no feature is bound. */
+static int take_monotone(rt_module_state *state, PyObject *object, training *job)
 {
     if (object == Py_None) {
         return 0;
     }
-    *hold = rt_py_array(object, NPY_FLOAT64, 1, "weight");
-    if (*hold == NULL) {
+    PyArrayObject *array = rt_py_array(object, NPY_FLOAT64, 1, "monotone");
+    if (array == NULL) {
         return -1;
     }
-    if (PyArray_DIM(*hold, 0) != job->data.x.rows) {
-        PyErr_Format(PyExc_ValueError, "weight has %zd rows, x has %lld",
-                     (Py_ssize_t)PyArray_DIM(*hold, 0), (long long)job->data.x.rows);
-        return -1;
+    const double *values = PyArray_DATA(array);
+    bool fits = PyArray_DIM(array, 0) == job->model.n_features;
+    for (int32_t f = 0; fits && f < job->model.n_features; f++) {
+        fits = values[f] == -1.0 || values[f] == 0.0 || values[f] == 1.0;
     }
-    job->data.weight = PyArray_DATA(*hold);
-    return 0;
+    if (!fits) {
+        PyErr_Format(PyExc_ValueError,
+                     "monotone must hold -1, 0 or 1 for each of %d "
+                     "features",
+                     job->model.n_features);
+    } else {
+        job->monotone = make_array(state, job->model.n_features, 1);
+    }
+    for (int32_t f = 0; job->monotone != NULL && f < job->model.n_features; f++) {
+        job->monotone[f] = (int8_t)values[f];
+    }
+    Py_DECREF(array);
+    job->data.monotone = job->monotone;
+    return job->monotone == NULL ? -1 : 0;
 }
 
-static int32_t *make_levels(rt_module_state *state, const rt_model *model)
+/* (x, y) or (x, y, weight) */
+static int take_eval(rt_module_state *state, PyObject *object, training *job)
 {
-    rt_error err = {RT_OK, NULL, ""};
-    void *levels = NULL;
-    if (rt_alloc(&levels, model->n_features, sizeof(int32_t), "gbdt_train", &err) !=
-        RT_OK) {
-        rt_py_raise(state, &err);
-        return NULL;
+    PyObject *x = NULL;
+    PyObject *y = NULL;
+    PyObject *weight = Py_None;
+    if (object == Py_None) {
+        return 0;
     }
-    for (int32_t f = 0; f < model->n_features; f++) {
-        ((int32_t *)levels)[f] = rt_model_levels(model, f);
+    if (!PyTuple_Check(object) || !PyArg_ParseTuple(object, "OO|O", &x, &y, &weight)) {
+        PyErr_SetString(PyExc_TypeError, "evaluation must be (x, y) or (x, y, weight)");
+        return -1;
     }
-    return levels;
+    if (rt_py_take_rows(state, x, y, weight, job->data.loss, &job->eval) < 0) {
+        return -1;
+    }
+    job->data.eval = &job->eval.rows;
+    job->losses = make_array(state, rt_param_i32(&job->model.params, RT_P_N_ESTIMATORS),
+                             sizeof(double));
+    job->data.losses = job->losses;
+    return job->losses == NULL ? -1 : 0;
+}
+
+static int take_objective(const char *name, rt_loss *loss)
+{
+    for (size_t i = 0; i < sizeof objectives / sizeof objectives[0]; i++) {
+        if (strcmp(objectives[i].name, name) == 0) {
+            *loss = objectives[i].loss;
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_ValueError,
+                 "objective is 'binary', 'softmax' or 'squared_error', not '%s'", name);
+    return -1;
 }
 
 static int check_call(const training *job)
 {
-    if (job->model.n_features != job->data.x.columns) {
+    if (job->model.n_features != job->data.rows.x.columns) {
         PyErr_Format(PyExc_ValueError, "x has %d columns, features names %d",
-                     job->data.x.columns, job->model.n_features);
+                     job->data.rows.x.columns, job->model.n_features);
         return -1;
     }
     if (job->n_threads < 0 || job->n_threads > RT_MAX_THREADS) {
@@ -147,8 +199,7 @@ static PyObject *run_training(rt_module_state *state, training *job)
     if (rt_py_run_watched(state, train_body, job, &job->ctl, watch_progress, job) < 0) {
         return NULL;
     }
-    if (job->progress != NULL &&
-        report_progress(job, atomic_load(&job->ctl.done)) < 0) {
+    if (watch_progress(job) < 0) {
         return NULL;
     }
     return rt_py_model_new(state, &job->model);
@@ -167,55 +218,78 @@ static int require(PyObject *argument, const char *name)
 PyDoc_STRVAR(
     train_doc,
     "gbdt_train(x, y, *, features, params, seed, n_threads=0, weight=None, "
-    "progress=None) -> Model\n\n"
-    "Gradient boosted trees on x, float32 or float64 [n, F], and labels y in {0, 1}. "
+    "progress=None, objective='binary', monotone=None, evaluation=None) -> Model\n\n"
+    "Gradient boosted trees on x, float32 or float64 [n, F]. y holds labels in {0, 1} "
+    "('binary'), classes 0 to K-1 ('softmax', at most 256) or amounts "
+    "('squared_error'). "
     "features: F times (name, 'numeric' or 'categorical', categories ascending by "
     "UTF-8 bytes); categorical columns hold the number of the category, NaN is "
-    "missing. The model's bytes depend on x, y, features, params, seed and weight "
-    "alone. progress(done, rounds, threads) is called with the GIL about every 50 ms "
-    "and at the end; an exception from it ends the training.");
+    "missing. monotone: F times -1, 0 or 1. The model's bytes depend on x, y, "
+    "features, "
+    "params, seed, weight, objective and monotone alone, and on evaluation, (x, y) or "
+    "(x, y, weight), where early_stopping_rounds is set. progress(done, rounds, "
+    "threads, loss) is called with the GIL about every 50 ms, for every round where "
+    "evaluation gives it a loss, and at the end; an exception from it ends the "
+    "training.");
+
+/* What the call asks for, as views; -1 leaves what was taken to drop_job. */
+static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
+                     training *job)
+{
+    static char *names[] = {"x",         "y",         "features",   "params",
+                            "seed",      "n_threads", "weight",     "progress",
+                            "objective", "monotone",  "evaluation", NULL};
+    PyObject *x = NULL, *y = NULL, *features = NULL, *params = NULL, *seed = NULL;
+    PyObject *weight = Py_None, *progress = Py_None;
+    PyObject *monotone = Py_None, *evaluation = Py_None;
+    const char *objective = "binary";
+    rt_gbdt_params parsed;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$OO!OiOOsOO:gbdt_train", names,
+                                     &x, &y, &features, &PyDict_Type, &params, &seed,
+                                     &job->n_threads, &weight, &progress, &objective,
+                                     &monotone, &evaluation) ||
+        require(features, "features") < 0 || require(params, "params") < 0 ||
+        require(seed, "seed") < 0 || rt_py_params(params, &parsed) < 0 ||
+        take_objective(objective, &job->data.loss) < 0 ||
+        rt_py_features(state, features, &job->model) < 0) {
+        return -1;
+    }
+    job->model.params = parsed;
+    job->progress = progress == Py_None ? NULL : progress;
+    if (rt_py_take_rows(state, x, y, weight, job->data.loss, &job->rows) < 0) {
+        return -1;
+    }
+    job->data.rows = job->rows.rows;
+    if (job->data.loss == RT_LOSS_SOFTMAX) {
+        job->data.classes = rt_py_classes(&job->data.rows);
+    }
+    if (take_seed(seed, &job->model.seed) < 0 || check_call(job) < 0 ||
+        take_levels(state, job) < 0 || take_monotone(state, monotone, job) < 0) {
+        return -1;
+    }
+    return take_eval(state, evaluation, job);
+}
+
+static void drop_job(training *job)
+{
+    rt_model_clear(&job->model);
+    rt_py_drop_rows(&job->rows);
+    rt_py_drop_rows(&job->eval);
+    rt_free(job->levels);
+    rt_free(job->monotone);
+    rt_free(job->losses);
+}
 
 static PyObject *gbdt_train(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"x",         "y",      "features", "params", "seed",
-                            "n_threads", "weight", "progress", NULL};
     rt_module_state *state = rt_module_get_state(module);
-    PyObject *x = NULL, *y = NULL, *features = NULL, *params = NULL, *seed = NULL;
-    PyObject *weight = Py_None, *progress = Py_None, *result = NULL;
-    PyArrayObject *hold_x = NULL, *hold_weight = NULL;
-    int32_t *levels = NULL;
-    uint8_t *labels = NULL;
-    rt_gbdt_params parsed;
     training job = {.reported = 0};
-
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$OO!OiOO:gbdt_train", names, &x,
-                                     &y, &features, &PyDict_Type, &params, &seed,
-                                     &job.n_threads, &weight, &progress) ||
-        require(features, "features") < 0 || require(params, "params") < 0 ||
-        require(seed, "seed") < 0 || rt_py_params(params, &parsed) < 0 ||
-        rt_py_matrix(x, "x", &job.data.x, &hold_x) < 0 ||
-        rt_py_features(state, features, &job.model) < 0) {
-        goto done;
-    }
-    job.model.params = parsed;
-    job.progress = progress == Py_None ? NULL : progress;
-    if (take_seed(seed, &job.model.seed) < 0 || check_call(&job) < 0 ||
-        take_weight(weight, &job, &hold_weight) < 0) {
-        goto done;
-    }
-    labels = make_labels(state, y, job.data.x.rows, "y");
-    levels = labels == NULL ? NULL : make_levels(state, &job.model);
-    if (levels != NULL) {
-        job.data.label = labels;
-        job.data.levels = levels;
+    PyObject *result = NULL;
+    if (take_call(state, args, kwargs, &job) == 0) {
         result = run_training(state, &job);
     }
-done:
-    rt_model_clear(&job.model);
-    rt_free(labels);
-    rt_free(levels);
-    Py_XDECREF((PyObject *)hold_x);
-    Py_XDECREF((PyObject *)hold_weight);
+    drop_job(&job);
     return result;
 }
 
@@ -255,7 +329,7 @@ static PyObject *f1_threshold(PyObject *module, PyObject *args)
     }
     threshold_search job = {.score = PyArray_DATA(scores),
                             .rows = PyArray_DIM(scores, 0)};
-    uint8_t *labels = make_labels(state, y, job.rows, "y");
+    uint8_t *labels = rt_py_labels(state, y, job.rows, 1, "y");
     job.label = labels;
     if (labels != NULL && rt_py_run(state, search_body, &job, &ctl) == 0) {
         int64_t denominator = job.best.predicted + job.best.positives;

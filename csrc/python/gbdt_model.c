@@ -150,8 +150,9 @@ static int run_prediction(rt_module_state *state, prediction *job)
 }
 
 PyDoc_STRVAR(predict_doc,
-             "predict(x, *, n_threads=0) -> float64[n]\n\n"
-             "P(label = 1) of each row of x, float32 or float64 [n, F] in any layout. "
+             "predict(x, *, n_threads=0) -> float64[n] or [n, K]\n\n"
+             "P(label = 1) of each row of x, float32 or float64 [n, F] in any layout; "
+             "P of each class for softmax, the amount for squared error. "
              "Categorical columns hold the number of the category; NaN is missing, "
              "and so is a number that names no category. Small inputs are scored on "
              "the calling thread whatever n_threads says; the bits are the same.");
@@ -173,8 +174,8 @@ static PyObject *model_predict(PyObject *self, PyObject *args, PyObject *kwargs)
                      (int)RT_MAX_THREADS);
         goto done;
     }
-    npy_intp shape[1] = {job.x.rows};
-    out = rt_py_new_array(NPY_FLOAT64, 1, shape);
+    npy_intp shape[2] = {job.x.rows, job.forest->n_outputs};
+    out = rt_py_new_array(NPY_FLOAT64, job.forest->n_outputs > 1 ? 2 : 1, shape);
     if (out == NULL) {
         goto done;
     }
@@ -263,9 +264,24 @@ static PyObject *model_threshold(PyObject *self, void *Py_UNUSED(closure))
     return PyFloat_FromDouble(((model_object *)self)->model.threshold);
 }
 
-static PyObject *model_base_score(PyObject *self, void *Py_UNUSED(closure))
+static PyObject *model_objective(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyFloat_FromDouble(((model_object *)self)->model.forest.base_score);
+    const rt_forest *forest = &((model_object *)self)->model.forest;
+    return PyUnicode_FromString(rt_py_objective(forest->loss));
+}
+
+static PyObject *model_base_scores(PyObject *self, void *Py_UNUSED(closure))
+{
+    const rt_forest *forest = &((model_object *)self)->model.forest;
+    PyObject *list = PyList_New(0);
+    for (int32_t k = 0; k < forest->n_outputs && list != NULL; k++) {
+        PyObject *score = PyFloat_FromDouble(forest->base_score[k]);
+        if (score == NULL || PyList_Append(list, score) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(score);
+    }
+    return list;
 }
 
 static PyObject *model_n_trees(PyObject *self, void *Py_UNUSED(closure))
@@ -301,8 +317,11 @@ static PyMethodDef model_methods[] = {
 static PyGetSetDef model_properties[] = {
     {"sha256", model_sha256, NULL, "SHA-256 of to_bytes(), hexadecimal.", NULL},
     {"threshold", model_threshold, NULL, "Scores from here on mean yes.", NULL},
-    {"base_score", model_base_score, NULL, "Raw score before the first tree.", NULL},
-    {"n_trees", model_n_trees, NULL, "Trees that have a split.", NULL},
+    {"objective", model_objective, NULL, "'binary', 'softmax' or 'squared_error'.",
+     NULL},
+    {"base_scores", model_base_scores, NULL,
+     "Raw score before the first tree, of each output.", NULL},
+    {"n_trees", model_n_trees, NULL, "Trees; they add to the outputs in turn.", NULL},
     {"n_features", model_n_features, NULL, "Columns that predict expects.", NULL},
     {"features", model_features, NULL, "[(name, kind, [category, ...]), ...]", NULL},
     {"params", model_params, NULL, "The parameters of the training run.", NULL},

@@ -91,12 +91,13 @@ static inline void test_fit_init(test_fit *fit, const test_table *t, int32_t thr
 {
     memset(fit, 0, sizeof *fit);
     fit->data = (rt_gbdt_data){
-        .x = {.data = (const char *)t->x,
-              .rows = t->rows,
-              .columns = TEST_FEATURES,
-              .row_bytes = TEST_FEATURES * sizeof(float),
-              .column_bytes = sizeof(float)},
-        .label = t->y,
+        .rows = {.x = {.data = (const char *)t->x,
+                       .rows = t->rows,
+                       .columns = TEST_FEATURES,
+                       .row_bytes = TEST_FEATURES * sizeof(float),
+                       .column_bytes = sizeof(float)},
+                 .label = t->y},
+        .loss = RT_LOSS_BINARY,
         .levels = test_levels,
     };
     fit->params = rt_gbdt_defaults();

@@ -77,7 +77,7 @@ static void training_lowers_the_loss(void)
     test_fit_init(&fit, &t, 2);
     TRY(test_train(&fit, NULL));
     TRY(rt_alloc(&block, t.rows, sizeof(double), "test", NULL));
-    TRY(rt_predict(&fit.model.forest, &fit.data.x, 1, NULL, block, NULL));
+    TRY(rt_predict(&fit.model.forest, &fit.data.rows.x, 1, NULL, block, NULL));
     CHECK(log_loss(&t, block) < 0.62); /* the constant model has 0.69 */
 done:
     rt_free(block);
@@ -108,8 +108,8 @@ static rt_status weighted_bytes(bool doubled, uint8_t **data, size_t *bytes)
         fit.params.value[RT_P_MIN_DATA_PER_GROUP] = 1;
         fit.params.value[RT_P_CAT_SMOOTH] = 1;
         fit.params.value[RT_P_MIN_CHILD_WEIGHT] = 4;
-        fit.data.x.rows = doubled ? 2 * ROWS : 2 * ROWS - EXTRA;
-        fit.data.weight = doubled ? NULL : t.w;
+        fit.data.rows.x.rows = doubled ? 2 * ROWS : 2 * ROWS - EXTRA;
+        fit.data.rows.weight = doubled ? NULL : t.w;
         status = test_train(&fit, NULL);
     }
     for (int64_t i = 0; status == RT_OK && i < fit.model.forest.n_nodes; i++) {
@@ -140,7 +140,7 @@ done:
 static rt_status train_rows(const test_table *t, int64_t rows, test_fit *fit)
 {
     test_fit_init(fit, t, 2);
-    fit->data.x.rows = rows;
+    fit->data.rows.x.rows = rows;
     return test_train(fit, NULL);
 }
 
@@ -153,8 +153,8 @@ static void one_class_or_one_row_gives_a_constant(void)
     memset(t.y, 1, 40);
     TRY(train_rows(&t, 40, &fit));
     CHECK(fit.model.forest.n_trees == 0);
-    fit.data.x.rows = 2;
-    TRY(rt_predict(&fit.model.forest, &fit.data.x, 1, NULL, p, NULL));
+    fit.data.rows.x.rows = 2;
+    TRY(rt_predict(&fit.model.forest, &fit.data.rows.x, 1, NULL, p, NULL));
     CHECK(fabs(p[0] - 40.5 / 41.0) < 1e-12 && p[0] <= p[1] && p[1] <= p[0]);
     rt_model_clear(&fit.model);
     TRY(train_rows(&t, 1, &fit));
@@ -179,20 +179,20 @@ static void what_cannot_be_trained_on_is_refused_by_name(void)
     test_fit fit = {.threads = 1};
     TRY(test_table_init(&t, 20));
     test_fit_init(&fit, &t, 1);
-    fit.data.x.rows = 0;
+    fit.data.rows.x.rows = 0;
     expect_refusal(&fit, RT_INVALID, "no rows");
-    fit.data.x.rows = 20;
+    fit.data.rows.x.rows = 20;
     t.y[3] = 2;
     expect_refusal(&fit, RT_INVALID, "row 3 is neither");
     t.y[3] = 1;
-    fit.data.weight = t.w;
+    fit.data.rows.weight = t.w;
     t.w[5] = -1.0;
     expect_refusal(&fit, RT_INVALID, "row 5 is -1");
     t.w[5] = NAN;
     expect_refusal(&fit, RT_INVALID, "weight of row 5");
     memset(t.w, 0, 20 * sizeof *t.w);
     expect_refusal(&fit, RT_INVALID, "all weights are 0");
-    fit.data.weight = NULL;
+    fit.data.rows.weight = NULL;
     fit.params.value[RT_P_MAX_BINS] = 256;
     expect_refusal(&fit, RT_INVALID, "max_bins");
     fit.params.value[RT_P_MAX_BINS] = 63.5;
@@ -232,12 +232,13 @@ static void missing_numbers_follow_the_larger_child_when_training_had_none(void)
     params.value[RT_P_MAX_LEAF_NODES] = 2;
     params.value[RT_P_MIN_SAMPLES_LEAF] = 1;
     params.value[RT_P_SUBSAMPLE] = 1.0;
-    rt_gbdt_data data = {.x = {.data = (const char *)x,
-                               .rows = ROWS,
-                               .columns = 1,
-                               .row_bytes = sizeof(float),
-                               .column_bytes = sizeof(float)},
-                         .label = y,
+    rt_gbdt_data data = {.rows = {.x = {.data = (const char *)x,
+                                        .rows = ROWS,
+                                        .columns = 1,
+                                        .row_bytes = sizeof(float),
+                                        .column_bytes = sizeof(float)},
+                                  .label = y},
+                         .loss = RT_LOSS_BINARY,
                          .levels = levels};
     rt_gbdt_report report;
     rt_forest forest = {0};

@@ -1,6 +1,6 @@
 """Models: training, files, scoring. A model file is data; nothing in it is code."""
 
-from retrain_ops.models.estimators import GBDTClassifier
+from retrain_ops.models.estimators import GBDTClassifier, GBDTRegressor
 from retrain_ops.models.tabular import Feature, TabularModel, encode, load_model
 from retrain_ops.models.training import (
     DEFAULT_PARAMS,
@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_PARAMS",
     "Feature",
     "GBDTClassifier",
+    "GBDTRegressor",
     "TabularModel",
     "TrainedModel",
     "Trainer",

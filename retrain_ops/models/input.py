@@ -71,28 +71,44 @@ def as_matrix(X: Any) -> NDArray[Any]:
     return array
 
 
-def check_labels(y: Any, rows: int) -> NDArray[Any]:
-    """y as labels [n]. Raises InputError where it is none."""
+def _one_column(y: Any, rows: int) -> NDArray[Any]:
+    """y as an array [n]. Raises InputError for other shapes, or where it is none."""
     if y is None:
         raise InputError("requires y to be passed, but the target y is None")
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
+    target = np.asarray(y)
+    if target.ndim == 2 and target.shape[1] == 1:
         warning: Any = UserWarning
         if "sklearn.exceptions" in sys.modules:
             warning = sys.modules["sklearn.exceptions"].DataConversionWarning
         warnings.warn("A column-vector y was passed when a 1d array was expected",
-                      warning, stacklevel=3)  # fmt: skip
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise InputError(f"y must have one dimension, it has the shape {labels.shape}")
-    if labels.dtype.kind == "f":
-        if not np.isfinite(labels).all():
-            raise InputError("Input y contains NaN or infinity")
-        if not np.array_equal(labels, np.trunc(labels)):
-            raise InputError("Unknown label type: continuous. Classes are needed, not amounts")
-    if len(labels) != rows:
-        raise InputError(f"y has {len(labels)} rows, X has {rows}")
+                      warning, stacklevel=4)  # fmt: skip
+        target = target[:, 0]
+    if target.ndim != 1:
+        raise InputError(f"y must have one dimension, it has the shape {target.shape}")
+    if target.dtype.kind == "f" and not np.isfinite(target).all():
+        raise InputError("Input y contains NaN or infinity")
+    if len(target) != rows:
+        raise InputError(f"y has {len(target)} rows, X has {rows}")
+    return target
+
+
+def check_labels(y: Any, rows: int) -> NDArray[Any]:
+    """y as labels [n]. Raises InputError where it is none."""
+    labels = _one_column(y, rows)
+    if labels.dtype.kind == "f" and not np.array_equal(labels, np.trunc(labels)):
+        raise InputError("Unknown label type: continuous. Classes are needed, not amounts")
     return labels
+
+
+def check_amounts(y: Any, rows: int) -> NDArray[np.float64]:
+    """y as amounts, float64 [n]. Raises InputError where it holds none."""
+    target = _one_column(y, rows)
+    if np.iscomplexobj(target):
+        raise InputError("Complex data not supported")
+    try:
+        return target.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"y must hold numbers: {error}") from error
 
 
 def whole_numbers(column: NDArray[Any], name: str) -> pa.Array:

@@ -1,7 +1,9 @@
 """A model as LightGBM's text format (v4), for its Booster and what else reads that.
 
+A probability of two or more classes, or an amount, as the model predicts it.
+
 Thresholds are written with all 17 digits and decide `<=` in double on both sides; the base
-score is a first tree of one leaf, so raw scores are added in our order. Two things LightGBM
+scores are first trees of one leaf, so raw scores are added in our order. Two things LightGBM
 cannot say: it truncates a fractional category to a whole one (ours is in no set), and its
 largest threshold is finite, so where only what is missing goes right, +inf goes right too.
 """
@@ -18,6 +20,11 @@ from retrain_ops.models.tabular import Feature, TabularModel
 from retrain_ops.models.trees import LEAF, Trees, read_trees
 
 CATEGORICAL, DEFAULT_LEFT, MISSING_NAN = 1, 2, 8
+OBJECTIVES = {
+    "binary": "binary sigmoid:1",
+    "softmax": "multiclass num_class:{}",
+    "squared_error": "regression",
+}
 LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -25,11 +32,13 @@ def lightgbm_text(model: TabularModel) -> str:
     """The model for `lightgbm.Booster(model_str=...)`; categories are their numbers."""
     trees = read_trees(model.to_bytes())
     count = len(trees.start) - 1
-    blocks = [_constant(trees.base_score)]
-    blocks += [_tree(i + 1, trees, i, model.features) for i in range(count)]
+    outputs = len(trees.base_scores)
+    blocks = [_constant(k, float(score)) for k, score in enumerate(trees.base_scores)]
+    blocks += [_tree(i + outputs, trees, i, model.features) for i in range(count)]
     head = [
-        "tree", "version=v4", "num_class=1", "num_tree_per_iteration=1", "label_index=0",
-        f"max_feature_idx={len(model.features) - 1}", "objective=binary sigmoid:1",
+        "tree", "version=v4", f"num_class={outputs}", f"num_tree_per_iteration={outputs}",
+        "label_index=0", f"max_feature_idx={len(model.features) - 1}",
+        f"objective={OBJECTIVES[model.objective].format(outputs)}",
         f"feature_names={' '.join(_names(model.features))}",
         f"feature_infos={' '.join(_info(f) for f in model.features)}",
         f"tree_sizes={' '.join(str(len(block)) for block in blocks)}", "", "",
@@ -53,12 +62,15 @@ def _numbers(values: Sequence[float] | NDArray[np.float64]) -> str:
     return " ".join(repr(float(v)) for v in values)
 
 
-def _constant(value: float) -> str:
-    return f"Tree=0\nnum_leaves=1\nnum_cat=0\nleaf_value={value!r}\nis_linear=0\nshrinkage=1\n\n\n"
+def _constant(number: int, value: float) -> str:
+    lines = ["num_leaves=1", "num_cat=0", f"leaf_value={value!r}", "is_linear=0", "shrinkage=1"]
+    return "\n".join([f"Tree={number}", *lines, "", "", ""])
 
 
 def _tree(number: int, trees: Trees, which: int, features: Sequence[Feature]) -> str:
     nodes = trees.tree(which)
+    if len(nodes) == 1:
+        return _constant(number, float(nodes["value"][0]))
     leaf = nodes["feature"] == LEAF
     inner, leaves = nodes[~leaf], nodes[leaf]
     # Inner nodes keep their order, the root first; a leaf is ~(its number).

@@ -38,7 +38,7 @@ class PyFuncModel:
     ) -> NDArray[np.float64]:
         """P(label = 1) of each row, float64 [n]; there are no inference parameters."""
         del params
-        return self.model.predict_proba(model_input)
+        return self.model.scores(model_input)
 
 
 def _load_pyfunc(path: str) -> PyFuncModel:

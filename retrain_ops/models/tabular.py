@@ -8,6 +8,7 @@ file to file.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from retrain_ops import _core
 from retrain_ops.errors import DataError
+from retrain_ops.models.input import InputError, as_matrix, is_table, whole_numbers
 from retrain_ops.models.trees import importance
 
 Kind = Literal["numeric", "categorical"]
@@ -58,6 +60,24 @@ def as_table(data: object, names: Sequence[str]) -> pa.Table:
     if hasattr(data, "__arrow_c_stream__"):
         return as_table(pa.table(data), names)
     raise TypeError(f"a table is needed (pyarrow, pandas or Arrow stream), not {type(data)}")
+
+
+def table_of(data: object, names: Sequence[str], categorical: Sequence[str]) -> pa.Table:
+    """The named columns of a table, or of an array [n, F] whose columns they name.
+
+    In an array categories are whole numbers.
+    """
+    if is_table(data):
+        frame = cast(Any, data)
+        if "pandas" in sys.modules and hasattr(frame, "set_axis"):
+            frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+        return as_table(frame, names)
+    matrix = as_matrix(data)
+    columns = [
+        whole_numbers(matrix[:, i], name) if name in categorical else pa.array(matrix[:, i])
+        for i, name in enumerate(names)
+    ]
+    return pa.table(columns, names=list(names))
 
 
 def _check_columns(present: Iterable[object], wanted: Sequence[str]) -> None:
@@ -173,13 +193,53 @@ class TabularModel:
         """The same model with another decision threshold."""
         return TabularModel(self.core.with_threshold(threshold))
 
-    def predict_proba(self, data: object, *, n_threads: int = 0) -> NDArray[np.float64]:
-        """P(label = 1) of each row, float64 [n].
+    @property
+    def objective(self) -> str:
+        """`binary`, `softmax` or `squared_error`."""
+        return self.core.objective
 
-        `data` is a pyarrow table, a pandas frame or an Arrow stream; raises DataError
+    def scores(self, data: object, *, n_threads: int = 0) -> NDArray[np.float64]:
+        """P(label = 1) of each row, float64 [n]; of K > 2 classes [n, K]; or the amount [n].
+
+        `data` is a pyarrow table, a pandas frame or an Arrow stream, or an array [n, F] with
+        the model's columns in their order (categories as whole numbers). Raises DataError
         when a column is missing or has another type.
         """
-        return self.core.predict(encode(data, self.features), n_threads=n_threads)
+        return self.core.predict(self._matrix(data), n_threads=n_threads)
+
+    def predict_proba(self, data: object, *, n_threads: int = 0) -> NDArray[np.float64]:
+        """Probabilities of the classes of each row, float64 [n, K]; `data` as in `scores`.
+
+        Raises TypeError for a model of amounts.
+        """
+        if self.objective == "squared_error":
+            raise TypeError("this model predicts amounts, not probabilities; use predict")
+        found = self.scores(data, n_threads=n_threads)
+        return found if found.ndim == 2 else np.column_stack([1.0 - found, found])
+
+    def predict(self, data: object, *, n_threads: int = 0) -> NDArray[Any]:
+        """The class of each row by number, int64 [n] (of two: 1 from the threshold on); or the
+        amount, float64 [n]. `data` as in `scores`."""
+        found = self.scores(data, n_threads=n_threads)
+        if self.objective == "squared_error":
+            return found
+        if found.ndim == 2:
+            return cast(NDArray[Any], np.argmax(found, axis=1).astype(np.int64))
+        return (found >= self.threshold).astype(np.int64)
+
+    def _matrix(self, data: object) -> Any:
+        if is_table(data):
+            return encode(data, self.features)
+        matrix = as_matrix(data)
+        if matrix.shape[1] != len(self.features):
+            raise InputError(
+                f"the data has {matrix.shape[1]} columns, the model {len(self.features)} features"
+            )
+        categorical = [f.name for f in self.features if f.kind == "categorical"]
+        if not categorical:
+            return matrix
+        names = [f.name for f in self.features]
+        return encode(table_of(matrix, names, categorical), self.features)
 
     def importance(self, kind: str = "gain") -> NDArray[np.float64]:
         """By feature, float64 [F]: "gain" or "cover" of its splits, or how many they are."""

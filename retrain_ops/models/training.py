@@ -27,13 +27,17 @@ from retrain_ops.models.tabular import (
 
 NATIVE = "gbdt"
 
-DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(_core.gbdt_params({}))
+# The trainer learns from all rows of its window; early stopping would need others.
+DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(
+    {k: v for k, v in _core.gbdt_params({}).items() if k != "early_stopping_rounds"}
+)
 """Parameters of the default trainer and their defaults.
 
 - n_estimators, learning_rate: rounds, and the share of each tree's step.
 - max_leaf_nodes, max_depth (0: no limit), min_samples_leaf, min_child_weight (sum of
   second derivatives), min_split_gain: when a tree stops growing.
-- l2_regularization: added to the second derivatives of every leaf.
+- l1_regularization, l2_regularization: on leaf values.
+- depth_wise (1: the shallowest leaf is split next, 0: the one that gains most).
 - colsample, subsample: share of columns and rows that each tree sees.
 - max_bins: bins of a numeric column, at most 255.
 - cat_smooth, cat_l2, min_data_per_group, max_cat_to_onehot, max_cat_threshold:
@@ -64,7 +68,8 @@ class TrainedModel(Protocol):
         """Scores from here on mean yes."""
 
     def predict_proba(self, data: Any, /, *, n_threads: int = 0) -> NDArray[np.float64]:
-        """P(label = 1) of each row, float64 [n]; the same for any team size."""
+        """P(label = 1) of each row, float64 [n], or of both labels [n, 2]; the same for any
+        team size."""
 
     def to_bytes(self) -> bytes:
         """The model as a file; equal models give equal bytes."""

@@ -17,9 +17,12 @@ LEAF = -1
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """Nodes of all trees, one after the other; `start` [T + 1] says where each begins."""
+    """Nodes of all trees, one after the other; `start` [T + 1] says where each begins.
 
-    base_score: float
+    Tree t adds to output t mod K; `base_scores` [K] are the outputs without any tree.
+    """
+
+    base_scores: NDArray[np.float64]
     start: NDArray[np.int64]
     nodes: NDArray[np.void]
     words: NDArray[np.uint64]
@@ -32,15 +35,16 @@ class Trees:
 def read_trees(data: bytes) -> Trees:
     """The trees in the bytes of a model that the core has written or accepted."""
     features, trees, texts, _text_bytes, nodes, words = struct.unpack_from("<IIQQQQ", data, 24)
-    (parameters,) = struct.unpack_from("<I", data, 72)
-    (base_score,) = struct.unpack_from("<d", data, 80)
-    at = 96 + 8 * parameters + 8 * features + 4 * texts
+    parameters, outputs = struct.unpack_from("<II", data, 72)
+    at = 88 + 8 * parameters
+    base_scores = np.frombuffer(data, "<f8", outputs, at)
+    at += 8 * outputs + 8 * features + 4 * texts
     sizes = np.frombuffer(data, "<u4", trees, at).astype(np.int64)
     at += 4 * trees
     all_nodes = np.frombuffer(data, NODE, nodes, at)
     all_words = np.frombuffer(data, "<u8", words, at + NODE.itemsize * nodes)
     start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    return Trees(base_score, start, all_nodes, all_words)
+    return Trees(base_scores, start, all_nodes, all_words)
 
 
 def importance(data: bytes, n_features: int, kind: str) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ only when a distribution function is needed.
 
 from __future__ import annotations
 
+from retrain_ops.stats.comparison import compare_models
 from retrain_ops.stats.distances import (
     Chi2Result,
     Distances,
@@ -57,6 +58,7 @@ __all__ = [
     "average_precision",
     "calibration_line",
     "chi2_homogeneity",
+    "compare_models",
     "day_permutation_p",
     "delong_test",
     "distances",

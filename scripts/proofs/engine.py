@@ -1,6 +1,6 @@
 """The trees' bytes are the same however they were trained.
 
-    python -m scripts.proofs.engine    the hashes of all cases, as this build of the core trains them
+    python -m scripts.proofs.engine    the hashes of all cases, by this build of the core
 
 Any team, any instruction set, run after run, in a forked child, under a floating-point mode that
 a foreign library left behind, and by a core that another compiler built.

@@ -129,4 +129,4 @@ def _wrong_model(run: Run) -> TabularModel:
     table = table.set_column(table.schema.get_field_index(label), label, reversed_label)
     data = training_data(run, table)
     model = train_gbdt(data, params=run.spec.train, seed=run.spec.model.seed, n_threads=0)
-    return model.with_threshold(float(np.quantile(model.predict_proba(data.table), 0.8)))
+    return model.with_threshold(float(np.quantile(model.scores(data.table), 0.8)))

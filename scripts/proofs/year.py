@@ -18,7 +18,7 @@ from retrain_ops import _core
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.reference import slice_levels
 from retrain_ops.rows import DAY, Source, day_index
-from retrain_ops.scoring import decide
+from retrain_ops.scoring import decide, score
 from retrain_ops.spec import RetrainSpec, load_spec
 from retrain_ops.stats.gates import GateRules, judge
 from retrain_ops.stats.paired import compare, day_cells
@@ -68,7 +68,7 @@ def _train_year(spec: RetrainSpec, every: int) -> World:
     decisions = np.zeros((len(runs), table.num_rows), dtype=np.uint8)
     for i, run in enumerate(runs):
         model = _train(spec, table, spec.window_at(run).train)
-        decisions[i] = decide(model, model.predict_proba(table, n_threads=0))
+        decisions[i] = decide(model, score(model, table, n_threads=0))
     return World(
         days=found,
         day=codes,

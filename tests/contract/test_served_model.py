@@ -88,7 +88,7 @@ def rows_file(folder: Path) -> Path:
 def test_a_process_that_never_trained_predicts_the_same_bits(day, read):
     run = toy_run(day, None, CHANGED, spec=SPEC.replace('"toy"', f'"{NAME}"'))
     model = load_model(run.workspace.read(run.path("model.rtm")) or b"")
-    expected = model.predict_proba(pq.read_table(rows_file(day)), n_threads=7)
+    expected = model.scores(pq.read_table(rows_file(day)), n_threads=7)
     assert len(np.unique(expected)) > 10
     assert read["scores"] == [s.hex() for s in expected.tolist()]
 

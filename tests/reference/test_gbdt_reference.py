@@ -51,8 +51,11 @@ def parse(data: bytes) -> tuple[float, list[list[Node]]]:
     version, objective, length, features, trees = struct.unpack_from("<IIQII", data, 8)
     texts, text_bytes, nodes, words = struct.unpack_from("<QQQQ", data, 32)
     assert (version, objective, length) == (1, 1, len(data))
-    base = struct.unpack_from("<d", data, 80)[0]
-    at = 224
+    parameters, outputs = struct.unpack_from("<II", data, 72)
+    assert (parameters, outputs) == (19, 1)
+    at = 88 + 8 * parameters
+    base = struct.unpack_from("<d", data, at)[0]
+    at += 8 * outputs
     categories = [struct.unpack_from("<II", data, at + 8 * f)[1] for f in range(features)]
     at += 8 * features + 4 * texts
     sizes = struct.unpack_from(f"<{trees}I", data, at)

@@ -54,9 +54,9 @@ def test_every_team_trains_equal_bytes_and_is_the_team_asked_for(rows: int) -> N
     x, y = make_data(rows)
     hashes, teams = set(), []
     for threads in (1, 2, 3, 7):
-        seen: list[tuple[int, int, int]] = []
+        seen: list[tuple[int, int, int, float | None]] = []
         model = train(x, y, n_threads=threads, progress=lambda *call, s=seen: s.append(call))
-        assert seen[-1] == (12, 12, threads)
+        assert seen[-1] == (12, 12, threads, None)
         teams.append(seen[-1][2])
         hashes.add(model.sha256)
     assert teams == [1, 2, 3, 7]
@@ -249,8 +249,8 @@ def long_training(**kwargs: object) -> None:
 
 
 def test_an_exception_from_progress_ends_the_training() -> None:
-    def stop(done: int, rounds: int, threads: int) -> None:
-        assert (rounds, threads) == (100_000, 2)
+    def stop(done: int, rounds: int, threads: int, loss: float | None) -> None:
+        assert (rounds, threads, loss) == (100_000, 2, None)
         raise Stop
 
     start = time.monotonic()
@@ -378,6 +378,14 @@ def leak_calls() -> dict[str, Callable[[], object]]:
     return {
         "gbdt_train": lambda: train(x, y, n_threads=2, progress=lambda *a: None),
         "gbdt_train weight": lambda: train(x, y, weight=np.ones(300)),
+        "gbdt_train softmax": lambda: train(x, y, objective="softmax", n_threads=2),
+        "gbdt_train amounts": lambda: train(
+            x, x[:, 0], objective="squared_error", monotone=[1] + 5 * [0],
+            evaluation=(x, x[:, 0], np.ones(300)), progress=lambda *a: None,
+        ),
+        "gbdt_train refused objective": refused(lambda: train(x, y, objective="rank")),
+        "gbdt_train refused monotone": refused(lambda: train(x, y, monotone=[2] + 5 * [0])),
+        "gbdt_train refused evaluation": refused(lambda: train(x, y, evaluation=(x, y + 1))),
         "gbdt_train refused label": refused(lambda: train(x, y + 1)),
         "gbdt_train refused feature": refused(lambda: train(x, y, features=FEATURES[:2])),
         "gbdt_train refused params": refused(lambda: train(x, y, params={"max_bins": 0})),
@@ -391,8 +399,8 @@ def leak_calls() -> dict[str, Callable[[], object]]:
         "predict refused": refused(lambda: model.predict(x[:, :2])),
         "with_threshold": lambda: model.with_threshold(0.3),
         "properties": lambda: (
-            model.features, model.params, model.seed, model.threshold, model.base_score,
-            model.n_trees, model.n_features, _core.Model.from_bytes(data).sha256,
+            model.features, model.params, model.seed, model.threshold, model.base_scores,
+            model.objective, model.n_trees, model.n_features, _core.Model.from_bytes(data).sha256,
         ),
     }  # fmt: skip
 

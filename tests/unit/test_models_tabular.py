@@ -47,7 +47,7 @@ def test_values_are_found_by_column_name_and_category_value() -> None:
     data = make_training()
     model = fit(data)
     table = data.table
-    expected = model.predict_proba(table)
+    expected = model.scores(table)
     dictionary = pa.array(["UA", "AA", "\u00c9A", "Z"])
     coded = pa.DictionaryArray.from_arrays(
         pa.compute.index_in(table["carrier"].combine_chunks(), dictionary), dictionary
@@ -64,13 +64,13 @@ def test_values_are_found_by_column_name_and_category_value() -> None:
         table.to_batches()[0],
     ]
     for view in views:
-        assert np.array_equal(model.predict_proba(view), expected)
+        assert np.array_equal(model.scores(view), expected)
 
 
 def test_missing_and_unseen_values_are_scored_alike() -> None:
     model = fit(make_training())
     table = pa.table({"wind": pa.array([0.0] * 3, pa.float32()), "carrier": [None, "??", "none"]})
-    assert len(set(model.predict_proba(table))) == 1
+    assert len(set(model.scores(table))) == 1
 
 
 def test_numbers_stay_narrow_when_they_can_and_wide_when_they_must() -> None:
@@ -97,12 +97,20 @@ def test_numbers_stay_narrow_when_they_can_and_wide_when_they_must() -> None:
 )
 def test_a_table_that_does_not_fit_is_refused_by_column(table: object, words: str) -> None:
     with pytest.raises(DataError, match=words):
-        fit(make_training()).predict_proba(table)
+        fit(make_training()).scores(table)
 
 
-def test_what_is_no_table_is_refused() -> None:
-    with pytest.raises(TypeError, match="a table is needed"):
-        fit(make_training()).predict_proba([[1.0, "a"]])
+def test_an_array_is_read_in_the_order_of_the_features() -> None:
+    data = make_training()
+    model = fit(data)
+    names = [feature.name for feature in model.features]
+    with pytest.raises(DataError, match="must hold numbers"):
+        model.scores([[1.0, "a"]])
+    with pytest.raises(DataError, match="7 columns, the model"):
+        model.scores(np.zeros((3, 7)))
+    numeric = GBDTClassifier(**SMALL).fit(data.table.select(names[:1]), data.label).model_
+    wind = np.asarray(data.table[names[0]].to_numpy(), dtype=np.float64)
+    assert np.array_equal(numeric.scores(wind[:, None]), numeric.scores(data.table))
 
 
 def test_a_saved_model_is_the_same_model_and_replaces_whole(tmp_path: Path) -> None:
@@ -116,7 +124,7 @@ def test_a_saved_model_is_the_same_model_and_replaces_whole(tmp_path: Path) -> N
         copy = load_model(source)
         assert copy.sha256 == model.sha256
         assert copy.features == model.features
-        assert np.array_equal(copy.predict_proba(data.table), model.predict_proba(data.table))
+        assert np.array_equal(copy.scores(data.table), model.scores(data.table))
     path.write_bytes(model.to_bytes()[:-5])
     with pytest.raises(CorruptError):
         load_model(path)
@@ -153,7 +161,7 @@ def test_the_threshold_maximises_f1_on_rows_of_days_the_model_did_not_see() -> N
             data.numeric,
             data.categorical,
         )
-        score[out] = fit(part).predict_proba(data.table.filter(pa.array(out)))
+        score[out] = fit(part).scores(data.table.filter(pa.array(out)))
 
     def f1(t: float) -> float:
         yes = score >= t
@@ -175,7 +183,7 @@ def test_one_day_or_one_class_still_trains() -> None:
     )
     model = fit(one_class)
     assert model.threshold == 0.5
-    assert np.all(model.predict_proba(data.table) > 0.99)
+    assert np.all(model.scores(data.table) > 0.99)
 
 
 def test_a_category_column_without_values_trains_and_scores() -> None:
@@ -184,7 +192,7 @@ def test_a_category_column_without_values_trains_and_scores() -> None:
     model = fit(TrainingData(table, data.day, data.label, data.numeric, data.categorical))
     assert model.features[1] == Feature("carrier", "categorical", ())
     assert load_model(model.to_bytes()).sha256 == model.sha256
-    assert np.array_equal(model.predict_proba(data.table), model.predict_proba(table))
+    assert np.array_equal(model.scores(data.table), model.scores(table))
 
 
 def test_wrong_data_and_parameters_are_refused() -> None:
@@ -208,7 +216,7 @@ def test_the_documented_defaults_hold() -> None:
         "min_samples_leaf": 100, "min_child_weight": 1e-3, "min_split_gain": 0,
         "l2_regularization": 5, "colsample": 0.8, "subsample": 0.8, "max_bins": 63,
         "cat_smooth": 30, "cat_l2": 10, "min_data_per_group": 100, "max_cat_to_onehot": 4,
-        "max_cat_threshold": 32,
+        "max_cat_threshold": 32, "l1_regularization": 0, "depth_wise": 0,
     }  # fmt: skip
 
 
@@ -227,7 +235,7 @@ def test_mlflow_gets_probabilities_from_the_file_alone(tmp_path: Path) -> None:
     model.save(path)
     loaded = flavor._load_pyfunc(str(path))
     frame = data.table.to_pandas()
-    expected = model.predict_proba(data.table)
+    expected = model.scores(data.table)
     assert np.array_equal(loaded.predict(frame), expected)
     assert np.array_equal(loaded.predict(frame, params=None), expected)
     text = flavor.mlmodel_yaml()
@@ -260,7 +268,7 @@ def test_the_estimator_has_parameters_like_any_other() -> None:
     assert (model.get_params()["max_bins"], model.random_state, model.n_threads) == (31, 8, 2)
     with pytest.raises(TypeError, match="depth"):
         GBDTClassifier(depth=3)
-    with pytest.raises(DataError, match="two classes"):
-        GBDTClassifier().fit(np.zeros((3, 1)), [0, 1, 2])
+    with pytest.raises(DataError, match="at most 256"):
+        GBDTClassifier().fit(np.zeros((300, 1)), np.arange(300))
     only = GBDTClassifier().fit(np.zeros((3, 1)), ["a"] * 3)
     assert list(only.predict(np.zeros((2, 1)))) == ["a", "a"]

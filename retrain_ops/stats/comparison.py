@@ -1,0 +1,87 @@
+"""Two models' decisions on the same rows, judged as the gate judges a challenger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from retrain_ops import _core
+from retrain_ops.errors import DataError
+from retrain_ops.stats.gates import GateReport, GateRules, judge
+from retrain_ops.stats.labels import as_binary
+from retrain_ops.stats.slices import encode_levels
+
+__all__ = ["compare_models"]
+
+Tables = dict[str, dict[str, NDArray[np.int64]]]
+
+
+def compare_models(
+    y_true: ArrayLike,
+    champion: ArrayLike,
+    challenger: ArrayLike,
+    *,
+    days: ArrayLike | None = None,
+    slices: Mapping[str, ArrayLike] | None = None,
+    rules: GateRules | None = None,
+) -> GateReport:
+    """Is the challenger better than the champion, and no worse in any protected slice?
+
+    Args:
+        y_true, champion, challenger: labels and both models' decisions, 0 or 1, length n.
+        days: the day of each row (dates, text or whole numbers), length n. Rows of one day are
+            alike, so days decide; None takes rows as independent (`resample_unit = "row"`).
+        slices: column -> n values; null is a level of its own.
+        rules: the gate; by default the paired one, without protected or watched slices.
+
+    Returns:
+        The verdict with its numbers: `.verdict`, `.reason`, `.literal`, `.difference`,
+        `.lower_bound`, `.slices`.
+
+    Raises:
+        DataError: labels or decisions other than 0 and 1, lengths that differ, a missing day, or
+            a slice column of `rules` that is not in `slices`.
+    """
+    rules = rules or GateRules()
+    y = as_binary(y_true, "y_true")
+    said = as_binary(champion, "champion"), as_binary(challenger, "challenger")
+    if days is None:
+        rules, day, n_days = replace(rules, resample_unit="row"), np.zeros(len(y), np.int32), 1
+    else:
+        day, n_days = _numbered(days, len(y))
+    tables: Tables = {"": {"": _cells(day, np.zeros(len(y), np.int32), y, said, n_days, 1)[:, 0]}}
+    for name, values in (slices or {}).items():
+        codes, levels = encode_levels(values, name, len(y))
+        cells = _cells(day, codes, y, said, n_days, len(levels))
+        tables[name] = {level: cells[:, i] for i, level in enumerate(levels)}
+    return judge(tables, rules)
+
+
+def _numbered(days: ArrayLike, rows: int) -> tuple[NDArray[np.int32], int]:
+    """Each row's place among the days, and how many there are."""
+    values: NDArray[Any] = np.asarray(days)
+    if values.shape != (rows,):
+        raise DataError(f"days has the shape {values.shape}, y_true has {rows} rows")
+    if values.dtype.kind in "fM" and np.any(values != values):
+        raise DataError("days holds a missing value: every row needs its day")
+    found, number = np.unique(values, return_inverse=True)
+    return number.astype(np.int32), len(found)
+
+
+def _cells(
+    day: NDArray[np.int32],
+    level: NDArray[np.int32],
+    y: NDArray[np.uint8],
+    said: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    n_days: int,
+    n_levels: int,
+) -> NDArray[np.int64]:
+    """int64[days, levels, 8]"""
+    try:
+        return _core.joint_cells(day, level, y, *said, n_days, n_levels)
+    except ValueError as problem:
+        raise DataError(str(problem)) from problem
