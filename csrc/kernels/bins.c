@@ -9,7 +9,7 @@
 #include "base/rng.h"
 #include "kernels/hot.h"
 
-enum { FILL_ROWS = 256, ROW_ALIGNMENT = 8, NARROW = 256 };
+enum { FILL_ROWS = 256, ROW_ALIGNMENT = 8, NARROW = 256, BYTE = 256, DIGITS_MAX = 16 };
 
 static int64_t round_up(int64_t value, int64_t to)
 {
@@ -234,6 +234,19 @@ static void cut_level_column(rt_bins *bins, const rt_matrix *x, int32_t feature,
     rt_cut_levels(cut, counts, counts + cut->levels);
 }
 
+/* Whether a column of few bins needs a digit for what is missing. */
+static void note_missing(rt_bins *bins, const rt_matrix *x, int32_t feature)
+{
+    rt_cut *cut = &bins->cuts[feature];
+    bool missing = false;
+    for (int64_t i = 0; i < bins->rows && !missing; i++) {
+        double value = rt_matrix_at(x, source_row(bins, i), feature);
+        missing = cut->levels == 0 ? isnan(value)
+                                   : rt_bin_of_level(cut, value) == cut->n_bins;
+    }
+    atomic_store_explicit(&cut->has_missing, missing, memory_order_relaxed);
+}
+
 void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
 {
     if (team.rank >= bins->threads) {
@@ -249,7 +262,40 @@ void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
         } else {
             cut_level_column(bins, x, f, bins->workspace[team.rank]);
         }
+        if (bins->cuts[f].n_bins < DIGITS_MAX) {
+            note_missing(bins, x, f);
+        }
     }
+}
+
+/* Columns of few bins fill bytes in their order, as long as the product of their
+ * digits fits; every other column has a byte of its own. */
+void rt_bins_group(rt_bins *bins)
+{
+    int32_t open = -1; /* the byte that takes more digits */
+    int32_t product = 1;
+    bins->groups = 0;
+    for (int32_t f = 0; f < bins->features; f++) {
+        rt_cut *cut = &bins->cuts[f];
+        int32_t digits = cut->n_bins + (atomic_load(&cut->has_missing) ? 1 : 0);
+        bool few = cut->n_bins < DIGITS_MAX && digits > 0;
+        if (!few || open < 0 || product * digits > BYTE) {
+            cut->opens = true;
+            cut->group = bins->groups++;
+            cut->step = 1;
+            cut->radix = few ? digits : BYTE;
+            open = few ? cut->group : open;
+            product = few ? digits : product;
+            continue;
+        }
+        bins->joint = true;
+        cut->opens = false;
+        cut->group = open;
+        cut->step = product;
+        cut->radix = digits;
+        product *= digits;
+    }
+    bins->stride = (int32_t)round_up(bins->groups, ROW_ALIGNMENT);
 }
 
 int32_t rt_bin_of_number(const rt_cut *cut, double x)
@@ -295,8 +341,9 @@ static bool fill_column(const rt_bins *bins, const rt_matrix *x, int32_t feature
                                                 : rt_bin_of_level(cut, value));
         }
     }
-    for (int64_t i = 0; i < rows; i++) {
-        bins->bytes[(begin + i) * bins->stride + feature] = bin[i];
+    uint8_t *byte = bins->bytes + begin * bins->stride + cut->group;
+    for (int64_t i = 0; i < rows; i++, byte += bins->stride) {
+        *byte = (uint8_t)((cut->opens ? 0 : *byte) + bin[i] * cut->step);
         missing |= bin[i] == cut->n_bins;
     }
     return missing;

@@ -6,7 +6,11 @@
  * missing (NaN, a level outside the list, a level too rare for a bin).
  *
  * Rows of bytes lie one after the other (row-major), since below the root a
- * histogram visits scattered rows: one cache line then serves all features. */
+ * histogram visits scattered rows: one cache line then serves all features.
+ *
+ * Columns with few bins share a byte, as digits of one number: a histogram over the
+ * byte's values costs one addition per row for all of them, and each column's own is
+ * the exact sum over the other digits. */
 #ifndef RT_KERNELS_BINS_H
 #define RT_KERNELS_BINS_H
 
@@ -28,12 +32,17 @@ typedef struct rt_cut {
     float *narrow;         /* numeric: [256] the inner uppers for float32, then +inf */
     int32_t *level_of_bin; /* categorical: [n_bins], ascending */
     uint8_t *bin_of_level; /* categorical: [levels] */
+    int32_t group;         /* which byte of a row holds it */
+    int32_t step, radix;   /* bin = byte / step % radix */
+    bool opens;            /* it is the byte's first digit */
 } rt_cut;
 
 typedef struct rt_bins {
     const rt_hot *hot;
     int64_t rows;
     int32_t features;
+    int32_t groups; /* bytes in use, by rt_bins_group */
+    bool joint;     /* some byte holds more than one feature */
     int32_t stride; /* bytes from one row to the next */
     uint8_t *bytes;
     rt_cut *cuts;
@@ -55,9 +64,11 @@ RT_CHECKED rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
                                   const int32_t *levels, int32_t max_bins,
                                   int32_t threads, rt_error *err);
 
-/* Both run by all ranks, with a barrier between them. Cancellation leaves the
- * bins unfinished; the caller looks at `ctl` afterwards. */
+/* One after the other: the first and the last run by all ranks, the one between
+ * them by one, with barriers around it. Cancellation leaves the bins unfinished;
+ * the caller looks at `ctl` afterwards. */
 void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
+void rt_bins_group(rt_bins *bins);
 void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
 
 /* The workspace is needed by rt_bins_cut only. */
@@ -70,6 +81,12 @@ int32_t rt_bin_of_number(const rt_cut *cut, double x);
 /* Bin of a category index held as a number; `n_bins` unless it is a whole
  * number in [0, levels). */
 int32_t rt_bin_of_level(const rt_cut *cut, double x);
+
+/* The bin of the feature in its byte of a row. */
+static inline int32_t rt_bin_in(const rt_cut *cut, int32_t byte)
+{
+    return byte / cut->step % cut->radix;
+}
 
 /* bins_cut.c: n_bins and upper from `count` sorted distinct keys with their
  * counts. bins_sort.c: ascending, stable; `spare` is as large as `keys`. */

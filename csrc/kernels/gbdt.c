@@ -107,6 +107,10 @@ static void make_bins(fit *f)
         rt_team team = {omp_get_thread_num(), omp_get_num_threads(), &f->barrier};
         rt_bins_cut(&f->bins, &f->data->rows.x, team, f->ctl);
         rt_team_barrier(team);
+        if (team.rank == 0) {
+            rt_bins_group(&f->bins);
+        }
+        rt_team_barrier(team);
         rt_bins_fill(&f->bins, &f->data->rows.x, team, f->ctl);
     }
 }

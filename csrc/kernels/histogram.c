@@ -5,10 +5,17 @@
 #include "base/alloc.h"
 
 enum {
-    LINE_CELLS = 8,    /* 8-byte cells in a cache line */
-    PAGE_CELLS = 512,  /* 4,096 bytes of 8-byte cells */
-    MERGE_CELLS = 1024 /* merged at a time, so that they stay in the cache */
+    LINE_CELLS = 8,     /* 8-byte cells in a cache line */
+    PAGE_CELLS = 512,   /* 4,096 bytes of 8-byte cells */
+    MERGE_CELLS = 1024, /* merged at a time, so that they stay in the cache */
+    BYTE = 256
 };
+
+static int32_t padded(int32_t cells)
+{
+    int32_t stride = (cells + LINE_CELLS - 1) / LINE_CELLS * LINE_CELLS + LINE_CELLS;
+    return stride % PAGE_CELLS == 0 ? stride + LINE_CELLS : stride;
+}
 
 int32_t rt_hist_stride(const rt_bins *bins)
 {
@@ -16,8 +23,33 @@ int32_t rt_hist_stride(const rt_bins *bins)
     for (int32_t f = 0; f < bins->features; f++) {
         most = bins->cuts[f].n_bins > most ? bins->cuts[f].n_bins : most;
     }
-    int32_t stride = (most + 1 + LINE_CELLS - 1) / LINE_CELLS * LINE_CELLS + LINE_CELLS;
-    return stride % PAGE_CELLS == 0 ? stride + LINE_CELLS : stride;
+    return padded(most + 1);
+}
+
+int32_t rt_hist_group_stride(const rt_bins *bins)
+{
+    return bins->joint ? padded(BYTE) : rt_hist_stride(bins);
+}
+
+void rt_hist_group(rt_hist_shape *shape, const rt_bins *bins)
+{
+    shape->groups = 0;
+    for (int32_t at = 0; at < shape->features; at++) {
+        const rt_cut *cut = &bins->cuts[shape->feature[at]];
+        int32_t *place = &shape->place[cut->group];
+        if (*place == 0) { /* not yet seen */
+            shape->group[shape->groups++] = cut->group;
+            *place = shape->groups;
+            shape->first[*place - 1] = -1;
+        }
+        shape->next[at] = shape->first[*place - 1];
+        shape->first[*place - 1] = at;
+    }
+    shape->all = shape->groups == bins->groups;
+    for (int32_t i = 0; i < shape->groups; i++) {
+        shape->all = shape->all && shape->group[i] == i;
+        shape->place[shape->group[i]] = 0;
+    }
 }
 
 /* One block for the three planes. */
@@ -71,12 +103,12 @@ static void add_rows(const rt_bins *bins, const rt_gradients *gradients,
                      const rt_hist_shape *shape, const int32_t *order, int64_t count,
                      rt_scratch *scratch, rt_ctl *ctl)
 {
-    const int64_t cells = (int64_t)shape->features * shape->stride;
+    const int64_t cells = (int64_t)shape->groups * shape->group_stride;
     rt_hot_rows rows = {.bytes = bins->bytes,
                         .row_bytes = bins->stride,
-                        .feature = shape->all ? NULL : shape->feature,
-                        .features = shape->features,
-                        .stride = shape->stride};
+                        .feature = shape->all ? NULL : shape->group,
+                        .features = shape->groups,
+                        .stride = shape->group_stride};
     for (int64_t at = 0; at < count && !rt_ctl_cancelled(ctl); at += RT_PACKED_ROWS) {
         rows.order = order + at;
         rows.count = count - at < RT_PACKED_ROWS ? count - at : RT_PACKED_ROWS;
@@ -122,6 +154,14 @@ static void take_cells(const rt_gradients *gradients, rt_scratch *scratch, int64
     }
 }
 
+static void subtract_cells(const rt_gradients *gradients, rt_histogram *from,
+                           const rt_histogram *what, int64_t at, int64_t count)
+{
+    gradients->hot->subtract(count, from->g + at, what->g + at);
+    gradients->hot->subtract(count, from->h + at, what->h + at);
+    gradients->hot->subtract_rows(count, from->rows + at, what->rows + at);
+}
+
 static void merge_cells(const rt_gradients *gradients, rt_scratch *scratch,
                         int32_t ranks, int64_t at, int64_t count, rt_histogram *out,
                         rt_histogram *parent)
@@ -135,9 +175,90 @@ static void merge_cells(const rt_gradients *gradients, rt_scratch *scratch,
         }
     }
     if (parent != NULL) {
-        gradients->hot->subtract(count, parent->g + at, out->g + at);
-        gradients->hot->subtract(count, parent->h + at, out->h + at);
-        gradients->hot->subtract_rows(count, parent->rows + at, out->rows + at);
+        subtract_cells(gradients, parent, out, at, count);
+    }
+}
+
+/* What all ranks have counted of one byte, value by value. */
+static void take_group(const rt_gradients *gradients, rt_scratch *scratch,
+                       int32_t ranks, int64_t at, rt_histogram *sum)
+{
+    for (int32_t r = 0; r < ranks; r++) {
+        rt_scratch *part = &scratch[r];
+        if (!part->used) {
+            continue;
+        }
+        if (gradients->wide) {
+            gradients->hot->flush_wide(part->wide + at, BYTE, sum->g, sum->h,
+                                       sum->rows);
+            continue;
+        }
+        gradients->hot->flush(part->packed + at, BYTE, sum->g, sum->h, sum->rows);
+        if (part->flushed) {
+            take_plane(part->sum.g + at, sum->g, BYTE);
+            take_plane(part->sum.h + at, sum->h, BYTE);
+            for (int64_t i = 0; i < BYTE; i++) {
+                sum->rows[i] += part->sum.rows[at + i];
+                part->sum.rows[at + i] = 0;
+            }
+        }
+    }
+}
+
+/* One digit's own histogram: the sum over all others. */
+static void spread(const rt_cut *cut, const rt_histogram *sum, rt_histogram *out,
+                   int64_t at, int32_t stride)
+{
+    memset(out->g + at, 0, (size_t)stride * sizeof *out->g);
+    memset(out->h + at, 0, (size_t)stride * sizeof *out->h);
+    memset(out->rows + at, 0, (size_t)stride * sizeof *out->rows);
+    for (int32_t byte = 0; byte < BYTE; byte++) {
+        int32_t bin = rt_bin_in(cut, byte);
+        if (sum->rows[byte] > 0) {
+            out->g[at + bin] += sum->g[byte];
+            out->h[at + bin] += sum->h[byte];
+            out->rows[at + bin] += sum->rows[byte];
+        }
+    }
+}
+
+static void merge_group(const rt_bins *bins, const rt_gradients *gradients,
+                        const rt_hist_shape *shape, rt_scratch *scratch, int32_t ranks,
+                        int32_t place, rt_histogram *out, rt_histogram *parent)
+{
+    int64_t g[BYTE] = {0};
+    int64_t h[BYTE] = {0};
+    uint32_t rows[BYTE] = {0};
+    rt_histogram sum = {g, h, rows};
+    take_group(gradients, scratch, ranks, (int64_t)place * shape->group_stride, &sum);
+    for (int32_t i = shape->first[place]; i >= 0; i = shape->next[i]) {
+        int64_t at = (int64_t)i * shape->stride;
+        spread(&bins->cuts[shape->feature[i]], &sum, out, at, shape->stride);
+        if (parent != NULL) {
+            subtract_cells(gradients, parent, out, at, shape->stride);
+        }
+    }
+}
+
+/* Cell by cell where every byte is one feature, else byte by byte. */
+static void merge(const rt_bins *bins, const rt_gradients *gradients,
+                  const rt_hist_shape *shape, rt_scratch *scratch, rt_histogram *out,
+                  rt_histogram *parent, rt_team team)
+{
+    int64_t begin = 0;
+    int64_t end = 0;
+    if (bins->joint) {
+        rt_team_range(team, shape->groups, &begin, &end);
+        for (int64_t place = begin; place < end; place++) {
+            merge_group(bins, gradients, shape, scratch, team.size, (int32_t)place, out,
+                        parent);
+        }
+        return;
+    }
+    rt_team_range(team, (int64_t)shape->features * shape->stride, &begin, &end);
+    for (int64_t at = begin; at < end; at += MERGE_CELLS) {
+        merge_cells(gradients, scratch, team.size, at,
+                    end - at < MERGE_CELLS ? end - at : MERGE_CELLS, out, parent);
     }
 }
 
@@ -156,10 +277,6 @@ void rt_hist_build(const rt_bins *bins, const rt_gradients *gradients,
                  &scratch[team.rank], ctl);
     }
     rt_team_barrier(team);
-    rt_team_range(team, (int64_t)shape->features * shape->stride, &begin, &end);
-    for (int64_t at = begin; at < end; at += MERGE_CELLS) {
-        merge_cells(gradients, scratch, team.size, at,
-                    end - at < MERGE_CELLS ? end - at : MERGE_CELLS, out, parent);
-    }
+    merge(bins, gradients, shape, scratch, out, parent, team);
     rt_team_barrier(team);
 }

@@ -37,13 +37,22 @@ typedef struct rt_scratch {
 typedef struct rt_hist_shape {
     int32_t features;       /* columns in play for this tree */
     const int32_t *feature; /* [features] their numbers, ascending */
-    bool all;               /* they are 0 to features - 1 */
     int32_t stride;         /* cells from one feature to the next */
+    int32_t groups;         /* bytes of a row that hold them */
+    int32_t *group;         /* [groups] which */
+    int32_t *first, *next; /* places in `feature` of a group's columns, -1 at the end */
+    int32_t *place;        /* [all groups] zeros, to find a group's place + 1 */
+    bool all;              /* the groups are 0 to groups - 1 */
+    int32_t group_stride;  /* cells of scratch from one group to the next */
 } rt_hist_shape;
 
 /* Cells between features so that the largest one fits and the sets of the cache
  * are spread. */
 int32_t rt_hist_stride(const rt_bins *bins);
+int32_t rt_hist_group_stride(const rt_bins *bins);
+
+/* The groups of the columns in play. */
+void rt_hist_group(rt_hist_shape *shape, const rt_bins *bins);
 
 RT_CHECKED rt_status rt_histogram_init(rt_histogram *histogram, int64_t cells,
                                        rt_error *err);

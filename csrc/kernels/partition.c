@@ -20,9 +20,10 @@ static void offsets(const rt_grower *grower, rt_team team, int64_t *before,
 
 static void fill_table(const rt_bins *bins, const rt_split *split, uint8_t table[256])
 {
-    int32_t missing = bins->cuts[split->feature].n_bins;
-    for (int32_t bin = 0; bin < 256; bin++) {
-        table[bin] = rt_split_goes_left(split, bin, missing) ? 1 : 0;
+    const rt_cut *cut = &bins->cuts[split->feature];
+    for (int32_t byte = 0; byte < 256; byte++) {
+        table[byte] =
+            rt_split_goes_left(split, rt_bin_in(cut, byte), cut->n_bins) ? 1 : 0;
     }
 }
 
@@ -45,9 +46,9 @@ void rt_partition(rt_grower *grower, const rt_leaf *leaf, const rt_split *split,
     const int64_t count = end - begin;
     int32_t *left = team.size == 1 ? order : grower->spare + leaf->begin + begin;
     int32_t *right = grower->spare_right + leaf->begin + begin;
-    const int64_t lefts =
-        grower->gradients->hot->partition(bins->bytes + split->feature, bins->stride,
-                                          table, order + begin, count, left, right);
+    const int64_t lefts = grower->gradients->hot->partition(
+        bins->bytes + bins->cuts[split->feature].group, bins->stride, table,
+        order + begin, count, left, right);
     grower->left_count[team.rank] = lefts;
     rt_team_barrier(team);
     offsets(grower, team, &before, &total);
@@ -114,7 +115,7 @@ static void draw_columns(rt_grower *grower, double share, uint64_t key)
         }
     }
     grower->shape.features = chosen;
-    grower->shape.all = chosen == grower->bins->features;
+    rt_hist_group(&grower->shape, grower->bins);
 }
 
 static void take_all_rows(rt_grower *grower, rt_team team)

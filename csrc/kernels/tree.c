@@ -10,7 +10,7 @@ enum {
 
 static bool fits_alone(const rt_grower *grower, int64_t rows)
 {
-    return rows * grower->shape.features < ALONE_BYTES;
+    return rows * grower->shape.groups < ALONE_BYTES;
 }
 
 /* Can a leaf of that many rows and depth have children at all? */

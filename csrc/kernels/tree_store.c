@@ -42,6 +42,10 @@ static rt_status alloc_arrays(rt_grower *grower, rt_error *err)
         {&grower->leaf_sums, grower->threads * leaves, sizeof *grower->leaf_sums},
         {&grower->left_count, grower->threads, sizeof *grower->left_count},
         {&grower->feature, features, sizeof *grower->feature},
+        {&grower->shape.group, features, sizeof *grower->shape.group},
+        {&grower->shape.first, features, sizeof *grower->shape.first},
+        {&grower->shape.next, features, sizeof *grower->shape.next},
+        {&grower->shape.place, features, sizeof *grower->shape.place},
         {&grower->usable, features, sizeof *grower->usable},
         {&grower->rank, 2 * features, sizeof *grower->rank},
         {&grower->scratch, grower->threads, sizeof *grower->scratch},
@@ -84,11 +88,13 @@ rt_status rt_grower_init(rt_grower *grower, const rt_bins *bins,
         grower->n_usable = list_usable(bins, grower->usable);
         grower->shape.feature = grower->feature;
         grower->shape.stride = rt_hist_stride(bins);
+        grower->shape.group_stride = rt_hist_group_stride(bins);
         grower->cells_room = (int64_t)grower->n_usable * grower->shape.stride;
     }
     bool packed = bins->rows > RT_WIDE_ROWS;
     for (int32_t t = 0; t < threads && status == RT_OK; t++) {
-        status = rt_scratch_init(&grower->scratch[t], grower->cells_room, packed, err);
+        int64_t cells = (int64_t)bins->groups * grower->shape.group_stride;
+        status = rt_scratch_init(&grower->scratch[t], cells, packed, err);
     }
     if (status != RT_OK) {
         rt_grower_clear(grower);
@@ -110,6 +116,10 @@ void rt_grower_clear(rt_grower *grower)
     rt_free(grower->leaf_sums);
     rt_free(grower->left_count);
     rt_free(grower->feature);
+    rt_free(grower->shape.group);
+    rt_free(grower->shape.first);
+    rt_free(grower->shape.next);
+    rt_free(grower->shape.place);
     rt_free(grower->usable);
     rt_free(grower->rank);
     rt_free(grower->scratch);
@@ -136,8 +146,9 @@ static double walk(const rt_grower *grower, int64_t row)
     int32_t at = 0;
     while (grower->node[at].feature != RT_LEAF) {
         const rt_split *split = &grower->split[at];
-        int32_t missing = grower->bins->cuts[split->feature].n_bins;
-        bool left = rt_split_goes_left(split, bytes[split->feature], missing);
+        const rt_cut *cut = &grower->bins->cuts[split->feature];
+        bool left =
+            rt_split_goes_left(split, rt_bin_in(cut, bytes[cut->group]), cut->n_bins);
         at = left ? grower->node[at].left : grower->node[at].right;
     }
     return grower->node[at].value;
