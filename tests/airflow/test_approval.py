@@ -5,6 +5,7 @@ Real steps on synthetic rows, against a registry in this process.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from tests.synthetic import FIRST, SPEC, bootstrap, same_process_run, write_days
 
 BOOTSTRAP, DAY = FIRST + timedelta(days=17), FIRST + timedelta(days=36)
 TOY = SPEC + '\n[rollout]\napproval = "required"\n'
+NUMBERS = itertools.count()
 LONG_AGO = datetime.now(UTC) - timedelta(days=8)
 
 
@@ -37,7 +39,8 @@ class World:
         from retrain_ops.airflow import retraining_dag
         from retrain_ops.airflow.compat import AIRFLOW_3
 
-        spec, name = str(self.folder / "toy.toml"), f"toy_{day:%m%d}"
+        # A second run of one date would be cleared first, for which 2.11 needs its users' tables.
+        spec, name = str(self.folder / "toy.toml"), f"toy_{next(NUMBERS)}"
         arguments = {"dag_id": name, "model": "toy", "retries": 0, "approval": "tag"}
         text = f"dag = retraining_dag({spec!r}, **{arguments!r})\n"
         text = "from retrain_ops.airflow import retraining_dag\n" + text

@@ -116,14 +116,14 @@ def _candidate_waits(folder: Path, model: str, tracking_uri: str) -> None:
 
 
 def _asking(world: World) -> World:
-    """All four questions at once; silence about one of them is over in a minute."""
+    """All four questions at once; silence about one of them is over soon."""
     from retrain_ops.events import ASKED_AT_TAG, utc_text
 
     for model in MODELS:
         world.airflow.wait_for_dag(model)
         world.airflow.unpause(model)
     registry = world.registry("expired")
-    asked = datetime.now(UTC) - timedelta(days=7) + timedelta(seconds=60)
+    asked = datetime.now(UTC) - timedelta(days=7) + timedelta(seconds=40)
     registry.set_tag(registry.version("2"), ASKED_AT_TAG, utc_text(asked))
     world.runs.update({model: world.trigger(model) for model in MODELS})
     for model in MODELS:
