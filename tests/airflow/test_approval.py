@@ -41,7 +41,13 @@ class World:
 
         # A second run of one date would be cleared first, for which 2.11 needs its users' tables.
         spec, name = str(self.folder / "toy.toml"), f"toy_{next(NUMBERS)}"
-        arguments = {"dag_id": name, "model": "toy", "retries": 0, "approval": "tag"}
+        arguments: dict[str, Any] = {
+            "dag_id": name,
+            "model": "toy",
+            "retries": 0,
+            "approval": "tag",
+            "default_args": {"poke_interval": 0.0},
+        }
         text = f"dag = retraining_dag({spec!r}, **{arguments!r})\n"
         text = "from retrain_ops.airflow import retraining_dag\n" + text
         (dag_folder / f"{name}.py").write_text(text)
@@ -61,8 +67,6 @@ def world(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     from retrain_ops.airflow import operators
 
     monkeypatch.setattr(operators, "_WAIT_AT_LEAST", timedelta(seconds=1))
-    # dag.test() sleeps in the trigger itself: the sensor's five minutes would be real ones.
-    monkeypatch.setattr("retrain_ops.airflow.approval.timedelta", lambda seconds: timedelta(0))
     server = Server()
     write_days(tmp_path / "rows", 40, rule_changes=18, shift_from=18, shift=0.6)
     (tmp_path / "toy.toml").write_text(TOY)
