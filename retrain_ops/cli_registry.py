@@ -7,36 +7,39 @@ prints what would be written, in order, and writes nothing.
 from __future__ import annotations
 
 import argparse
+import getpass
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from retrain_ops.errors import ConfigError, NotYet
+from retrain_ops.errors import ConfigError, ConflictError, NotYet
 from retrain_ops.events import World
 from retrain_ops.promotion import next_promotion, next_rollback
-from retrain_ops.registry import (
-    APPROVAL_TAG,
-    CHAMPION,
-    REPLACES_TAG,
-    Event,
-    Version,
-    utc_text,
-)
+from retrain_ops.registry import APPROVAL_TAG, CHAMPION, REPLACES_TAG, Event, Version, utc_text
 from retrain_ops.run import Run
-from retrain_ops.steps.rollout import APPROVED_AT_TAG, promote_candidate
+from retrain_ops.steps.approval import UNNAMED, give_answer
+from retrain_ops.steps.rollout import close_answered, promote_candidate
 
 AddCommand = Callable[[str, Callable[[argparse.Namespace], dict[str, Any]], str], Any]
 EXIT_FAILED = 1
 EXIT_NOT_YET = 75
+ANSWER_CODES = (
+    "exit 0: that is the answer, now or since before; 1: it was answered otherwise, or has "
+    "expired; 2: no candidate waits"
+)
 
 
 def add_commands(add: AddCommand) -> None:
-    """Registers history, promote, rollback and verify; `options.open(options)` gives the run."""
+    """Registers the commands; `options.open(options)` gives the run."""
     add("history", _history, "every change of @champion, from the audit events")
-    promote = add("promote", _promote, "approve, reject or force a version, by the protocol")
+    for name, text in (("approve", "promoted once its shadow has passed"), ("reject", "closed")):
+        answer = add(name, _answer, f"answer for the open candidate: it is {text}; {ANSWER_CODES}")
+        answer.set_defaults(approved=name == "approve")
+        answer.add_argument("--version", help="the version that is meant (default: the candidate)")
+        answer.add_argument("--by", help="who answers (default: you)")
+    promote = add("promote", _promote, "promote a version by the protocol, also past its gates")
     promote.add_argument("--version", help="the version (default: the open candidate)")
     how = promote.add_mutually_exclusive_group()
-    how.add_argument("--reject", action="store_true", help="close the candidate instead")
     how.add_argument("--force", action="store_true", help="past all gates and its shadow")
     how.add_argument(
         "--replace-superseded",
@@ -54,6 +57,14 @@ def add_commands(add: AddCommand) -> None:
 def _open(options: argparse.Namespace) -> Run:
     run: Run = options.open(options)
     return run
+
+
+def _me() -> str:
+    """The user of this process; containers have users without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return UNNAMED
 
 
 def _now(run: Run, options: argparse.Namespace) -> datetime:
@@ -94,6 +105,43 @@ def _verify(options: argparse.Namespace) -> dict[str, Any]:
 
 
 # -- changing ----------------------------------------------------------------------------
+
+
+def _answer(options: argparse.Namespace) -> dict[str, Any]:
+    """The answer of a person, who may give it while the shadow still lasts."""
+    run = _open(options)
+    with run.workspace.lock():
+        version = _candidate(run, options.version)
+        wanted = "approved" if options.approved else "rejected"
+        when = _now(run, options)
+        by = options.by or _me()
+        answer = give_answer(run, version, approved=options.approved, by=by, at=when)
+        if answer.verdict != wanted:
+            raise ConflictError(
+                f"version {version.number} was {answer.verdict} by {answer.by} at "
+                f"{utc_text(answer.at)}; the first answer stands"
+            )
+        if answer.verdict == "rejected" and version.is_open:
+            close_answered(run, version, answer)
+        output = _promoted(run, version)
+    aliases = dict(run.registry.snapshot().aliases)
+    return {**output, "answer": answer.to_json(), "aliases": aliases}
+
+
+def _candidate(run: Run, number: str | None) -> Version:
+    """The version that waits for an answer, or will when its shadow has passed, or had its answer.
+
+    Raises:
+        ConfigError: there is none, or another one than was meant.
+    """
+    if number is not None and APPROVAL_TAG in (named := run.registry.version(number)).tags:
+        return named
+    candidate = run.registry.open_candidate()
+    if candidate is None or candidate.state == "canary":
+        raise ConfigError(f"no candidate of {run.model} waits for an answer")
+    if number not in (None, candidate.number):
+        raise ConfigError(f"version {candidate.number} of {run.model} waits, not version {number}")
+    return candidate
 
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
@@ -172,13 +220,7 @@ def _decide(run: Run, version: Version, options: argparse.Namespace) -> None:
     """What a person said becomes tags of the version: the protocol reads nothing else."""
     if version.state == "canary":
         raise ConfigError(f"version {version.number} is in its canary already")
-    if options.reject:
-        run.registry.set_tag(version, APPROVAL_TAG, "rejected")
-        run.registry.close(version, "rejected", closed_at=datetime.now(UTC))
-        return
-    if version.tags.get(APPROVAL_TAG) != "approved":
-        run.registry.set_tag(version, APPROVED_AT_TAG, utc_text(_now(run, options)))
-        run.registry.set_tag(version, APPROVAL_TAG, "approved")
+    give_answer(run, version, approved=True, by=_me(), at=_now(run, options))
     if options.force and version.state not in ("registered", "shadow", "shadow_passed"):
         raise ConfigError(f"version {version.number} is {version.state}, which is for ever")
     if options.force:

@@ -28,13 +28,18 @@ State = Literal[
 OPEN_STATES: frozenset[str] = frozenset({"shadow", "shadow_passed", "canary"})
 UNSERVED_STATES: frozenset[str] = frozenset({"registered", "shadow", "shadow_passed"})
 SERVED_STATES: frozenset[str] = frozenset({"canary", "promoted", "rolled_back"})
+# For ever: a key of which a version is in one of these never opens a candidate again.
+ENDED_STATES: frozenset[str] = frozenset(
+    {"promoted", "failed", "expired", "rejected", "rolled_back"}
+)
 
 EVENT_TAG = "retrain.event."
 STATE_TAG = "retrain.state"
 OPENED_TAG = "retrain.opened_at"
 CLOSED_TAG = "retrain.closed_at"
 SHARE_TAG = "retrain.canary_share"
-APPROVAL_TAG = "retrain.approval"
+APPROVAL_TAG = "retrain.approval"  # approved or rejected: a person's answer
+ASKED_AT_TAG = "retrain.approval_asked_at"
 SHADOW_DAYS_TAG = "retrain.shadow_days"
 REPLACES_TAG = "retrain.replaces"  # the served version of the same key that a person replaces
 

@@ -38,6 +38,7 @@ class RunContext:
     trigger: Trigger = "manual"
     forced: bool = False
     bootstrap: bool = False
+    url: str = ""  # the page of the task or run that is at work, where the orchestrator has one
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,9 +169,26 @@ class ValidateTable:
 
 @dataclass(frozen=True, slots=True)
 class RolloutTable:
-    """`[rollout]`: whether a person approves before `@champion` moves."""
+    """`[rollout]`: whether a person approves before `@champion` moves.
+
+    With `approval = "required"` one is asked when the shadow has passed. Without an answer
+    `approval_days` after the question, `on_expiry = "close"` closes the candidate as expired,
+    `"approve"` promotes it. A rejected candidate is always closed.
+    """
 
     approval: Literal["auto", "required"] = "auto"
+    approval_days: int = 7
+    on_expiry: Literal["close", "approve"] = "close"
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.approval_days <= 366, "approval_days: must lie in 1 to 366")
+
+    def decisive(self) -> dict[str, object]:
+        """What goes into the spec's hash: a later key that is at its default leaves no trace."""
+        unchanged = RolloutTable(approval=self.approval)
+        later = ("approval_days", "on_expiry")
+        changed = [k for k in later if getattr(self, k) != getattr(unchanged, k)]
+        return {k: getattr(self, k) for k in ("approval", *changed)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +262,7 @@ class RetrainSpec:
         assert isinstance(gate, dict)
         # What is off changes nothing, so a spec that does not use it keeps its hash.
         decisive["gate"] = {k: v for k, v in gate.items() if v or k not in OFF_BY_DEFAULT}
+        decisive["rollout"] = self.rollout.decisive()
         if self.degraded is not None:
             decisive["degraded"] = _plain(self.degraded)
         source = _plain(self.source)

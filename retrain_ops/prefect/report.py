@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 # Verdicts of rollout steps that are news, as the last word of the event's name.
 _NEWS = {
     "shadow_test": {"pass": "shadow.passed", "fail": "shadow.failed"},
-    "promote_champion": {"promoted": "champion.promoted", "rejected": "champion.rejected"},
+    "promote_champion": {
+        "promoted": "champion.promoted",
+        "rejected": "champion.rejected",
+        "expired": "champion.expired",
+    },
     "watch_canary": {"rolled_back": "canary.rolled-back", "kept": "canary.kept"},
 }
 

@@ -49,7 +49,8 @@ def run_step(name: str, run: Run, *, alert: bool = True) -> dict[str, Any]:
         if name == STEPS[0]:
             begin_attempt(run)
         started = time.monotonic()
-        record_step(run, name, {"status": "running", "try": run.context.try_number})
+        entry: dict[str, Any] = {"status": "running", "try": run.context.try_number}
+        record_step(run, name, entry | _page(run))
         try:
             result = _function(name)(run)
         except BaseException as problem:
@@ -77,8 +78,14 @@ def alert_failure(run: Run, step: str, message: str) -> bool:
     )
     text = f"[FAILED] {run.model} {run.window.end.isoformat()}: {step}: {message}"
     log.error("%s", text)
-    send(text, webhook_url=run.webhook_url)
+    # A killed step cannot tell where its log is: it noted the page when it began.
+    page = record.get("steps", {}).get(step, {}).get("url") or run.context.url
+    send(f"{text}\n{page}" if page else text, webhook_url=run.webhook_url)
     return True
+
+
+def _page(run: Run) -> dict[str, str]:
+    return {"url": run.context.url} if run.context.url else {}
 
 
 def _function(name: str) -> Any:
@@ -89,7 +96,7 @@ def _function(name: str) -> Any:
 def _record_failure(run: Run, name: str, problem: BaseException, seconds: float) -> None:
     status = "not_yet" if isinstance(problem, NotYet) else "failed"
     entry = {"status": status, "error": _one_line(problem), "seconds": round(seconds, 3)}
-    record_step(run, name, entry)
+    record_step(run, name, entry | _page(run))
 
 
 def _write_result(run: Run, name: str, result: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain_ops.decision import FILE, champion_of_key, write_decision
+from retrain_ops.events import ENDED_STATES
 from retrain_ops.judgement import bootstrap_report, gate_report, outcome_of, reason_of
 from retrain_ops.registry import Registry, Version, utc_instant, utc_text
 from retrain_ops.run import Run, note
@@ -71,7 +72,8 @@ def promote_challenger(run: Run) -> PromoteResult:
     _write(run, evaluated, report, result)
     run.registry.set_tag(version, "outcome", result.outcome)
     behind = _is_behind(run, version)
-    if outcome == "challenger" and version.opened_at is None and not behind:
+    ended = behind or _has_ended(run)
+    if outcome == "challenger" and version.opened_at is None and not ended:
         run.registry.open_shadow(version, opened_at=run.instant)
     note(run, version=version.number, behind_newer_champion=behind)
     return result
@@ -153,6 +155,12 @@ def _is_behind(run: Run, version: Version) -> bool:
     """A backfill, or other bytes for a window that was promoted, is judged and moves no alias."""
     newest = run.registry.snapshot().newest_promoted_window()
     return newest is not None and version.window_end <= newest
+
+
+def _has_ended(run: Run) -> bool:
+    """Whether this key had its candidate already: other bytes do not ask the same people again."""
+    same = (v for v in run.registry.versions() if v.retrain_key == run.retrain_key)
+    return any(v.state in ENDED_STATES for v in same)
 
 
 def _note_difference(run: Run, outcome: str) -> None:

@@ -10,7 +10,7 @@ from retrain_ops.steps.rollout import promote_candidate
 
 @dataclass(frozen=True, slots=True)
 class ChampionResult:
-    """`promoted`, `rejected`, `behind`, or `idle` when nobody waits."""
+    """`promoted`, `rejected`, `expired`, `behind`, or `idle` when nobody waits."""
 
     verdict: str
     candidate: str | None

@@ -10,27 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from retrain_ops import _core
 from retrain_ops.errors import ConflictError, NotYet
-from retrain_ops.registry import (
-    APPROVAL_TAG,
-    SHADOW_DAYS_TAG,
-    Event,
-    Version,
-    utc_instant,
-    utc_text,
-)
+from retrain_ops.registry import SHADOW_DAYS_TAG, Event, Version, utc_instant, utc_text
 from retrain_ops.run import Run
 from retrain_ops.scoring import load_version, score
 from retrain_ops.stats.shadow import ShadowVerdict, judge_shadow
+from retrain_ops.steps.approval import (
+    Answer,
+    answer_of,
+    ask_and_wait,
+    needs_approval,
+    record_answer,
+)
 from retrain_ops.window import days_between
-
-APPROVED_AT_TAG = "retrain.approved_at"
-APPROVAL_POLL = timedelta(minutes=15)
 
 
 def candidate_path(run: Run, candidate: Version, as_of: datetime) -> str:
@@ -164,7 +161,10 @@ def read_requests(run: Run, *, since: datetime, before: datetime) -> pa.Table:
 
 @dataclass(frozen=True, slots=True)
 class PromotionLook:
-    """What came of a candidate after its shadow: `idle`, `promoted`, `rejected`, `behind`."""
+    """What came of a candidate after its shadow.
+
+    `idle`, `promoted`, `rejected`, `expired` (nobody answered), or `behind` a newer champion.
+    """
 
     verdict: str
     candidate: str | None = None
@@ -182,54 +182,70 @@ def promote_candidate(run: Run) -> PromotionLook:
     candidate = run.registry.open_candidate()
     if mended and candidate is not None and candidate.state == "canary":
         event = run.registry.snapshot().promotion_of(candidate.number)
-        return PromotionLook(verdict="idle") if event is None else _promoted(run, candidate, event)
+        answer = answer_of(run, candidate, datetime.now(UTC))
+        if event is not None:
+            return _promoted(run, candidate, event, answer)
+        return PromotionLook(verdict="idle")
     if candidate is None or candidate.state != "shadow_passed":
         return PromotionLook(verdict="idle")
+    answer = _answer(run, candidate)
+    if answer is not None and answer.verdict != "approved":
+        return close_answered(run, candidate, answer)
     bootstrap = run.registry.snapshot().newest is None
-    if run.spec.rollout.approval == "required" and not bootstrap:
-        approval = candidate.tags.get(APPROVAL_TAG, "")
-        if approval == "rejected":
-            run.registry.close(candidate, "rejected", closed_at=datetime.now(UTC))
-            return PromotionLook(verdict="rejected", candidate=candidate.number)
-        if approval != "approved":
-            raise _approval_missing(candidate)
     event = run.registry.promote(
         candidate,
         kind="bootstrap" if bootstrap else "promote",
-        effective_from=_effective_from(run, candidate, bootstrap),
+        effective_from=_effective_from(run, candidate, answer, bootstrap),
         recorded_at=datetime.now(UTC),
         share=None if bootstrap else run.spec.canary.share,
     )
     if event is None:  # a newer window was promoted while this one waited
         run.registry.close(candidate, "expired", closed_at=datetime.now(UTC))
         return PromotionLook(verdict="behind", candidate=candidate.number)
-    return _promoted(run, candidate, event)
+    return _promoted(run, candidate, event, answer)
 
 
-def _promoted(run: Run, candidate: Version, event: Event) -> PromotionLook:
+def close_answered(run: Run, candidate: Version, answer: Answer) -> PromotionLook:
+    """Ends a candidacy that a person, or silence, has decided against."""
+    verdict: Literal["rejected", "expired"]
+    verdict = "rejected" if answer.verdict == "rejected" else "expired"
+    record_look(run, candidate, answer.at, "promotion", {"approval": answer.to_json()})
+    run.registry.close(candidate, verdict, closed_at=answer.at)
+    return PromotionLook(verdict=verdict, candidate=candidate.number)
+
+
+def _answer(run: Run, candidate: Version) -> Answer | None:
+    """The answer about the candidate, recorded; None when there is none and none is needed.
+
+    Raises:
+        NotYet: a person has to give it, and was asked.
+    """
+    answer = answer_of(run, candidate, datetime.now(UTC))
+    if answer is not None:
+        record_answer(run, candidate, answer)
+    elif needs_approval(run):
+        raise ask_and_wait(run, candidate)
+    return answer
+
+
+def _promoted(run: Run, candidate: Version, event: Event, answer: Answer | None) -> PromotionLook:
     content = {k: getattr(event, k) for k in ("kind", "effective_from", "share")}
+    if answer is not None:
+        content["approval"] = answer.to_json()
     record_look(run, candidate, utc_instant(event.effective_from), "promotion", content)
     return PromotionLook(verdict="promoted", candidate=candidate.number, event=event)
 
 
-def _approval_missing(candidate: Version) -> NotYet:
-    until = datetime.now(UTC) + APPROVAL_POLL
-    return NotYet(
-        f"version {candidate.number} ({candidate.retrain_key}) waits for approval: set its tag "
-        f"{APPROVAL_TAG} to approved or rejected",
-        until=until,
-    )
-
-
-def _effective_from(run: Run, candidate: Version, bootstrap: bool) -> datetime:
+def _effective_from(
+    run: Run, candidate: Version, answer: Answer | None, bootstrap: bool
+) -> datetime:
     """max(instant + shadow, instant of approval); the bootstrap counts from its own instant."""
     if candidate.opened_at is None:
         raise ConflictError(f"version {candidate.number} passed a shadow that was never opened")
     if bootstrap:
         return candidate.opened_at
     end = shadow_end(run, candidate)
-    approved_at = candidate.tags.get(APPROVED_AT_TAG)
-    return max(end, utc_instant(approved_at)) if approved_at else end
+    return max(end, answer.at) if answer else end
 
 
 # -- matured traffic of a canary --------------------------------------------------------

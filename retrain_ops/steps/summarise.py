@@ -97,7 +97,10 @@ def _outcome_line(outcome: str, where: str, steps: dict[str, Any], decision: dic
 
 def _rollout_news(steps: dict[str, Any]) -> list[str]:
     names = ("shadow_test", "promote_champion", "watch_canary")
-    return [steps[n]["summary"] for n in names if n in steps and steps[n]["status"] == "ok"]
+    told = [steps[n]["summary"] for n in names if n in steps and steps[n]["status"] == "ok"]
+    waiting = steps.get("promote_champion", {})
+    # The question went out once; the daily line is what keeps it from being forgotten.
+    return [*told, waiting["error"]] if waiting.get("status") == "not_yet" else told
 
 
 def _last(steps: dict[str, Any]) -> str:

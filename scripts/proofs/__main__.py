@@ -18,6 +18,7 @@ from typing import Any
 
 from retrain_ops.examples.flights import main as load_flights
 from scripts.proofs import (
+    airflow_approval,
     contract,
     engine,
     forks,
@@ -106,6 +107,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "prefect_week": prefect_week.prove,
     "registry": prove_registry,
     "contract": prove_contract,
+    "airflow_approval": airflow_approval.prove,
 }
 
 

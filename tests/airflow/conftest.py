@@ -66,6 +66,7 @@ class FakeRunContext:
     trigger: str = "schedule"
     forced: bool = False
     bootstrap: bool = False
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

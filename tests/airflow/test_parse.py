@@ -61,7 +61,7 @@ def test_the_example_dag_imports_without_errors(airflow_home: Path) -> None:
 
     bag = DagBag(dag_folder=str(REPO / "dags"), safe_mode=False)
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"flights_delay"}
+    assert set(bag.dags) == {"flights_delay", "loans"}
 
 
 def test_the_parse_opens_no_socket(parsed: dict[str, Any]) -> None:

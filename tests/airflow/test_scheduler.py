@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -254,6 +255,8 @@ def test_a_task_killed_for_good_is_one_alert_and_a_red_run(world: World) -> None
     assert world.tasks("killed_for_good")["summarise"]["state"] == "success"
     (alert,) = world.alerts("killed_for_good")
     assert "train: it did not end" in alert
+    assert f"\n{world.airflow.url}/dags/killed_for_good/runs/{quote(run['dag_run_id'])}/" in alert
+    assert "/tasks/train?try_number=" in alert
 
 
 def test_refused_data_is_one_alert_and_a_red_run_and_touches_no_champion(world: World) -> None:

@@ -56,6 +56,8 @@ def taken(name: str) -> RemoteError:
 class Client:
     """The part of MlflowClient that registry and tracking use."""
 
+    tracking_uri = "http://mlflow.example.com"
+
     def __init__(self, server: Server, die_after: int | None = None) -> None:
         self.server = server
         self.left = die_after

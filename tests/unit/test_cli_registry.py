@@ -76,12 +76,42 @@ def test_promote_only_approves_what_is_still_in_shadow(registry, say):
     assert told["aliases"]["champion"] == "2"
 
 
-def test_promote_rejects(registry, say):
+def test_approve_records_who_and_when_and_promotes(registry, say):
     candidate(registry)
-    code, told = say("promote", "--reject")
+    code, told = say("approve", "--by", "amy")
+    assert (code, told["promoted"], told["state"]) == (0, True, "canary")
+    tags = registry.version("3").tags
+    assert tags["retrain.approved_by"] == "amy"
+    assert tags["retrain.approved_at"] == "2013-08-19T02:00:00Z"
+    assert say("approve", "--version", "3", "--by", "bob")[0] == 0  # the answer it has already
+    assert registry.version("3").tags["retrain.approved_by"] == "amy"
+    assert say("reject", "--version", "3")[0] == cli.EXIT_FAILED
+
+
+def test_approve_waits_for_a_shadow_that_still_lasts(registry, say):
+    candidate(registry, state="shadow")
+    code, told = say("approve")
+    assert (code, told["promoted"], told["state"]) == (0, False, "shadow")
+    assert told["aliases"]["champion"] == "2"
+
+
+@pytest.mark.parametrize("state", ["shadow", "shadow_passed"])
+def test_reject_closes_the_candidate_for_ever(registry, say, state):
+    candidate(registry, state=state)
+    code, told = say("reject", "--by", "amy")
     assert (code, told["state"]) == (0, "rejected")
+    assert told["answer"] == {"verdict": "rejected", "by": "amy", "at": "2013-08-19T02:00:00Z"}
     assert told["aliases"] == {"champion": "2", "previous": "1"}
-    assert say("promote")[0] == cli.EXIT_USAGE
+    assert say("reject", "--version", "3")[0] == 0
+    assert say("approve", "--version", "3")[0] == cli.EXIT_FAILED
+    assert say("approve")[0] == say("promote")[0] == cli.EXIT_USAGE
+
+
+def test_an_answer_for_another_version_than_waits_is_refused(registry, say):
+    candidate(registry)
+    code, told = say("approve", "--version", "2")
+    assert code == cli.EXIT_USAGE
+    assert "version 3 of flights_delay waits" in told["message"]
 
 
 def test_promote_forces_a_version_past_its_gates_and_still_forward_only(registry, say):

@@ -114,3 +114,18 @@ def test_the_spec_hash_sees_decisions_and_no_places(monkeypatch):
     assert parse(MINIMAL + '[registry]\ntracking_uri = "http://a"\n').sha256() == plain
     assert parse(MINIMAL + "[gate]\nmin_improvement = 0.006\n").sha256() != plain
     assert parse(MINIMAL.replace('"y"', '"z"')).sha256() != plain
+
+
+def test_rollout_keys_at_their_defaults_leave_the_hash_of_older_specs_alone():
+    text = MINIMAL + '\n[rollout]\napproval = "required"\n'
+    plain = parse(text).sha256()
+    assert parse(text + 'approval_days = 7\non_expiry = "close"\n').sha256() == plain
+    assert parse(text + "approval_days = 8\n").sha256() != plain
+    assert parse(text + 'on_expiry = "approve"\n').sha256() != plain
+
+
+def test_the_hash_of_the_flights_example_is_what_its_decisions_carry():
+    assert (
+        load_spec(FLIGHTS).sha256()
+        == "1d579354258c01a36d1ca261751ef098becca3820aa3cf1f4e890cf3ca9e9b99"
+    )
