@@ -6,7 +6,7 @@ major wants them taken, so no file of ours raises a deprecation warning on eithe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from typing import Any
@@ -17,12 +17,22 @@ __all__ = [
     "AirflowFailException",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "Asset",
+    "BaseHook",
+    "BaseNotifier",
     "BaseOperator",
+    "BaseOperatorLink",
     "CronTriggerTimetable",
     "EmptyOperator",
     "Param",
+    "TaskGroup",
     "asset_event_extras",
+    "asset_outlets",
     "date_time_trigger",
+    "emit_asset_event",
+    "pushed_value",
+    "task_group",
+    "time_or_assets",
 ]
 
 # Asked instead of tried: a broken installation of 3.x must not fall through to the 2.x paths.
@@ -30,23 +40,45 @@ AIRFLOW_3: bool = find_spec("airflow.sdk") is not None
 
 if AIRFLOW_3:
     from airflow.providers.standard.operators.empty import EmptyOperator
-    from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param
+    from airflow.sdk import (
+        DAG,
+        Asset,
+        AssetOrTimeSchedule,
+        BaseHook,
+        BaseNotifier,
+        BaseOperator,
+        BaseOperatorLink,
+        CronTriggerTimetable,
+        Param,
+        TaskGroup,
+        task_group,
+    )
     from airflow.sdk.exceptions import (
         AirflowFailException,
         AirflowSkipException,
         AirflowTaskTimeout,
     )
 else:
+    from airflow.datasets import Dataset as Asset
+    from airflow.decorators import task_group
     from airflow.exceptions import (
         AirflowFailException,
         AirflowSkipException,
         AirflowTaskTimeout,
     )
+    from airflow.hooks.base import BaseHook
     from airflow.models.baseoperator import BaseOperator
+    from airflow.models.baseoperatorlink import BaseOperatorLink
     from airflow.models.dag import DAG
     from airflow.models.param import Param
+    from airflow.notifications.basenotifier import BaseNotifier
     from airflow.operators.empty import EmptyOperator
     from airflow.timetables.trigger import CronTriggerTimetable
+    from airflow.utils.task_group import TaskGroup
+
+# Whether a task can give the event of its outlet an extra: 2.10 and later. On 2.9 an outlet
+# would emit an event without day and reason, so there the task has none and emits by itself.
+_OUTLETS_CARRY_EXTRA: bool = AIRFLOW_3 or find_spec("airflow.datasets.metadata") is not None
 
 # What a run was started by, as the context of each major calls it.
 _EVENT_KEYS = ("triggering_asset_events", "triggering_dataset_events")
@@ -61,8 +93,45 @@ def date_time_trigger(moment: datetime) -> Any:
     return DateTimeTrigger(moment=moment)
 
 
+def time_or_assets(timetable: Any, assets: Sequence[Asset]) -> Any:
+    """A schedule that starts a run at its times, and when each of `assets` has had an event."""
+    if AIRFLOW_3:
+        return AssetOrTimeSchedule(timetable=timetable, assets=assets)
+    from airflow.timetables.datasets import DatasetOrTimeSchedule
+
+    return DatasetOrTimeSchedule(timetable=timetable, datasets=assets)
+
+
 def asset_event_extras(context: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the extras of the asset (3.x) or dataset (2.x) events that started the run."""
     for name in _EVENT_KEYS:
         for events in (context.get(name) or {}).values():
             yield from (event.extra or {} for event in events)
+
+
+def asset_outlets(asset: Asset) -> list[Asset]:
+    """The `outlets` of a task that calls `emit_asset_event`."""
+    return [asset] if _OUTLETS_CARRY_EXTRA else []
+
+
+def emit_asset_event(context: Mapping[str, Any], asset: Asset, extra: Mapping[str, Any]) -> None:
+    """Emit an event of `asset` with day and reason; on 2.10 and later when the task succeeds."""
+    if _OUTLETS_CARRY_EXTRA:
+        context["outlet_events"][asset].extra = dict(extra)
+        return
+    from airflow.datasets.manager import dataset_manager
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        dataset_manager.register_dataset_change(
+            task_instance=context["ti"], dataset=asset, extra=dict(extra), session=session
+        )
+
+
+def pushed_value(ti_key: Any, key: str) -> Any:
+    """The XCom that a task instance pushed under `key`, or None."""
+    if AIRFLOW_3:
+        from airflow.sdk.execution_time.xcom import XCom
+    else:
+        from airflow.models.xcom import XCom
+    return XCom.get_value(ti_key=ti_key, key=key)

@@ -66,6 +66,8 @@ class FakeRunContext:
     trigger: str = "schedule"
     forced: bool = False
     bootstrap: bool = False
+    reason: str = ""
+    look: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +93,17 @@ class Recorder:
     def open_run(self, spec: str, *, date: date, **rest: Any) -> FakeRun:
         return FakeRun(spec, date, rest["workspace"], rest["tracking_uri"], rest["context"])
 
-    def run_step(self, name: str, run: FakeRun, *, alert: bool = True) -> dict[str, Any]:
+    def run_step(
+        self, name: str, run: FakeRun, *, alert: bool = True, patience_s: float = 0.0
+    ) -> dict[str, Any]:
         self.calls.append((name, run))
         outcome = self.outcomes.get(name, lambda run: {"triggered": True})
         try:
             return {"step": name, "status": "ok"} | outcome(run)
         except Exception as error:
-            from retrain_ops.errors import NotYet
+            from retrain_ops.errors import BusyError, NotYet
 
-            if alert and not isinstance(error, NotYet):
+            if alert and not isinstance(error, NotYet | BusyError):
                 self.alert_failure(run, name, str(error))
             raise
 
@@ -120,12 +124,21 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     run.open_run = recorder.open_run  # type: ignore[attr-defined]
     run.RunContext = FakeRunContext  # type: ignore[attr-defined]
     run.require_workspace = lambda value: value  # type: ignore[attr-defined]
+    run.steps_name = lambda run: "steps"  # type: ignore[attr-defined]
     steps = types.ModuleType("retrain_ops.steps")
     steps.run_step = recorder.run_step  # type: ignore[attr-defined]
     steps.alert_failure = recorder.alert_failure  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "retrain_ops.run", run)
     monkeypatch.setitem(sys.modules, "retrain_ops.steps", steps)
     return recorder
+
+
+def play(dag: Any, instant: datetime, conf: dict[str, Any] | None = None) -> Any:
+    """One run of a DAG in this process; the finished DAG run."""
+    from retrain_ops.airflow.compat import AIRFLOW_3
+
+    name = "logical_date" if AIRFLOW_3 else "execution_date"
+    return dag.test(**{name: instant}, run_conf=conf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +165,7 @@ def run_day(airflow_home: Path) -> Iterator[Callable[..., Finished]]:
         )
         dag = retraining_dag("/nowhere/flights.toml", **arguments)
         instant = datetime(day.year, day.month, day.day, 2, tzinfo=UTC)
-        finished = dag.test(logical_date=instant, run_conf=conf)
+        finished = play(dag, instant, conf)
         states = {ti.task_id: str(ti.state) for ti in finished.get_task_instances()}
         return Finished(str(finished.state), states)
 
