@@ -30,6 +30,7 @@ __all__ = [
     "asset_outlets",
     "date_time_trigger",
     "emit_asset_event",
+    "failed_instance",
     "pushed_value",
     "task_group",
     "time_or_assets",
@@ -80,9 +81,6 @@ else:
 # would emit an event without day and reason, so there the task has none and emits by itself.
 _OUTLETS_CARRY_EXTRA: bool = AIRFLOW_3 or find_spec("airflow.datasets.metadata") is not None
 
-# What a run was started by, as the context of each major calls it.
-_EVENT_KEYS = ("triggering_asset_events", "triggering_dataset_events")
-
 
 def date_time_trigger(moment: datetime) -> Any:
     """A trigger that fires at `moment` (UTC) without blocking the triggerer's event loop."""
@@ -103,10 +101,18 @@ def time_or_assets(timetable: Any, assets: Sequence[Asset]) -> Any:
 
 
 def asset_event_extras(context: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the extras of the asset (3.x) or dataset (2.x) events that started the run."""
-    for name in _EVENT_KEYS:
-        for events in (context.get(name) or {}).values():
-            yield from (event.extra or {} for event in events)
+    """Yield the extras of the asset (3.x) or dataset (2.x) events that started the run.
+
+    On 2.x they are a query, which a run that datasets did not start is spared.
+    """
+    if AIRFLOW_3:
+        found = context.get("triggering_asset_events")
+    elif context["dag_run"].run_type == "dataset_triggered":
+        found = context.get("triggering_dataset_events")
+    else:
+        found = None
+    for events in (found or {}).values():
+        yield from (event.extra or {} for event in events)
 
 
 def asset_outlets(asset: Asset) -> list[Asset]:
@@ -126,6 +132,17 @@ def emit_asset_event(context: Mapping[str, Any], asset: Asset, extra: Mapping[st
         dataset_manager.register_dataset_change(
             task_instance=context["ti"], dataset=asset, extra=dict(extra), session=session
         )
+
+
+def failed_instance(context: Mapping[str, Any]) -> Any:
+    """The task instance that made a DAG run fail, in the run's own callback.
+
+    On 2.x the context has any of the run's instances, perhaps one that could only not start.
+    """
+    if AIRFLOW_3 or context.get("dag_run") is None:
+        return context.get("ti")
+    failed = context["dag_run"].get_task_instances(state=["failed"])
+    return min(failed, key=lambda ti: ti.end_date, default=context.get("ti"))
 
 
 def pushed_value(ti_key: Any, key: str) -> Any:
