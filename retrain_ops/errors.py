@@ -7,6 +7,7 @@ from datetime import datetime
 from retrain_ops._core import CancelledError, CorruptError, NetworkError, RemoteError
 
 __all__ = [
+    "BusyError",
     "CancelledError",
     "ConfigError",
     "ConflictError",
@@ -38,6 +39,10 @@ class ValidationError(DataError):
 
 class ConflictError(RetrainError):
     """Somebody else holds or has changed what this step wanted to change."""
+
+
+class BusyError(ConflictError):
+    """Another run of the model is at work and held its lock for longer than one waits."""
 
 
 class NotYet(RetrainError):

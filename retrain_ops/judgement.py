@@ -18,6 +18,8 @@ from retrain_ops.stats.rounding import to_significant
 
 ALL_ROWS = ""  # the slice column that stands for every row
 DRIFT_COUNTS_FILE = "drift_counts.json"  # the current days, and the reference's totals
+EVENT_FILE = "event.json"  # why an event asked for this window
+EVENT_REASONS = ("drift", "degraded")
 NORMAL_999 = 3.0902323  # 99.9 % quantile of the normal distribution
 
 
@@ -27,6 +29,15 @@ def drift_rules(spec: RetrainSpec) -> DriftRules:
     return DriftRules(
         trigger=table.trigger, threshold=table.threshold, alpha=table.alpha, draws=table.draws
     )
+
+
+def reason_to_train(*, drifted: bool, degraded: bool, stale: bool, asked: str | None) -> str:
+    """What the data say, then what the labels say, then an event that saw it, then the calendar."""
+    if drifted:
+        return "drift"
+    if degraded:
+        return "degraded"
+    return asked or ("stale" if stale else "none")
 
 
 def gate_report(

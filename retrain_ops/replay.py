@@ -19,11 +19,13 @@ from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.judgement import (
     ALL_ROWS,
     DRIFT_COUNTS_FILE,
+    EVENT_FILE,
     bootstrap_report,
     drift_rules,
     gate_report,
     outcome_of,
     reason_of,
+    reason_to_train,
 )
 from retrain_ops.spec import RetrainSpec
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
@@ -85,7 +87,8 @@ def replay(spec: RetrainSpec, workspace: Workspace, window_end: date) -> Replay:
         else:
             notes.append("drift not replayed: the spec has changed since (its rules are in it)")
         _replay_degraded(computed)
-        _replay_reason(spec, computed)
+        event = workspace.read_json(workspace.key_path(window_end, EVENT_FILE)) or {}
+        _replay_reason(spec, computed, event.get("reason"))
         _replay_gate(workspace, window_end, computed)
     except (KeyError, TypeError) as problem:
         raise DataError(f"the decision of {window_end} is malformed: {problem!r}") from problem
@@ -129,18 +132,17 @@ def _replay_degraded(decision: dict[str, Any]) -> None:
     decision["drift"]["degraded"] = report.to_json()
 
 
-def _replay_reason(spec: RetrainSpec, decision: dict[str, Any]) -> None:
+def _replay_reason(spec: RetrainSpec, decision: dict[str, Any], asked: str | None) -> None:
     """Why the day trained; a wish of a person and the bootstrap are facts of the record."""
     drift = decision["drift"]
     if drift["reason"] in ("forced", "bootstrap"):
         return
-    reason = "none"
-    if drift["age_days"] > spec.drift.max_age_days:
-        reason = "stale"
-    if (drift.get("degraded") or {}).get("triggered"):
-        reason = "degraded"
-    if any(feature["triggers"] for feature in drift["features"]):
-        reason = "drift"
+    reason = reason_to_train(
+        drifted=any(feature["triggers"] for feature in drift["features"]),
+        degraded=bool((drift.get("degraded") or {}).get("triggered")),
+        stale=drift["age_days"] > spec.drift.max_age_days,
+        asked=asked,
+    )
     drift.update(reason=reason, triggered=reason != "none")
 
 

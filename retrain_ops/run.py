@@ -28,7 +28,11 @@ Trigger = Literal["schedule", "manual", "backfill", "asset"]
 class RunContext:
     """Circumstances of a run: they are recorded, and change no decision.
 
-    `forced` and `bootstrap` are the exception: a person asked for training.
+    `forced` and `bootstrap` are the exception: a person asked for training. So is `reason`, why
+    the event that started the run asked for it; check_drift keeps it with the key.
+
+    A `look` judges the open candidate only. It shares its key with the run of the day, so its
+    steps and alerts are kept apart from that run's.
     """
 
     orchestrator: str = "cli"
@@ -39,6 +43,8 @@ class RunContext:
     forced: bool = False
     bootstrap: bool = False
     url: str = ""  # the page of the task or run that is at work, where the orchestrator has one
+    reason: str = ""
+    look: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +119,11 @@ def open_run(
     workspace: str,
     tracking_uri: str | None = None,
     model: str | None = None,
+    segment: str | None = None,
     n_threads: int = 0,
     context: RunContext | None = None,
+    client: MlflowClient | None = None,
+    slack_webhook: str | None = None,
 ) -> Run:
     """The run of one window end.
 
@@ -124,16 +133,19 @@ def open_run(
         workspace: folder or URI for everything that the run writes.
         tracking_uri: the MLflow server; otherwise the spec's, otherwise `MLFLOW_TRACKING_URI`.
         model: another registered name for the same spec.
+        segment: what `${SEGMENT}` stands for in the spec, when one spec serves many.
         n_threads: OpenMP team size; 0 = all processors that the process may use.
         context: who called.
+        client: an MLflow client with credentials of its own; it wins over `tracking_uri`.
+        slack_webhook: where messages go; otherwise the variable that the spec names.
 
     Raises:
         ConfigError: the spec is wrong, or no server is named.
     """
-    spec = load_spec(spec_path)
+    spec = load_spec(spec_path, segment=segment)
     if model is not None:
         spec = replace(spec, model=replace(spec.model, name=model))
-    client = MlflowClient(tracking_uri or spec.registry.tracking_uri or None)
+    client = client or MlflowClient(tracking_uri or spec.registry.tracking_uri or None)
     return Run(
         spec=spec,
         window=spec.window_at(date),
@@ -141,6 +153,7 @@ def open_run(
         registry=Registry(client=client, name=spec.model.name),
         context=context or RunContext(),
         n_threads=n_threads,
+        slack_webhook=slack_webhook,
     )
 
 
@@ -163,6 +176,7 @@ def begin_attempt(run: Run) -> int:
             "dag_run_id": run.context.dag_run_id,
             "logical_date": run.context.logical_date,
             "trigger": run.context.trigger,
+            "reason": run.context.reason,
             "started_at": utc_text(datetime.now(UTC)),
             "steps": {},
             "earlier": earlier[-20:],
@@ -172,13 +186,19 @@ def begin_attempt(run: Run) -> int:
 
 
 def record_step(run: Run, step: str, entry: Mapping[str, Any]) -> None:
-    """Notes how a step of the current attempt went."""
+    """Notes how a step of the current attempt, or of a look, went."""
     record = run.read("run.json")
     if record is None:
-        begin_attempt(run)
-        record = run.read("run.json") or {}
-    record["steps"][step] = dict(entry)
+        if not run.context.look:
+            begin_attempt(run)
+        record = run.read("run.json") or {"retrain_key": run.retrain_key, "attempt": 0}
+    record.setdefault(steps_name(run), {})[step] = dict(entry)
     run.workspace.overwrite_json(run.path("run.json"), record)
+
+
+def steps_name(run: Run) -> str:
+    """The part of run.json that holds this run's steps."""
+    return "looks" if run.context.look else "steps"
 
 
 def note(run: Run, **facts: Any) -> None:

@@ -285,12 +285,12 @@ def _plain(value: object) -> object:
     return value
 
 
-def load_spec(path: str | Path) -> RetrainSpec:
+def load_spec(path: str | Path, *, segment: str | None = None) -> RetrainSpec:
     """Reads and checks a spec.
 
     Relative paths in `[source] path` start at the spec's folder. `${NAME}` and
     `${NAME:-default}` in any string are taken from the environment, which is
-    where passwords belong.
+    where passwords belong; `${SEGMENT}` is the `segment`, when one is given.
 
     Raises:
         ConfigError: with file and line, for anything unknown, wrong or impossible.
@@ -300,16 +300,17 @@ def load_spec(path: str | Path) -> RetrainSpec:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise ConfigError(f"the spec {file} cannot be read: {problem}") from problem
-    return parse_spec(text, where=str(file.name), folder=file.resolve().parent)
+    return parse_spec(text, where=str(file.name), folder=file.resolve().parent, segment=segment)
 
 
-def parse_spec(text: str, *, where: str, folder: Path) -> RetrainSpec:
+def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = None) -> RetrainSpec:
     """The spec in `text`; see :func:`load_spec`."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError(f"{where}: not valid TOML: {problem}") from problem
-    reader = TableReader(where=where, lines=find_lines(text))
+    given = {} if segment is None else {"SEGMENT": segment}
+    reader = TableReader(where=where, lines=find_lines(text), variables=given)
     kinds = {f.name: f for f in fields(RetrainSpec)}
     for name in tables:
         if name not in kinds:

@@ -40,10 +40,14 @@ def find_lines(text: str) -> dict[tuple[str, str], int]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TableReader:
-    """Reads the tables of one file; `where` is the file's name for messages."""
+    """Reads the tables of one file; `where` is the file's name for messages.
+
+    `variables` are known to `${NAME}` before the environment is asked.
+    """
 
     where: str
     lines: Mapping[tuple[str, str], int]
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def error(self, table: str, key: str, message: str) -> ConfigError:
         """An error that points at the key, or at its table when the key is not there."""
@@ -93,11 +97,10 @@ class TableReader:
         """`${NAME}` and `${NAME:-default}` from the environment: places and secrets."""
 
         def value_of(match: re.Match[str]) -> str:
-            value = os.environ.get(match.group(1), match.group(2))
+            name = match.group(1)
+            value = self.variables.get(name, os.environ.get(name, match.group(2)))
             if value is None:
-                raise self.error(
-                    table, key, f"the environment variable {match.group(1)} is not set"
-                )
+                raise self.error(table, key, f"the environment variable {name} is not set")
             return value
 
         return _VARIABLE.sub(value_of, text)

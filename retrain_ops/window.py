@@ -41,6 +41,12 @@ def instant_in_utc(instant: datetime) -> datetime:
     return instant.astimezone(UTC)
 
 
+def newest_window_end(now: datetime, cutoff: time) -> date:
+    """The newest window end whose instant has come at `now`."""
+    since_midnight = timedelta(hours=cutoff.hour, minutes=cutoff.minute, seconds=cutoff.second)
+    return (instant_in_utc(now) - since_midnight).date()
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The days and the instant of one run.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,9 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
-from retrain_ops.errors import ConflictError, DataError
+from retrain_ops.errors import BusyError, DataError
+
+log = logging.getLogger(__name__)
 
 LOCK_PATIENCE_S = 900.0
 
@@ -157,7 +160,7 @@ class Workspace:
         epochs stop whoever slips through.
 
         Raises:
-            ConflictError: another run held the lock for `patience_s`.
+            BusyError: another run held the lock for `patience_s`.
         """
         if not self.is_local:
             yield
@@ -174,16 +177,20 @@ class Workspace:
 
 def _acquire(handle: int, folder: Path, patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
+    told = False
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError as problem:
             if time.monotonic() >= deadline:
-                raise ConflictError(
+                raise BusyError(
                     f"another run has held {folder}/.lock for {patience_s:.0f} s; "
                     "wait for it or end it, then run this step again"
                 ) from problem
+        if not told:
+            log.info("another run holds %s/.lock: waiting up to %.0f s", folder, patience_s)
+            told = True
         time.sleep(0.05)
 
 

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from retrain_ops.airflow.approval import ApprovalSensor as ApprovalSensor
     from retrain_ops.airflow.approval import ApproveCandidateOperator as ApproveCandidateOperator
+    from retrain_ops.airflow.base import ModelOperator as ModelOperator
     from retrain_ops.airflow.dag import retraining_dag as retraining_dag
+    from retrain_ops.airflow.dag import rollout_dag as rollout_dag
+    from retrain_ops.airflow.factory import retraining_asset as retraining_asset
+    from retrain_ops.airflow.hooks import MlflowHook as MlflowHook
+    from retrain_ops.airflow.monitors import DriftMonitorOperator as DriftMonitorOperator
+    from retrain_ops.airflow.monitors import (
+        PerformanceMonitorOperator as PerformanceMonitorOperator,
+    )
+    from retrain_ops.airflow.monitors import drift_monitor_dag as drift_monitor_dag
+    from retrain_ops.airflow.monitors import performance_monitor_dag as performance_monitor_dag
+    from retrain_ops.airflow.notifier import SlackNotifier as SlackNotifier
     from retrain_ops.airflow.operators import CheckDriftOperator as CheckDriftOperator
     from retrain_ops.airflow.operators import EvaluateOperator as EvaluateOperator
     from retrain_ops.airflow.operators import PromoteChallengerOperator as PromoteChallengerOperator
@@ -24,13 +35,24 @@ if TYPE_CHECKING:
     from retrain_ops.airflow.operators import TrainOperator as TrainOperator
     from retrain_ops.airflow.operators import ValidateDataOperator as ValidateDataOperator
     from retrain_ops.airflow.operators import WatchCanaryOperator as WatchCanaryOperator
+    from retrain_ops.airflow.registry_operators import RollbackOperator as RollbackOperator
+    from retrain_ops.airflow.registry_operators import SetAliasOperator as SetAliasOperator
 
 # Resolved on first use: Airflow's provider manager imports this package to read its metadata,
 # long before it wants an operator.
 _HOMES = {
+    "ModelOperator": "base",
     "retraining_dag": "dag",
     "ApprovalSensor": "approval",
     "ApproveCandidateOperator": "approval",
+    "rollout_dag": "dag",
+    "retraining_asset": "factory",
+    "MlflowHook": "hooks",
+    "DriftMonitorOperator": "monitors",
+    "PerformanceMonitorOperator": "monitors",
+    "drift_monitor_dag": "monitors",
+    "performance_monitor_dag": "monitors",
+    "SlackNotifier": "notifier",
     "CheckDriftOperator": "operators",
     "EvaluateOperator": "operators",
     "PromoteChallengerOperator": "operators",
@@ -41,6 +63,8 @@ _HOMES = {
     "TrainOperator": "operators",
     "ValidateDataOperator": "operators",
     "WatchCanaryOperator": "operators",
+    "RollbackOperator": "registry_operators",
+    "SetAliasOperator": "registry_operators",
 }
 
 __all__ = [*_HOMES]

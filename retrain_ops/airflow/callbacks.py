@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrain_ops.airflow.operators import RetrainStepOperator
+from retrain_ops.airflow.base import ModelOperator
+from retrain_ops.airflow.compat import failed_instance
 
 if TYPE_CHECKING:
     from retrain_ops.run import Run
@@ -29,13 +30,16 @@ class FailedRunAlert:
     task id: the context may carry a serialized task, which does not know our arguments.
     """
 
-    operators: Mapping[str, RetrainStepOperator]
+    operators: Mapping[str, ModelOperator]
 
-    def __call__(self, context: Mapping[str, Any]) -> None:
+    def __call__(self, context: MutableMapping[str, Any]) -> None:
         """Airflow calls this with the failed task that ended last, if it knows one."""
+        from retrain_ops.airflow.hooks import usual_slack_webhook
+        from retrain_ops.errors import RetrainError
+        from retrain_ops.notify import send
         from retrain_ops.steps import alert_failure
 
-        ti = context.get("ti")
+        ti = failed_instance(context)
         reason = context.get("reason") or "task_failure"
         if ti is None:
             log.error("DAG run %s failed (%s), no task named", context.get("run_id"), reason)
@@ -43,14 +47,23 @@ class FailedRunAlert:
         # A copy: outside a task nobody has rendered the templates, and rendering writes.
         known = self.operators.get(ti.task_id)
         operator = (known or next(iter(self.operators.values()))).prepare_for_execution()
+        context["ti"] = ti  # its map index says which segment it is
         operator.render_template_fields(context)
-        run = operator.open_run(context)
         step = known.step if known else ti.task_id
+        try:
+            run = operator.open_run(context)
+        except RetrainError as problem:  # a broken spec: nobody knows the model or its folder
+            text = f"[FAILED] {ti.dag_id} {context.get('run_id')}: {step}: {problem}"
+            log.error("%s", text)
+            send(text, webhook_url=operator.slack_webhook() or usual_slack_webhook())
+            return
         alert_failure(run, step, _recorded_error(run, step) or f"{_KILLED} ({reason})")
 
 
 def _recorded_error(run: Run, step: str) -> str | None:
     """What the step itself said, if it came to saying anything."""
-    steps = (run.read("run.json") or {}).get("steps", {})
+    from retrain_ops.run import steps_name
+
+    steps = (run.read("run.json") or {}).get(steps_name(run), {})
     error = steps.get(step, {}).get("error")
     return None if error is None else str(error)

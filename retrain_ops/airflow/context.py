@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from retrain_ops.airflow.compat import asset_event_extras
 
 if TYPE_CHECKING:
     from retrain_ops.run import RunContext, Trigger
+
+# As an operator's `window_end`: the newest day whose instant has come, for runs that look after
+# a rollout at any hour.
+NEWEST = "newest"
 
 # The words of `RunContext.trigger` for Airflow's run types. They go into run.json only;
 # the day never depends on them, so that a backfill sees the window the schedule saw.
@@ -25,10 +29,11 @@ _TRIGGERS: dict[str, Trigger] = {
 def resolve_window_end(context: Mapping[str, Any], window_end: object = None) -> date:
     """The day D of a run, in UTC, from the first source that names one.
 
-    In this order: the operator's `window_end`, `dag_run.conf["window_end"]`, the end of the data
-    interval, the logical date, the partition date, the `window_end` in the extra of an asset
-    event (the newest when several events were merged into one run), `run_after`. Never the run
-    id, the run type or the try number.
+    In this order: the operator's `window_end`, `dag_run.conf["window_end"]`, the partition date,
+    the `window_end` in the extra of an asset event (the newest when several events were merged
+    into one run), the end of the data interval, the logical date, `run_after`. Never the run id,
+    the run type or the try number. A run has a partition or events, or an interval of its own:
+    the interval that 2.x gives to a run started by events is only the span of their sources.
 
     Raises `ConfigError` when a value is no day, or when nothing names one.
     """
@@ -44,8 +49,26 @@ def resolve_window_end(context: Mapping[str, Any], window_end: object = None) ->
     )
 
 
-def run_context(context: Mapping[str, Any]) -> RunContext:
-    """Who started the run, and as which attempt: circumstance, never content."""
+def newest_window_end(context: Mapping[str, Any], cutoff: Callable[[], time]) -> date:
+    """The day that a run without a day of its own looks as of, unless its form names one."""
+    from retrain_ops.window import instant_in_utc, newest_window_end
+
+    asked = _conf(context).get("window_end")
+    if asked:
+        return _utc_day(asked, 'conf["window_end"]')
+    names = ("data_interval_end", "logical_date")
+    times = [context.get(name) for name in names]
+    now = next((t for t in times if t is not None), None) or context["dag_run"].run_after
+    return newest_window_end(instant_in_utc(now), cutoff())
+
+
+def run_context(
+    context: Mapping[str, Any], *, segment: str | None = None, look: bool = False
+) -> RunContext:
+    """Who started the run, and as which attempt: circumstance, never content.
+
+    Of the events that started it only those of this `segment` say why.
+    """
     from retrain_ops.run import RunContext
 
     conf = _conf(context)
@@ -61,6 +84,8 @@ def run_context(context: Mapping[str, Any]) -> RunContext:
         forced=bool(conf.get("force", False)),
         bootstrap=bool(conf.get("bootstrap", False)),
         url=str(getattr(context.get("ti"), "log_url", None) or ""),
+        reason=_event_reason(context, segment),
+        look=look,
     )
 
 
@@ -75,10 +100,10 @@ def _candidates(context: Mapping[str, Any], window_end: object) -> Iterator[tupl
     dag_run = context.get("dag_run")
     yield "window_end", window_end
     yield 'conf["window_end"]', _conf(context).get("window_end")
-    yield "data_interval_end", context.get("data_interval_end")
-    yield "logical_date", context.get("logical_date")
     yield "partition_date", getattr(dag_run, "partition_date", None)
     yield "asset event", max(_event_days(context), default=None)
+    yield "data_interval_end", context.get("data_interval_end")
+    yield "logical_date", context.get("logical_date")
     yield "run_after", getattr(dag_run, "run_after", None)
 
 
@@ -86,6 +111,16 @@ def _event_days(context: Mapping[str, Any]) -> Iterator[date]:
     for extra in asset_event_extras(context):
         if extra.get("window_end"):
             yield _utc_day(extra["window_end"], "window_end of an asset event")
+
+
+def _event_reason(context: Mapping[str, Any], segment: str | None) -> str:
+    """The reason of the newest event of this segment; "" when no event started the run."""
+    told = [
+        (str(extra.get("window_end", "")), str(extra["reason"]))
+        for extra in asset_event_extras(context)
+        if extra.get("reason") and extra.get("segment") == segment
+    ]
+    return max(told)[1] if told else ""
 
 
 def _conf(context: Mapping[str, Any]) -> Mapping[str, Any]:

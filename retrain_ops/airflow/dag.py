@@ -1,15 +1,24 @@
-"""One call builds the retraining DAG of a model."""
+"""One call builds the retraining DAG of a model, another the one that looks after its rollout."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from retrain_ops.airflow.callbacks import FailedRunAlert
-from retrain_ops.airflow.compat import DAG, CronTriggerTimetable, EmptyOperator, Param
+from retrain_ops.airflow.base import ModelOperator
+from retrain_ops.airflow.compat import DAG, Asset, EmptyOperator, Param
+from retrain_ops.airflow.context import NEWEST
+from retrain_ops.airflow.factory import (
+    Options,
+    model_arguments,
+    new_dag,
+    per_segment,
+    retraining_asset,
+    schedule_of,
+)
 from retrain_ops.airflow.operators import (
     CheckDriftOperator,
     EvaluateOperator,
@@ -27,6 +36,11 @@ from retrain_ops.airflow.operators import (
 if TYPE_CHECKING:
     from retrain_ops.airflow.approval import Approval
 
+ROLLOUT_OPERATORS: tuple[type[RetrainStepOperator], ...] = (
+    ShadowTestOperator,
+    PromoteChampionOperator,
+    WatchCanaryOperator,
+)
 # The order of the DAG; each runs after the one before it.
 STEP_OPERATORS: tuple[type[RetrainStepOperator], ...] = (
     CheckDriftOperator,
@@ -35,100 +49,115 @@ STEP_OPERATORS: tuple[type[RetrainStepOperator], ...] = (
     TrainOperator,
     EvaluateOperator,
     PromoteChallengerOperator,
-    ShadowTestOperator,
-    PromoteChampionOperator,
-    WatchCanaryOperator,
+    *ROLLOUT_OPERATORS,
     SummariseOperator,
 )
 
 NIGHTLY = "0 2 * * *"
+EVERY_QUARTER = "*/15 * * * *"
 
 
 def retraining_dag(
     spec: str | Path,
     *,
-    dag_id: str | None = None,
     schedule: Any = NIGHTLY,
     approval: Approval | None = None,
-    start_date: datetime | None = None,
-    end_date: datetime | None = None,
-    catchup: bool = False,
-    max_active_runs: int = 1,
-    retries: int = 1,
-    retry_delay: timedelta = timedelta(minutes=5),
-    workspace: str | None = None,
-    tracking_uri: str | None = None,
-    model: str | None = None,
-    n_threads: int = 0,
-    pool: str | None = None,
-    tags: Sequence[str] = ("retraining",),
-    default_args: Mapping[str, Any] | None = None,
-) -> Any:
+    events: Sequence[Asset] | None = None,
+    segments: Sequence[str] = (),
+    **options: Unpack[Options],
+) -> DAG:
     """Build the DAG: ten steps in a row, and a leaf that keeps failed runs failed.
 
+    A run that an event started trains for the event's reason, on the event's day. One run of a
+    model is at work at a time.
+
     :param spec: path of the model's TOML file; it is read by the tasks, never at parse
-    :param dag_id: by default the name of the spec file without its ending
     :param schedule: a cron string (UTC; the run's day is the day it fires, on every Airflow
         version), a timetable, a list of assets, or None; by default every day at 02:00
+    :param events: assets that start a run beside the schedule; by default the model's own, for
+        which the monitors of the same spec send events; () for none
+    :param segments: a task group is expanded over these, in which `${SEGMENT}` of the spec
+        stands for one of them: models of their own on rows of their own
     :param approval: a task before promote_champion that waits for the person of a spec with
         `approval = "required"`: `"hitl"` asks in Airflow's own pages (below 3.1 by tag), `"tag"`
         waits for the version's tag; by default promote_champion itself waits for the tag
-    :param start_date: tz-aware; by default 2013-01-01, with `catchup` off
-    :param retries: per task; refused data and broken specs are never retried
-    :param pool: an Airflow pool for all tasks, such as one with one slot per model
-    :param default_args: further arguments for every task; they win over the ones above
 
-    The remaining arguments are those of the operators and of Airflow's DAG.
+    The remaining arguments are those of `Options`.
     """
-    shared = {"retries": retries, "retry_delay": retry_delay, **({"pool": pool} if pool else {})}
+    if events is None:
+        events = [retraining_asset(spec, options.get("model"))]
     # Airflow asks for the callback before there are tasks: the mapping is filled below.
-    operators: dict[str, RetrainStepOperator] = {}
-    dag = DAG(
-        dag_id=dag_id or Path(spec).stem,
-        schedule=_timetable(schedule),
-        start_date=start_date or datetime(2013, 1, 1, tzinfo=UTC),
-        end_date=end_date,
-        catchup=catchup,
-        max_active_runs=max_active_runs,
-        default_args={**shared, **(default_args or {})},
+    operators: dict[str, ModelOperator] = {}
+    dag = new_dag(
+        spec,
+        "",
+        schedule=schedule_of(schedule, events),
+        operators=operators,
+        options=options,
         params=_params(),
-        tags=list(tags),
-        on_failure_callback=FailedRunAlert(operators),
-        doc_md=__doc__,
+        doc_md=retraining_dag.__doc__,
     )
+    arguments = model_arguments(spec, options)
+    cron = schedule if isinstance(schedule, str) else None
     with dag:
-        tasks = [
-            operator(
-                spec=str(spec),
-                workspace=workspace,
-                tracking_uri=tracking_uri,
-                model=model,
-                n_threads=n_threads,
-            )
-            for operator in _operators(approval)
-        ]
+        tasks = per_segment(partial(_day, cron=cron, approval=approval, **arguments), segments)
         operators.update({task.task_id: task for task in tasks})
-        for earlier, later in pairwise(tasks):
-            earlier >> later
         # A failure runs down the chain as upstream_failed, past which only the summary is green.
         # This leaf takes it over without a worker: skipped steps leave it green, failed ones not.
         tasks[-2:] >> EmptyOperator(task_id="watcher", trigger_rule="none_failed", retries=0)
     return dag
 
 
-def _operators(approval: Approval | None) -> Sequence[type[RetrainStepOperator]]:
+def rollout_dag(
+    spec: str | Path, *, schedule: Any = EVERY_QUARTER, **options: Unpack[Options]
+) -> DAG:
+    """Build the DAG that looks after the open candidate: shadow, promotion, canary.
+
+    It looks as of the newest day whose instant has come, and waits for nothing: what is not over
+    yet, or is being worked on by another run, is skipped until the next look.
+
+    :param spec: path of the model's TOML file; it is read by the tasks, never at parse
+    :param schedule: by default every 15 minutes
+
+    The remaining arguments are those of `Options`.
+    """
+    operators: dict[str, ModelOperator] = {}
+    dag = new_dag(
+        spec,
+        "_rollout",
+        schedule=schedule_of(schedule),
+        operators=operators,
+        options=options,
+        params={"window_end": _params()["window_end"]},
+        doc_md=rollout_dag.__doc__,
+    )
+    with dag:
+        arguments = {**model_arguments(spec, options), "window_end": NEWEST}
+        tasks = _in_a_row([operator(**arguments) for operator in ROLLOUT_OPERATORS])
+        operators.update({task.task_id: task for task in tasks})
+    return dag
+
+
+def _day(
+    *, cron: str | None, approval: Approval | None, **arguments: Any
+) -> list[RetrainStepOperator]:
+    """The ten steps of one model, and the task that waits for a person where one is wanted."""
+    first = CheckDriftOperator(**arguments, cron=cron)
+    return _in_a_row([first, *(operator(**arguments) for operator in _later(approval))])
+
+
+def _later(approval: Approval | None) -> Sequence[type[RetrainStepOperator]]:
     if approval is None:
-        return STEP_OPERATORS
+        return STEP_OPERATORS[1:]
     from retrain_ops.airflow.approval import with_approval
 
-    return with_approval(STEP_OPERATORS, approval)
+    return with_approval(STEP_OPERATORS[1:], approval)
 
 
-def _timetable(schedule: Any) -> Any:
-    """Airflow 2 and 3 read a bare cron string differently; a timetable says the same to both."""
-    if isinstance(schedule, str):
-        return CronTriggerTimetable(schedule, timezone="UTC")
-    return schedule
+def _in_a_row(tasks: list[RetrainStepOperator]) -> list[RetrainStepOperator]:
+    for earlier, later in pairwise(tasks):
+        earlier >> later
+    return tasks
 
 
 def _params() -> dict[str, Any]:

@@ -5,18 +5,14 @@ Nothing happens before `execute`: a DAG file that builds these reads no spec, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from retrain_ops.airflow.compat import (
-    AirflowFailException,
-    AirflowSkipException,
-    AirflowTaskTimeout,
-    BaseOperator,
-    date_time_trigger,
-)
-from retrain_ops.airflow.context import is_last_try, resolve_window_end, run_context
+from retrain_ops.airflow.base import LOCK_PATIENCE_S, ModelOperator
+from retrain_ops.airflow.compat import AirflowSkipException
+from retrain_ops.airflow.context import is_last_try
 
 if TYPE_CHECKING:
     from retrain_ops.run import Run
@@ -35,113 +31,41 @@ __all__ = [
     "WatchCanaryOperator",
 ]
 
-# A step that is not ready says until when; a moment already past must not make a busy loop.
-_WAIT_AT_LEAST = timedelta(seconds=15)
 
+class RetrainStepOperator(ModelOperator):
+    """What the ten operators share: each runs the step of its name."""
 
-class RetrainStepOperator(BaseOperator):  # type: ignore[misc]
-    """What the ten operators share: which run it is, waiting, and being stopped.
+    def act(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the step; one that fails for good has sent its alert."""
+        from retrain_ops.steps import run_step
 
-    :param spec: path of the model's TOML file (templated)
-    :param window_end: the day D as `YYYY-MM-DD`; by default the day of the run (templated)
-    :param workspace: folder or URI of all files, by default `RETRAIN_OPS_WORKSPACE` (templated)
-    :param tracking_uri: MLflow server, by default the spec's or the environment's (templated)
-    :param model: name that replaces the spec's, for one of many segments (templated)
-    :param n_threads: threads of one step; 0 means as many as the machine grants
-    """
-
-    step: ClassVar[str]
-    step_trigger_rule: ClassVar[str] = "all_success"
-    template_fields: Sequence[str] = ("spec", "window_end", "workspace", "tracking_uri", "model")
-    ui_color = "#e8f1f8"
-
-    def __init__(
-        self,
-        *,
-        spec: str,
-        window_end: str | None = None,
-        workspace: str | None = None,
-        tracking_uri: str | None = None,
-        model: str | None = None,
-        n_threads: int = 0,
-        task_id: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        kwargs.setdefault("trigger_rule", self.step_trigger_rule)
-        super().__init__(task_id=task_id or self.step, **kwargs)
-        self.spec = spec
-        self.window_end = window_end
-        self.workspace = workspace
-        self.tracking_uri = tracking_uri
-        self.model = model
-        self.n_threads = n_threads
-
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the step; the dict it returns is small and becomes the XCom."""
-        return self._perform(context)
-
-    def resume(self, context: Mapping[str, Any], event: object = None) -> dict[str, Any]:
-        """Come back from a wait: the step looks at the world again and may wait once more."""
-        return self._perform(context)
-
-    def on_kill(self) -> None:
-        """Leave the step at once: the C core looks for this every 50 ms and cancels its work.
-
-        On 3.x the handler that calls this returns to the step, so only an exception stops it.
-        """
-        import sys
-
-        from retrain_ops.errors import CancelledError
-
-        if not isinstance(sys.exception(), AirflowTaskTimeout):
-            raise CancelledError(f"{self.step} was stopped by Airflow; clear the task to repeat it")
-
-    def open_run(self, context: Mapping[str, Any]) -> Run:
-        """The run this task instance belongs to."""
-        import os
-
-        from retrain_ops.run import open_run, require_workspace
-
-        return open_run(
-            self.spec,
-            date=resolve_window_end(context, self.window_end),
-            workspace=require_workspace(self.workspace or os.environ.get("RETRAIN_OPS_WORKSPACE")),
-            tracking_uri=self.tracking_uri,
-            model=self.model,
-            n_threads=self.n_threads,
-            context=run_context(context),
-        )
-
-    def _perform(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from retrain_ops.errors import ConfigError, DataError, NotYet
-        from retrain_ops.steps import alert_failure, run_step
-
-        run = self.open_run(context)
-        try:
-            result = run_step(self.step, run, alert=is_last_try(context))
-        except NotYet as wait:
-            self._wait(wait.until)
-        except (ConfigError, DataError) as error:
-            # The same rows fail the same way: a retry would only delay the red run.
-            alert_failure(run, self.step, str(error))
-            raise AirflowFailException(str(error)) from error
-        return self._conclude(result, context)
-
-    def _conclude(self, result: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
-        return result
-
-    def _wait(self, until: datetime) -> NoReturn:
-        """Free the worker until `until`; the triggerer wakes the task."""
-        moment = max(until, datetime.now(UTC) + _WAIT_AT_LEAST)
-        self.log.info("%s waits until %s", self.step, moment.isoformat(timespec="seconds"))
-        self.defer(trigger=date_time_trigger(moment), method_name="resume")
-        raise AssertionError("defer returned")
+        alert = is_last_try(context)
+        return run_step(self.step, run, alert=alert, patience_s=LOCK_PATIENCE_S)
 
 
 class CheckDriftOperator(RetrainStepOperator):
-    """Asks whether there is a reason to train; without one, training is skipped."""
+    """Asks whether there is a reason to train; without one, training is skipped.
+
+    :param cron: the DAG's own cron string; a run that the schedule started records and tells
+        the days on which no run came (templated)
+
+    The other parameters are those of every operator.
+    """
 
     step = "check_drift"
+    template_fields = (*ModelOperator.template_fields, "cron")
+
+    def __init__(self, *, cron: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cron = cron
+
+    def act(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Record the days that were missed, then run the step."""
+        if self.cron and run.context.trigger == "schedule":
+            from retrain_ops.steps.missed import record_missed
+
+            record_missed(run, partial(_days_of, self.cron, run.instant))
+        return super().act(run, context)
 
     def _conclude(self, result: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
         if result["triggered"]:
@@ -149,6 +73,17 @@ class CheckDriftOperator(RetrainStepOperator):
         # A skip returns nothing, so the numbers are pushed before it.
         context["ti"].xcom_push(key="return_value", value=result)
         raise AirflowSkipException(f"[NO TRAIN, no drift] {result.get('summary', '')}".rstrip())
+
+
+def _days_of(cron: str, until: datetime, after: date) -> Iterator[date]:
+    """The UTC days after `after` on which `cron` fires, up to `until`."""
+    from croniter import croniter
+
+    times = croniter(cron, datetime.combine(after, time.max, tzinfo=UTC))
+    moment = times.get_next(datetime)
+    while moment < until:
+        yield moment.date()
+        moment = times.get_next(datetime)
 
 
 class PullDataOperator(RetrainStepOperator):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+_LINKS = ("MlflowRunLink", "ModelVersionLink", "ReportLink")
+
 
 def get_provider_info() -> dict[str, Any]:
     """Metadata by Airflow's provider schema; asked for at start-up, so it imports nothing else."""
@@ -13,6 +15,15 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Retrain Ops",
         "description": "Retraining in production that is scheduled, audited and reversible.",
         "versions": _versions(),
+        "connection-types": [
+            {
+                "connection-type": "mlflow",
+                "hook-class-name": "retrain_ops.airflow.hooks.MlflowHook",
+                "hook-name": "MLflow",
+            }
+        ],
+        "extra-links": [f"retrain_ops.airflow.links.{name}" for name in _LINKS],
+        "notifications": ["retrain_ops.airflow.notifier.SlackNotifier"],
     }
 
 

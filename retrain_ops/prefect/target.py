@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,10 +36,9 @@ class Target:
     def newest_window_end(self, now: datetime) -> date:
         """The newest window end whose instant has come."""
         from retrain_ops.spec import load_spec
+        from retrain_ops.window import newest_window_end
 
-        cutoff: time = load_spec(self.spec).window.cutoff_time
-        since_midnight = timedelta(hours=cutoff.hour, minutes=cutoff.minute, seconds=cutoff.second)
-        return (now.astimezone(UTC) - since_midnight).date()
+        return newest_window_end(now, load_spec(self.spec).window.cutoff_time)
 
     def open(self) -> Opener:
         """Loads the blocks, once per flow run: each one costs API requests."""
@@ -69,25 +68,22 @@ class Opener:
         """
         import os
 
-        from retrain_ops.registry import Registry
         from retrain_ops.run import open_run, require_workspace
 
         target = self.target
-        uri = target.tracking_uri if self.client is None else self.client.tracking_uri
-        run = open_run(
+        return open_run(
             target.spec,
             date=day,
             workspace=require_workspace(
                 target.workspace or os.environ.get("RETRAIN_OPS_WORKSPACE")
             ),
-            tracking_uri=uri,
+            tracking_uri=target.tracking_uri,
             model=target.model,
             n_threads=target.n_threads,
             context=context,
+            client=self.client,
+            slack_webhook=self.slack_webhook,
         )
-        if self.client is not None:
-            run = replace(run, registry=Registry(client=self.client, name=run.model))
-        return replace(run, slack_webhook=self.slack_webhook)
 
 
 def resolve_window_end(window_end: date | None, scheduled: datetime | None) -> date:

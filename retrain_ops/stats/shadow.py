@@ -44,7 +44,8 @@ class ShadowRules:
     """`[shadow]`: how long a challenger runs beside the champion, and what stops it.
 
     Attributes:
-        hours: nominal length; extended by as much, up to `max_days`, while rows are too few.
+        hours: nominal length, which may be a fraction; extended by as much, up to `max_days`,
+            while rows are too few.
         min_rows: matched rows below which the shadow is undecided.
         min_coverage: least share of the champion's requests that the challenger scored too.
         max_error_rate: largest share of requests on which it failed.
@@ -54,7 +55,7 @@ class ShadowRules:
         warn_flips, warn_score_psi: above these a warning is recorded.
     """
 
-    hours: int = 24
+    hours: float = 24
     max_days: int = 3
     min_rows: int = 300
     min_coverage: float = 0.99
@@ -67,7 +68,9 @@ class ShadowRules:
     warn_score_psi: float = 0.5
 
     def __post_init__(self) -> None:
-        _require(1 <= self.hours <= 24 * 31, "hours: must lie in 1 to 744")
+        _require(0 < self.hours <= 24 * 31, "hours: must lie above 0 and up to 744")
+        if self.hours == int(self.hours):  # 24 and 24.0 are one rule, with one hash
+            object.__setattr__(self, "hours", int(self.hours))
         _require(1 <= self.max_days <= 366, "max_days: must lie in 1 to 366")
         _require(self.min_rows >= 1, "min_rows: must be at least 1")
         for name in ("min_coverage", "max_error_rate", "max_flips", "max_rate_change"):

@@ -11,6 +11,7 @@ from typing import Any
 from retrain_ops.errors import NotYet
 from retrain_ops.notify import send
 from retrain_ops.run import Run, begin_attempt, record_step
+from retrain_ops.workspace import LOCK_PATIENCE_S
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,9 @@ ROLLOUT = ("shadow_test", "promote_champion", "watch_canary")
 STEPS = (*TRAINING, *ROLLOUT, "summarise")
 
 
-def run_step(name: str, run: Run, *, alert: bool = True) -> dict[str, Any]:
+def run_step(
+    name: str, run: Run, *, alert: bool = True, patience_s: float = LOCK_PATIENCE_S
+) -> dict[str, Any]:
     """Runs one step under the model's lock and records how it went.
 
     The result is written to `<step>.json` of the run's key; what is returned is
@@ -38,14 +41,16 @@ def run_step(name: str, run: Run, *, alert: bool = True) -> dict[str, Any]:
         run: the run.
         alert: send an alert when the step fails; orchestrators that retry pass
             False until the last try.
+        patience_s: how long to wait for the model's lock.
 
     Raises:
+        BusyError: another run held the lock for longer; nothing was done.
         NotYet: the step has to wait; nothing is wrong.
         Exception: whatever the step raised, after it was recorded.
     """
     if name not in STEPS:
         raise ValueError(f"{name!r} is not a step; the steps are {', '.join(STEPS)}")
-    with run.workspace.lock():
+    with run.workspace.lock(patience_s=patience_s):
         if name == STEPS[0]:
             begin_attempt(run)
         started = time.monotonic()
@@ -63,19 +68,26 @@ def run_step(name: str, run: Run, *, alert: bool = True) -> dict[str, Any]:
         entry = {"status": result.status, "summary": result.summary, "seconds": seconds}
         record_step(run, name, entry)
     log.info("%s %s: %s", run.retrain_key, name, result.summary)
+    if run.context.look and _is_news(result):
+        # Nobody summarises a look, and the next one finds nothing to do.
+        send(f"{run.model}: {result.summary}", webhook_url=run.webhook_url)
     return _small(run, name, result)
 
 
 def alert_failure(run: Run, step: str, message: str) -> bool:
-    """Sends one alert per failed attempt, whoever notices the failure; True if this call did."""
+    """Sends one alert per failed attempt, whoever notices the failure; True if this call did.
+
+    Looks at the candidate alert by themselves, once per key and attempt too: theirs must not
+    use up the alert of the day's own run.
+    """
     record = run.read("run.json") or {}
     attempt = record.get("attempt", 0)
-    sent = run.read("alerts.json") or {"attempts": []}
-    if attempt in sent["attempts"]:
+    sent = {"attempts": [], **(run.read("alerts.json") or {})}
+    kind = "looks" if run.context.look else "attempts"
+    if attempt in sent.get(kind, []):
         return False
-    run.workspace.overwrite_json(
-        run.path("alerts.json"), {"attempts": [*sent["attempts"], attempt]}
-    )
+    sent[kind] = [*sent.get(kind, []), attempt]
+    run.workspace.overwrite_json(run.path("alerts.json"), sent)
     text = f"[FAILED] {run.model} {run.window.end.isoformat()}: {step}: {message}"
     log.error("%s", text)
     # A killed step cannot tell where its log is: it noted the page when it began.
@@ -86,6 +98,10 @@ def alert_failure(run: Run, step: str, message: str) -> bool:
 
 def _page(run: Run) -> dict[str, str]:
     return {"url": run.context.url} if run.context.url else {}
+
+
+def _is_news(result: Any) -> bool:
+    return result.status == "ok" and getattr(result, "verdict", "open") != "open"
 
 
 def _function(name: str) -> Any:
@@ -114,7 +130,7 @@ def _small(run: Run, name: str, result: Any) -> dict[str, Any]:
         "status": result.status,
         "summary": result.summary,
     }
-    for key in ("triggered", "reason", "outcome", "verdict"):
+    for key in ("triggered", "reason", "outcome", "verdict", "candidate"):
         if hasattr(result, key):
             small[key] = getattr(result, key)
     return small

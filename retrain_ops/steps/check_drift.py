@@ -12,7 +12,13 @@ import pyarrow as pa
 
 from retrain_ops.decision import champion_of_key, champion_record, write_no_train
 from retrain_ops.errors import ConfigError, DataError
-from retrain_ops.judgement import DRIFT_COUNTS_FILE, drift_rules
+from retrain_ops.judgement import (
+    DRIFT_COUNTS_FILE,
+    EVENT_FILE,
+    EVENT_REASONS,
+    drift_rules,
+    reason_to_train,
+)
 from retrain_ops.reference import count_feature
 from retrain_ops.registry import Version
 from retrain_ops.run import Run
@@ -93,11 +99,18 @@ def _bootstrap(run: Run) -> DriftResult:
 
 
 def _compare(run: Run, champion: Version) -> DriftResult:
-    report = _drift_of_features(run, champion)
+    report, counts = drift_of_features(run, champion)
+    run.workspace.write_json(run.path(DRIFT_COUNTS_FILE), counts)
     age = (run.window.end - champion.window_end).days
     matured = compare_matured(run, champion)
     behind = matured is not None and matured.triggered
-    reason = "forced" if run.context.forced else _reason(run, age, report.triggered, behind)
+    reason = reason_to_train(
+        drifted=report.triggered,
+        degraded=behind,
+        stale=age > run.spec.drift.max_age_days,
+        asked=_asked_by_event(run),
+    )
+    reason = "forced" if run.context.forced else reason
     told = report.to_json()
     return DriftResult(
         triggered=reason != "none",
@@ -111,17 +124,18 @@ def _compare(run: Run, champion: Version) -> DriftResult:
     )
 
 
-def _reason(run: Run, age_days: int, drifted: bool, degraded: bool) -> str:
-    """What the data say, then what the labels say, then the calendar."""
-    if drifted:
-        return "drift"
-    if degraded:
-        return "degraded"
-    return "stale" if age_days > run.spec.drift.max_age_days else "none"
+def _asked_by_event(run: Run) -> str | None:
+    """Why an event asked for this window, kept with the key: a re-run repeats its decision."""
+    if run.context.reason in EVENT_REASONS:
+        run.workspace.write_json(run.path(EVENT_FILE), {"reason": run.context.reason})
+    return (run.read(EVENT_FILE) or {}).get("reason")
 
 
-def _drift_of_features(run: Run, champion: Version) -> DriftReport:
-    """The newest days against the champion's reference, counted into the same bins."""
+def drift_of_features(run: Run, champion: Version) -> tuple[DriftReport, dict[str, Any]]:
+    """The newest days against the champion's reference, counted into the same bins.
+
+    The second value is the record of the counts, for `drift_counts.json`.
+    """
     reference = json.loads(file_of_version(run, champion, REFERENCE_FILE))["features"]
     names = run.spec.drift_features
     unknown = [name for name in names if name not in reference]
@@ -132,9 +146,9 @@ def _drift_of_features(run: Run, champion: Version) -> DriftReport:
         )
     table = _current_rows(run)
     current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
-    run.workspace.write_json(run.path(DRIFT_COUNTS_FILE), _counts_record(reference, current))
     before = {n: np.asarray(reference[n]["counts"], dtype=np.int64) for n in names}
-    return drift_report(before, current, drift_rules(run.spec), seed=run.spec.model.seed)
+    report = drift_report(before, current, drift_rules(run.spec), seed=run.spec.model.seed)
+    return report, _counts_record(reference, current)
 
 
 def _counts_record(

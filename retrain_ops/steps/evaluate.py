@@ -189,7 +189,12 @@ def _log(run: Run, result: EvaluateResult) -> None:
         metrics=_metrics(result, trained, drift),
         files=_files(run, model_folder(trained)),
     )
-    note(run, mlflow_run_id=logged.run_id, artifact_uri=logged.artifact_uri)
+    note(
+        run,
+        mlflow_run_id=logged.run_id,
+        mlflow_experiment_id=logged.experiment_id,
+        artifact_uri=logged.artifact_uri,
+    )
 
 
 def _files(run: Run, folder: str) -> dict[str, bytes]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.conftest import Recorder
+from tests.airflow.conftest import AIRFLOW_3, Recorder
 
+EVENTS_KEY = "triggering_asset_events" if AIRFLOW_3 else "triggering_dataset_events"
 INSTANT = datetime(2013, 8, 14, 2, tzinfo=UTC)
 DAY = date(2013, 8, 14)
 LATER = datetime(2026, 11, 23, 17, 20, tzinfo=UTC)
@@ -32,7 +33,11 @@ def _interval(start: datetime, end: datetime) -> dict[str, Any]:
 
 def _events(*days: str) -> dict[str, Any]:
     events = [SimpleNamespace(extra={"window_end": day, "reason": "drift"}) for day in days]
-    return {"triggering_asset_events": {"drift": events}}
+    return {EVENTS_KEY: {"drift": events}}
+
+
+def _event_run(**fields: Any) -> SimpleNamespace:
+    return _dag_run(run_type="asset_triggered" if AIRFLOW_3 else "dataset_triggered", **fields)
 
 
 CONTEXTS = {
@@ -63,26 +68,23 @@ CONTEXTS = {
         DAY,
     ),
     "a partition date beats events and run_after": (
-        {"dag_run": _dag_run(partition_date=INSTANT), **_events("2013-09-01")},
+        {"dag_run": _event_run(partition_date=INSTANT), **_events("2013-09-01")},
         DAY,
     ),
     "an asset event's extra beats run_after": (
-        {"dag_run": _dag_run(), **_events("2013-08-14")},
+        {"dag_run": _event_run(), **_events("2013-08-14")},
         DAY,
     ),
     "of several events in one run the newest day": (
-        {"dag_run": _dag_run(), **_events("2013-08-12", "2013-08-14", "2013-08-13")},
+        {"dag_run": _event_run(), **_events("2013-08-12", "2013-08-14", "2013-08-13")},
         DAY,
     ),
-    "a dataset event, as 2.x calls it": (
-        {
-            "dag_run": _dag_run(),
-            "triggering_dataset_events": _events("2013-08-14")["triggering_asset_events"],
-        },
+    "an event beats the interval that 2.x makes up from its source": (
+        _interval(LATER, LATER) | {"dag_run": _event_run(), **_events("2013-08-14")},
         DAY,
     ),
     "an event without a day": (
-        {"dag_run": _dag_run(), "triggering_asset_events": {"a": [SimpleNamespace(extra={})]}},
+        {"dag_run": _event_run(), EVENTS_KEY: {"a": [SimpleNamespace(extra={})]}},
         LATER.date(),
     ),
     "an instant in another zone is truncated in UTC": (
@@ -181,3 +183,13 @@ def test_the_record_says_what_started_the_run(
     assert context.try_number == 2
     assert context.forced
     assert not context.bootstrap
+
+
+def test_the_reason_of_an_event_goes_to_its_own_segment(recorder: Recorder) -> None:
+    from retrain_ops.airflow.context import run_context
+
+    extra = {"window_end": "2013-08-14", "reason": "degraded", "segment": "eu"}
+    context = {"dag_run": _event_run(), EVENTS_KEY: {"a": [SimpleNamespace(extra=extra)]}}
+    assert run_context(context, segment="eu").reason == "degraded"
+    assert run_context(context, segment="us").reason == ""
+    assert run_context(context).reason == ""

@@ -93,10 +93,10 @@ def test_a_failure_that_a_retry_mends_alerts_nobody(recorder: Recorder, run_day:
 def test_a_shadow_that_is_not_over_defers_and_comes_back(
     recorder: Recorder, run_day: Any, monkeypatch: Any
 ) -> None:
-    from retrain_ops.airflow import operators
+    from retrain_ops.airflow import base
     from retrain_ops.errors import NotYet
 
-    monkeypatch.setattr(operators, "_WAIT_AT_LEAST", timedelta(seconds=1))
+    monkeypatch.setattr(base, "_WAIT_AT_LEAST", timedelta(seconds=1))
     until = datetime.now(UTC)
 
     def once(run: FakeRun) -> dict[str, Any]:
@@ -119,3 +119,84 @@ def test_a_manual_run_takes_its_day_from_the_form(recorder: Recorder, run_day: A
     assert context.trigger == "manual"
     assert context.orchestrator == "airflow"
     assert context.logical_date.startswith("2013-08-14T02:00:00")
+
+
+def test_a_lock_that_another_run_holds_is_waited_for_and_alerts_nobody(
+    recorder: Recorder, run_day: Any, monkeypatch: Any
+) -> None:
+    from retrain_ops.airflow import base
+    from retrain_ops.errors import BusyError
+
+    monkeypatch.setattr(base, "_WAIT_AT_LEAST", timedelta(seconds=1))
+    monkeypatch.setattr(base, "_LOOK_AT_LOCK_EVERY", timedelta(0))
+
+    def twice(run: FakeRun) -> dict[str, Any]:
+        if recorder.steps_run.count("pull_data") < 3:
+            raise BusyError("another run has held the lock")
+        return {}
+
+    recorder.outcomes["pull_data"] = twice
+    assert run_day(DAY).state == "success"
+    assert recorder.steps_run.count("pull_data") == 3
+    assert recorder.alerts == []
+
+
+def test_the_wait_for_a_lock_has_an_end_that_is_told(
+    recorder: Recorder, run_day: Any, monkeypatch: Any
+) -> None:
+    from retrain_ops.airflow import base
+
+    monkeypatch.setattr(base, "_BUSY_AT_MOST", timedelta(0))
+    from retrain_ops.errors import BusyError
+
+    recorder.outcomes["pull_data"] = _raise(BusyError("another run has held the lock"))
+    finished = run_day(DAY)
+    assert finished.state == "failed"
+    assert recorder.alerts == [("pull_data", DAY, "another run has held the lock")]
+
+
+def test_segments_are_expanded_and_one_of_them_skips_alone(
+    recorder: Recorder, run_day: Any
+) -> None:
+    recorder.outcomes["check_drift"] = lambda run: {"triggered": run.segment == "eu"}
+    finished = run_day(DAY, segments=("eu", "us"), max_active_tis_per_dag=1)
+    assert finished.state == "success"
+    assert {run.segment for _, run in recorder.calls} == {"eu", "us"}
+    trained = [run.segment for step, run in recorder.calls if step == "train"]
+    looked = sorted(run.segment for step, run in recorder.calls if step == "watch_canary")
+    assert (trained, looked) == (["eu"], ["eu", "us"])
+
+
+def test_a_failed_segment_is_a_red_run_and_one_alert(recorder: Recorder, run_day: Any) -> None:
+    from retrain_ops.errors import ValidationError
+
+    def refuse(run: FakeRun) -> dict[str, Any]:
+        if run.segment == "us":
+            raise ValidationError("refused")
+        return {}
+
+    recorder.outcomes["validate_data"] = refuse
+    assert run_day(DAY, segments=("eu", "us")).state == "failed"
+    assert [run.segment for step, run in recorder.calls if step == "summarise"].count("eu") == 1
+    assert recorder.alerts == [("validate_data", DAY, "refused")]
+
+
+def test_the_rollout_looks_as_of_the_newest_instant_and_waits_for_nothing(
+    recorder: Recorder, run_day: Any, tmp_path: Any
+) -> None:
+    from retrain_ops.errors import NotYet
+
+    spec = tmp_path / "toy.toml"
+    spec.write_text(
+        '[model]\nname = "toy"\n[source]\npath = "rows"\nlabel = "y"\n'
+        '[features]\nnumeric = ["a"]\n[window]\ncutoff_time = "05:00"\n'
+    )
+    wait = NotYet("the shadow is not over", until=datetime.now(UTC) + timedelta(days=1))
+    recorder.outcomes["shadow_test"] = _raise(wait)
+    instant = datetime(2013, 8, 15, 4, 45, tzinfo=UTC)
+    finished = run_day.factory("rollout_dag", instant, spec=str(spec))
+    assert recorder.steps_run == list(ROLLOUT)
+    assert finished.tasks["shadow_test"] == "skipped"
+    assert finished.state == "success"
+    assert {run.date for _, run in recorder.calls} == {DAY}
+    assert all(run.context.look for _, run in recorder.calls)

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.conftest import REPO
+from tests.airflow.conftest import REPO, play
 from tests.servers.mlflow_server import MlflowServer, mlflow_python
 from tests.synthetic import FIRST, SPEC, write_days
 
@@ -100,7 +100,7 @@ def _through_airflow(dag_file: Path) -> dict[date, str]:
     for day in (BOOTSTRAP, *DAYS):
         conf = {"bootstrap": True} if day == BOOTSTRAP else None
         instant = datetime(day.year, day.month, day.day, 2, tzinfo=UTC)
-        states[day] = str(dag.test(logical_date=instant, run_conf=conf).state)
+        states[day] = str(play(dag, instant, conf).state)
     return states
 
 

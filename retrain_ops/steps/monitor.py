@@ -1,0 +1,115 @@
+"""Monitors: tell when a reason to retrain begins, once, and not again while it lasts.
+
+A monitor looks at the same rows by the same rules as check_drift of that window. Where its
+condition stood is a file of the model, so an edge is an edge for whoever looks: monitors may
+miss days, run twice or be cleared. Nothing is lost with an event: check_drift of the next run
+looks at the state itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+from retrain_ops.decision import champion_of_key
+from retrain_ops.errors import ConfigError
+from retrain_ops.registry import Version
+from retrain_ops.run import Run
+from retrain_ops.steps.check_drift import drift_of_features
+from retrain_ops.steps.matured import compare_matured
+from retrain_ops.steps.rollout import settle
+from retrain_ops.workspace import LOCK_PATIENCE_S
+
+Kind = Literal["drift", "degraded"]
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorResult:
+    """Whether the condition `kind` holds for a window, and whether it began with it.
+
+    `begins` is what an event is sent for. A repeated run of the window that began it says so
+    again, because its event may have died with it; any other run does not.
+    """
+
+    kind: Kind
+    window_end: str
+    holds: bool
+    begins: bool
+    since: str | None
+    summary: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A small dict."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def event(self, run: Run) -> dict[str, str]:
+        """What the event carries: for which window of which model, and why."""
+        return {
+            "model": run.model,
+            "window_end": self.window_end,
+            "reason": self.kind,
+            "summary": self.summary,
+        }
+
+
+def watch(kind: Kind, run: Run, *, patience_s: float = LOCK_PATIENCE_S) -> MonitorResult:
+    """Looks at one condition as of the run's instant, and remembers where it stood.
+
+    Raises:
+        ConfigError: the spec has no `[degraded]` table, which `degraded` asks for.
+        BusyError: another run held the model's lock.
+    """
+    with run.workspace.lock(patience_s=patience_s):
+        settle(run)
+        champion = champion_of_key(run)
+        holds, summary = _LOOKS[kind](run, champion) if champion else (False, "no champion yet")
+        path = f"{run.model}/monitors/{kind}.json"
+        known = run.workspace.read_json(path) or {}
+        state = _state_after(known, run.window.end, holds, run.context.dag_run_id)
+        if state != known:
+            run.workspace.overwrite_json(path, state)
+    began_here = holds and state["since"] == run.window.end.isoformat()
+    return MonitorResult(
+        kind=kind,
+        window_end=run.window.end.isoformat(),
+        holds=holds,
+        begins=began_here and state["told_by"] == run.context.dag_run_id,
+        since=state["since"] if holds else None,
+        summary=summary,
+    )
+
+
+def _state_after(
+    known: dict[str, Any], window_end: date, holds: bool, run_id: str
+) -> dict[str, Any]:
+    """Where the condition stands after a look; a look behind the newest one changes nothing."""
+    day = window_end.isoformat()
+    newest = known.get("window_end", "")
+    if day < newest or (day == newest and holds == known["holds"]):
+        return known
+    if holds and known.get("holds"):
+        return {**known, "window_end": day}
+    began = {"since": day, "told_by": run_id} if holds else {"since": None, "told_by": None}
+    return {"window_end": day, "holds": holds, **began}
+
+
+def _drift(run: Run, champion: Version) -> tuple[bool, str]:
+    report, _ = drift_of_features(run, champion)
+    psi = "PSI unknown" if report.psi_max is None else f"PSI {report.psi_max:.3f}"
+    return report.triggered, f"{psi} ({report.feature_max})"
+
+
+def _degraded(run: Run, champion: Version) -> tuple[bool, str]:
+    report = compare_matured(run, champion)
+    if report is None:
+        raise ConfigError(f"{run.model}: watching performance needs a [degraded] table in the spec")
+    behind = sum(w.verdict == "degraded" for w in report.windows)
+    return report.triggered, f"fallen behind in {behind} of {len(report.windows)} windows"
+
+
+_LOOKS: dict[Kind, Callable[[Run, Version], tuple[bool, str]]] = {
+    "drift": _drift,
+    "degraded": _degraded,
+}
