@@ -18,6 +18,7 @@ from typing import Any
 
 from retrain_ops.examples.flights import main as load_flights
 from scripts.proofs import (
+    airflow_week,
     contract,
     engine,
     forks,
@@ -90,6 +91,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "same_bytes": prove_same_bytes,
     "year": prove_year,
     "prefect_week": prefect_week.prove,
+    "airflow_week": airflow_week.prove,
     "registry": prove_registry,
     "contract": prove_contract,
 }
