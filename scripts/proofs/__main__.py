@@ -13,11 +13,14 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from retrain_ops.examples.flights import main as load_flights
 from scripts.proofs import (
+    airflow_backfill,
+    airflow_kills,
     airflow_week,
     contract,
     engine,
@@ -92,6 +95,10 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "year": prove_year,
     "prefect_week": prefect_week.prove,
     "airflow_week": airflow_week.prove,
+    "airflow_backfill_2": partial(airflow_backfill.prove, "airflow-2.11"),
+    "airflow_backfill_3": partial(airflow_backfill.prove, "airflow-3.3"),
+    "airflow_kills_2": partial(airflow_kills.prove, "airflow-2.11", 6),
+    "airflow_kills_3": partial(airflow_kills.prove, "airflow-3.3", 20),
     "registry": prove_registry,
     "contract": prove_contract,
 }
