@@ -21,6 +21,7 @@ from retrain_ops.examples.flights import main as load_flights
 from scripts.proofs import (
     airflow_backfill,
     airflow_kills,
+    airflow_pool,
     airflow_week,
     compose,
     contract,
@@ -98,6 +99,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "airflow_week": airflow_week.prove,
     "airflow_backfill_2": partial(airflow_backfill.prove, "airflow-2.11"),
     "airflow_backfill_3": partial(airflow_backfill.prove, "airflow-3.3"),
+    "airflow_pool": airflow_pool.prove,
     "compose": compose.prove,
     "airflow_kills_2": partial(airflow_kills.prove, "airflow-2.11", 6),
     "airflow_kills_3": partial(airflow_kills.prove, "airflow-3.3", 20),
