@@ -66,7 +66,7 @@ class ApprovalSensor(RetrainStepOperator):
         self._wait(waiting.next_look(timedelta(seconds=self.poke_interval)))
 
     def resume(
-        self, context: Mapping[str, Any], event: object = None, **_: object
+        self, context: Mapping[str, Any], event: object = None, busy_since: str | None = None
     ) -> dict[str, Any]:
         """Look again; any answer ends the wait."""
         waiting = _look(self, context)

@@ -13,12 +13,18 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from retrain_ops.examples.flights import main as load_flights
 from scripts.proofs import (
     airflow_approval,
+    airflow_backfill,
+    airflow_kills,
+    airflow_pool,
+    airflow_week,
+    compose,
     contract,
     engine,
     forks,
@@ -105,6 +111,13 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "same_bytes": prove_same_bytes,
     "year": prove_year,
     "prefect_week": prefect_week.prove,
+    "airflow_week": airflow_week.prove,
+    "airflow_backfill_2": partial(airflow_backfill.prove, "airflow-2.11"),
+    "airflow_backfill_3": partial(airflow_backfill.prove, "airflow-3.3"),
+    "airflow_pool": airflow_pool.prove,
+    "compose": compose.prove,
+    "airflow_kills_2": partial(airflow_kills.prove, "airflow-2.11", 6),
+    "airflow_kills_3": partial(airflow_kills.prove, "airflow-3.3", 20),
     "registry": prove_registry,
     "contract": prove_contract,
     "airflow_approval": airflow_approval.prove,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.airflow.conftest import REPO
+from tests.airflow.traces import open_toy, traces
 from tests.servers.airflow_server import AirflowServer, wait_until
 from tests.servers.mlflow_server import MlflowServer, mlflow_python
 from tests.servers.slack_server import SlackServer
@@ -78,52 +78,7 @@ class World:
 
     def counts(self, dag_id: str) -> dict[str, Any]:
         """Everything that a second attempt could double."""
-        from retrain_ops.tracking import experiment_name
-
-        run = _open_run(self.folder, dag_id, DAY, self.mlflow.url)
-        experiment = run.client.get_experiment(experiment_name(run))
-        assert experiment is not None
-        runs = run.client.search_runs([experiment.experiment_id])
-        snapshot = run.registry.snapshot()
-        processed = self.folder / "workspace" / "data" / "processed" / dag_id
-        with closing(sqlite3.connect(self.folder / "features.db")) as database:
-            rows = database.execute(
-                "SELECT retrain_key, COUNT(*), COUNT(DISTINCT request_id) FROM features"
-                " WHERE retrain_key LIKE ? GROUP BY 1 ORDER BY 1",
-                (f"{dag_id}/%",),
-            ).fetchall()
-        return {
-            "runs": sorted(r.tags["execution_date"] for r in runs),
-            "versions": [v.window_end.isoformat() for v in run.registry.versions()],
-            "events": [(e.kind, e.version, e.previous) for e in snapshot.events],
-            "aliases": dict(snapshot.aliases),
-            "files": sorted(str(p.relative_to(processed)) for p in processed.rglob("*.parquet")),
-            "torn": [str(p) for p in self.folder.rglob("*.tmp")],
-            "feature_rows": [(key.rpartition("/")[2], n, ids) for key, n, ids in rows],
-            "decision": _content(run.read("decision.json")),
-        }
-
-
-def _content(decision: dict[str, Any] | None) -> dict[str, Any]:
-    """A decision without the model's name, which differs from case to case."""
-    assert decision is not None
-    return {k: decision[k] for k in ("outcome", "reason", "gate", "holdout")} | {
-        "model_sha256": decision["hashes"]["model_sha256"]
-    }
-
-
-def _open_run(folder: Path, model: str, day: date, tracking_uri: str, **context: Any) -> Any:
-    from retrain_ops.run import RunContext, open_run
-
-    return open_run(
-        folder / "toy.toml",
-        date=day,
-        workspace=str(folder / "workspace"),
-        tracking_uri=tracking_uri,
-        model=model,
-        n_threads=1,
-        context=RunContext(**context),
-    )
+        return traces(self.folder, dag_id, DAY, self.mlflow.url)
 
 
 KILLED = ("killed_train", "killed_promotion", "killed_supervisor")
@@ -179,7 +134,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _bootstrap(folder: Path, model: str, tracking_uri: str) -> None:
     from retrain_ops.cli import run_day
 
-    output = run_day(_open_run(folder, model, BOOTSTRAP, tracking_uri, bootstrap=True))
+    output = run_day(open_toy(folder, model, BOOTSTRAP, tracking_uri, bootstrap=True))
     assert output["outcome"] == "challenger", output
 
 
@@ -275,7 +230,7 @@ def test_refused_data_is_one_alert_and_a_red_run_and_touches_no_champion(world: 
 
 
 def _aliases(world: World) -> dict[str, str]:
-    run = _open_run(world.folder, "refused", DAY, world.mlflow.url)
+    run = open_toy(world.folder, "refused", DAY, world.mlflow.url)
     return dict(run.registry.snapshot().aliases)
 
 

@@ -1,4 +1,4 @@
-"""A real Airflow 3 on SQLite: scheduler, dag-processor, api-server and triggerer.
+"""A real Airflow 3: scheduler, dag-processor, api-server and triggerer.
 
     with AirflowServer(python=..., home=..., dags=...) as airflow:
         airflow.cli("backfill", "create", ...)
@@ -19,7 +19,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class ServerError(RuntimeError):
 def airflow_python(environment: str = "airflow-3.3") -> Path:
     """The Python of an Airflow environment: as named by a variable, or made by our script."""
     named = os.environ.get("RETRAIN_OPS_AIRFLOW_PYTHON")
-    if named:
+    if named and environment == "airflow-3.3":
         return Path(named)
     command = [sys.executable, str(ROOT / "scripts" / "environments.py"), environment]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -64,6 +64,45 @@ def wait_until(
     return time.monotonic() - start
 
 
+def launch(
+    python: Path, arguments: Sequence[str], *, log: Path, variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start `airflow <arguments>` as a session of its own; its output is appended to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [str(python), "-m", "airflow", *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=dict(variables),
+            start_new_session=True,
+        )
+
+
+def call(
+    python: Path, arguments: Sequence[str], *, variables: Mapping[str, str], timeout_s: float
+) -> str:
+    """Run `airflow <arguments>` to its end; its standard output.
+
+    Raises `ServerError` with the command and what it printed when it fails.
+    """
+    done = subprocess.run(
+        [str(python), "-m", "airflow", *arguments],
+        env=dict(variables),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ServerError(
+            f"airflow {' '.join(arguments)} failed with {done.returncode}:\n"
+            f"{done.stdout[-2000:]}{done.stderr[-4000:]}"
+        )
+    return done.stdout
+
+
 def stop_group(process: subprocess.Popen[bytes]) -> None:
     """End a process that leads a session, and everything it started."""
     for signal_number, patience in ((signal.SIGTERM, STOPPED_WITHIN_S), (signal.SIGKILL, 5.0)):
@@ -83,6 +122,7 @@ class AirflowServer:
     :param home: folder for the metadata database and logs; kept when the servers stop
     :param dags: the DAG folder
     :param environment: variables for the tasks, such as `MLFLOW_TRACKING_URI`
+    :param database: SQLAlchemy URL of the metadata; by default SQLite in the home
     :param port: of the web interface; 0 picks a free one
     """
 
@@ -90,6 +130,7 @@ class AirflowServer:
     home: Path
     dags: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    database: str = ""
     port: int = 0
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     seconds_to_healthy: float = 0.0
@@ -131,6 +172,8 @@ class AirflowServer:
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "PATH": f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
+        if self.database:
+            settings["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = self.database
         return {**os.environ, **settings, **self.environment}
 
     def migrate(self) -> None:
@@ -147,17 +190,12 @@ class AirflowServer:
 
     def start_process(self, name: str) -> subprocess.Popen[bytes]:
         """Start one of `PROCESSES`; its output goes to `<home>/servers/<name>.log`."""
-        log = self.home / "servers" / f"{name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            self.processes[name] = subprocess.Popen(
-                [str(self.python), "-m", "airflow", name],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env=self.variables(),
-                start_new_session=True,
-            )
+        self.processes[name] = launch(
+            self.python,
+            [name],
+            log=self.home / "servers" / f"{name}.log",
+            variables=self.variables(),
+        )
         return self.processes[name]
 
     def stop(self) -> None:
@@ -168,24 +206,8 @@ class AirflowServer:
                 stop_group(process)
 
     def cli(self, *arguments: str, timeout_s: float = 180.0) -> str:
-        """Run `airflow <arguments>`; its standard output.
-
-        Raises `ServerError` with the command and what it printed when it fails.
-        """
-        done = subprocess.run(
-            [str(self.python), "-m", "airflow", *arguments],
-            env=self.variables(),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ServerError(
-                f"airflow {' '.join(arguments)} failed with {done.returncode}:\n"
-                f"{done.stdout[-2000:]}{done.stderr[-4000:]}"
-            )
-        return done.stdout
+        """Run `airflow <arguments>`; its standard output, or `ServerError`."""
+        return call(self.python, arguments, variables=self.variables(), timeout_s=timeout_s)
 
     def api(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Call the REST API below `/api/v2`; the decoded answer.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -13,6 +16,20 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
+# The Compose Specification's own schema, under the Apache License 2.0 that lies beside it.
+SCHEMA = json.loads((ROOT / "tests" / "data" / "compose-spec.json").read_text())
+VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
+
+
+def test_the_file_keeps_the_schema_of_the_compose_specification() -> None:
+    assert [error.message for error in VALIDATOR.iter_errors(COMPOSE)] == []
+
+
+@pytest.mark.parametrize("wrong", [{"restart": 5}, {"depend_on": {}}, {"ports": "8080"}])
+def test_the_schema_refuses_what_is_no_compose_file(wrong: dict[str, Any]) -> None:
+    broken = copy.deepcopy(COMPOSE)
+    broken["services"]["mlflow"] |= wrong
+    assert not VALIDATOR.is_valid(broken)
 
 
 def test_every_process_of_airflow_postgres_and_mlflow_is_there() -> None:
