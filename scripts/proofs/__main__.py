@@ -1,6 +1,6 @@
 """python -m scripts.proofs [PART ...]: the full counts behind the figures, into build/proofs/.
 
-Without a part all of them run, which takes about an hour. Each prints what it
+Without a part all of them run, which takes some hours. Each prints what it
 found and writes build/proofs/<part>.json.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -157,4 +158,6 @@ def _fresh(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
+    # Ending this process by a signal must end its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))

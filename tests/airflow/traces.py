@@ -62,6 +62,5 @@ def _feature_rows(database: Path, model: str) -> list[tuple[str, int, int]]:
 def _content(decision: dict[str, Any] | None) -> dict[str, Any]:
     """A decision without the model's name, which differs from case to case."""
     assert decision is not None
-    return {k: decision[k] for k in ("outcome", "reason", "gate", "holdout")} | {
-        "model_sha256": decision["hashes"]["model_sha256"]
-    }
+    kept = {k: decision.get(k) for k in ("outcome", "reason", "gate", "holdout")}
+    return kept | {"model_sha256": decision.get("hashes", {}).get("model_sha256")}
