@@ -18,6 +18,8 @@ from typing import Any
 
 from retrain_ops.examples.flights import main as load_flights
 from scripts.proofs import (
+    airflow_events,
+    airflow_parse,
     contract,
     engine,
     forks,
@@ -92,6 +94,8 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "prefect_week": prefect_week.prove,
     "registry": prove_registry,
     "contract": prove_contract,
+    "airflow_events": airflow_events.prove,
+    "airflow_parse": airflow_parse.prove,
 }
 
 
