@@ -113,7 +113,7 @@ def asset_event_extras(context: Mapping[str, Any]) -> Iterator[Mapping[str, Any]
     """
     if AIRFLOW_3:
         found = context.get("triggering_asset_events")
-    elif context["dag_run"].run_type == "dataset_triggered":
+    elif getattr(context.get("dag_run"), "run_type", None) == "dataset_triggered":
         found = context.get("triggering_dataset_events")
     else:
         found = None

@@ -22,7 +22,9 @@ from retrain_ops.examples.flights import main as load_flights
 from scripts.proofs import (
     airflow_approval,
     airflow_backfill,
+    airflow_events,
     airflow_kills,
+    airflow_parse,
     airflow_pool,
     airflow_week,
     compose,
@@ -122,6 +124,8 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "registry": prove_registry,
     "contract": prove_contract,
     "airflow_approval": airflow_approval.prove,
+    "airflow_events": airflow_events.prove,
+    "airflow_parse": airflow_parse.prove,
 }
 
 

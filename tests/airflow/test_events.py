@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -109,6 +110,23 @@ class World:
         extras = [event["extra"] for event in found["asset_events"]]
         return [extra for extra in extras if extra.get("model") == model]
 
+    def figures(self) -> dict[str, Any]:
+        """Per model: looks of its monitor, events, and the runs that those started."""
+        found: dict[str, Any] = {}
+        for model, monitor in (("drifting", "drifting_drift"), ("ageing", "ageing_performance")):
+            runs = self.airflow.runs(model)
+            found[model] = {
+                "looks": len(self.airflow.runs(monitor)),
+                "events": self.events(model),
+                "runs": len(runs),
+                "run_types": sorted({run["run_type"] for run in runs}),
+            }
+        found["nightly"] = {"looks": 0, "runs": len(self.airflow.runs("nightly"))}
+        (waiting,) = self.airflow.runs("waiting")
+        begun, ended = (datetime.fromisoformat(waiting[k]) for k in ("start_date", "end_date"))
+        found["waiting"] = {"shadow_s": SHADOW_S, "run_s": (ended - begun).total_seconds()}
+        return found
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -145,6 +163,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             airflow.wait_for_dag(dag_id)
             airflow.unpause(dag_id)
         yield world
+        if figures := os.environ.get("RETRAIN_OPS_FIGURES"):
+            Path(figures).write_text(json.dumps(world.figures(), indent=1))
 
 
 def test_drift_that_begins_is_one_event_and_one_run_of_its_day(world: World) -> None:

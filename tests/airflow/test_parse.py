@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +14,6 @@ from tests.airflow.conftest import AIRFLOW_3, REPO
 
 # What an interpreter reads by itself: its libraries, time zones, and what Linux tells about itself.
 _ALLOWED = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/tmp/__none__")
-
-_PARSE = """
-    import json, sys, time
-    try:  # Airflow's own imports are not what is measured
-        import airflow.sdk
-    except ImportError:
-        import airflow.models.dag, airflow.timetables.datasets, airflow.decorators
-        import airflow.notifications.basenotifier, airflow.operators.empty
-
-    opened, sockets = [], []
-
-    def hook(event, arguments):
-        if event.startswith("socket."):
-            sockets.append(event)
-        elif event == "open" and isinstance(arguments[0], (str, bytes)):
-            opened.append(str(arguments[0]))
-
-    before = set(sys.modules)
-    sys.addaudithook(hook)
-    start = time.perf_counter()
-    import runpy
-    namespace = runpy.run_path(sys.argv[1])
-    seconds = time.perf_counter() - start
-    modules = sorted(set(sys.modules) - before)
-    print(json.dumps({
-        "sockets": sockets, "opened": opened, "modules": modules, "seconds": seconds,
-        "dags": {v.dag_id: v.task_ids for v in namespace.values() if hasattr(v, "task_ids")},
-        "prefixes": [sys.prefix, sys.base_prefix],
-    }))
-"""
-
 
 _DAG_FILE = """\
 from retrain_ops.airflow import (
@@ -68,7 +36,7 @@ def parsed(airflow_home: Path) -> dict[str, Any]:
     dag_file = airflow_home / "dags" / "all_dags.py"
     dag_file.write_text(_DAG_FILE)
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(_PARSE), str(dag_file)],
+        [sys.executable, str(REPO / "scripts" / "parse_cost.py"), str(dag_file)],
         cwd=airflow_home,
         check=True,
         capture_output=True,
