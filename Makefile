@@ -25,7 +25,7 @@ build:
 	@RETRAIN_OPS_WERROR=1 scripts/in_environment.sh dev python setup.py -q build_ext --inplace
 
 # Wiring, parsing and warnings; the servers of tests/airflow are those of Airflow 3.
-QUICK_AIRFLOW := $(addprefix tests/airflow/test_,days.py hooks.py operators.py parse.py states.py warnings.py)
+QUICK_AIRFLOW := $(addprefix tests/airflow/test_,datasets.py days.py hooks.py operators.py parse.py states.py warnings.py)
 
 # tests/airflow and tests/prefect need environments of their own; pytest's closing line comes last.
 test:

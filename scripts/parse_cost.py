@@ -39,12 +39,13 @@ def measure(dag_file: str) -> dict[str, Any]:
     start = time.perf_counter()
     namespace = runpy.run_path(dag_file)
     seconds = time.perf_counter() - start
+    dags = [v for v in namespace.values() if hasattr(v, "task_ids") and not isinstance(v, type)]
     return {
         "sockets": list(sockets),
         "opened": list(opened),
         "modules": sorted(set(sys.modules) - before),
         "seconds": seconds,
-        "dags": {v.dag_id: v.task_ids for v in namespace.values() if hasattr(v, "task_ids")},
+        "dags": {dag.dag_id: dag.task_ids for dag in dags},
         "prefixes": [sys.prefix, sys.base_prefix],
     }
 

@@ -18,6 +18,7 @@ from scripts.environments import ensure, find_uv, lock_files
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDER = "airflow-provider-great-expectations==1.0.0"
+EXAMPLE = "example_great_expectations_dag.py"
 TIMES = 5
 DAG_FILE = """\
 from retrain_ops.airflow import (
@@ -37,7 +38,11 @@ def prove(folder: Path) -> dict[str, Any]:
     ours = folder / "ours.py"
     ours.write_text(DAG_FILE)
     python = _with_provider(folder / "environment")
-    (example,) = sorted((folder / "environment").rglob("example_dags/*tutorial*.py"))[:1]
+    (example,) = (folder / "environment").rglob(f"great_expectations_provider/*/{EXAMPLE}")
+    # Its operators read this file when they are built; the package does not bring it along.
+    data = example.parents[2] / "include" / "data" / "yellow_tripdata_sample_2019-01.csv"
+    data.parent.mkdir(parents=True)
+    data.write_text("vendor_id,passenger_count\n1,1\n")
     found = {"ours": _cost(python, ours, folder), "provider": _cost(python, example, folder)}
     return {**found, "provider_file": example.name, "provider_package": PROVIDER}
 
