@@ -128,7 +128,7 @@ class ApproveCandidateOperator(RetrainStepOperator, ApprovalOperator):  # type: 
 
         run, candidate = waiting.run, waiting.candidate
         day = candidate.window_end.isoformat()
-        page = version_page(run, candidate)
+        page = version_page(run, candidate.number)
         self.subject = f"{run.model} {day}: promote version {candidate.number}?"
         self.body = "\n".join(
             [f"- {line}" for line in evidence(run, candidate)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from retrain_ops.errors import NotYet
 from retrain_ops.notify import send
-from retrain_ops.run import Run, begin_attempt, record_step
+from retrain_ops.run import Run, begin_attempt, record_step, steps_name
 from retrain_ops.workspace import LOCK_PATIENCE_S
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def alert_failure(run: Run, step: str, message: str) -> bool:
     text = f"[FAILED] {run.model} {run.window.end.isoformat()}: {step}: {message}"
     log.error("%s", text)
     # A killed step cannot tell where its log is: it noted the page when it began.
-    page = record.get("steps", {}).get(step, {}).get("url") or run.context.url
+    page = record.get(steps_name(run), {}).get(step, {}).get("url") or run.context.url
     send(f"{text}\n{page}" if page else text, webhook_url=run.webhook_url)
     return True
 

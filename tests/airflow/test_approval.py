@@ -64,9 +64,9 @@ class World:
 
 @pytest.fixture
 def world(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    from retrain_ops.airflow import operators
+    from retrain_ops.airflow import base
 
-    monkeypatch.setattr(operators, "_WAIT_AT_LEAST", timedelta(seconds=1))
+    monkeypatch.setattr(base, "_WAIT_AT_LEAST", timedelta(seconds=1))
     server = Server()
     write_days(tmp_path / "rows", 40, rule_changes=18, shift_from=18, shift=0.6)
     (tmp_path / "toy.toml").write_text(TOY)

@@ -121,7 +121,7 @@ def test_a_shadow_that_does_not_end_is_asked_and_given_up(
     assert world.run(today) == NOT_YET
     (look,) = world.say("A shadow does not end", only="shadow_test", code=NOT_YET)
     assert look["steps"][0]["status"] == "not_yet"
-    (given_up,) = world.say("A shadow does not end", only="--reject")
+    (given_up,) = world.say("A shadow does not end", only="reject")
     assert given_up["state"] == "rejected"
     assert world.aliases() == {"champion": "1"}
     (status,) = world.say("Where do we stand", only="status")
@@ -140,13 +140,14 @@ def waiting(world: World) -> World:
 def test_an_approval_that_comes_late_still_counts(waiting: World) -> None:
     (plan,) = waiting.say("An approval comes late", only="--dry-run")
     assert plan["plan"]
-    promote = next(c for h, c in COMMANDS if h == "An approval comes late" and c.endswith("$SPEC"))
-    assert waiting.command("An approval comes late", promote, 0)["promoted"]
+    (answered,) = waiting.say("An approval comes late", only="approve")
+    assert answered["answer"]["verdict"] == "approved"
+    assert answered["promoted"]
     assert waiting.aliases() == {"champion": "2", "previous": "1"}
 
 
 def test_a_late_refusal_closes_the_candidate(waiting: World) -> None:
-    (refused,) = waiting.say("An approval comes late", only="--reject")
+    (refused,) = waiting.say("An approval comes late", only="reject")
     assert refused["state"] == "rejected"
     assert waiting.aliases() == {"champion": "1"}
 
