@@ -47,7 +47,7 @@ def add_commands(add: AddCommand) -> None:
         help="open a shadow for the newer bytes of the very window that serves",
     )
     rollback = add("rollback", _rollback, "give @champion back to whom it replaced")
-    rollback.add_argument("--version", help="the version to take off (default: the champion)")
+    rollback.add_argument("--version", help="the version to take off (default: the newest that was promoted)")
     verify = add("verify", _verify, "compare aliases, tags, events and versions; exit 1 if not ok")
     verify.add_argument("--repair", action="store_true", help="write what is missing")
     for command in (promote, rollback):
@@ -262,11 +262,17 @@ def _plan(run: Run, version: Version) -> list[dict[str, Any]]:
     return [write.to_json() for write in run.registry.plan(decide)]
 
 
+def _to_take_off(newest: Event) -> str:
+    """Who serves; after a rollback the version that it took off, so that a repeated command
+    finds nothing to do instead of flipping further back."""
+    return newest.failed or newest.version
+
+
 def _rollback(options: argparse.Namespace) -> dict[str, Any]:
     run = _open(options)
     with run.workspace.lock():
         newest = run.registry.snapshot().newest
-        number = options.version or (newest.version if newest else None)
+        number = options.version or (_to_take_off(newest) if newest else None)
         if number is None:
             raise ConfigError(f"{run.model} has no @{CHAMPION} to roll back")
         when, now = _now(run, options), datetime.now(UTC)

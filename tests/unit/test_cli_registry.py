@@ -158,6 +158,8 @@ def test_rollback_goes_back_once(registry, say):
     code, told = say("rollback", "--version", "2")
     assert (code, told["rolled_back"]) == (0, None)
     code, told = say("rollback")
+    assert (code, told["rolled_back"], told["aliases"]) == (0, None, {"champion": "1"})
+    code, told = say("rollback", "--version", "1")
     assert code == cli.EXIT_FAILED
     assert "first champion" in told["message"]
 
