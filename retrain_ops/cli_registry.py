@@ -47,7 +47,9 @@ def add_commands(add: AddCommand) -> None:
         help="open a shadow for the newer bytes of the very window that serves",
     )
     rollback = add("rollback", _rollback, "give @champion back to whom it replaced")
-    rollback.add_argument("--version", help="the version to take off (default: the newest that was promoted)")
+    rollback.add_argument(
+        "--version", help="the version to take off (default: the newest that was promoted)"
+    )
     verify = add("verify", _verify, "compare aliases, tags, events and versions; exit 1 if not ok")
     verify.add_argument("--repair", action="store_true", help="write what is missing")
     for command in (promote, rollback):
