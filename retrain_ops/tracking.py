@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from retrain_ops.mlflow_client import MlflowRun
 from retrain_ops.run import Run
@@ -33,9 +33,10 @@ def log_run(
     hashes: Mapping[str, str],
     params: Mapping[str, str],
     metrics: Mapping[str, float],
+    history: Mapping[str, Sequence[float]],
     files: Mapping[str, bytes],
 ) -> MlflowRun:
-    """Writes the key's MLflow run: tags, params, metrics and artefacts.
+    """Writes the key's MLflow run: tags, params, metrics (`history`: by step) and artefacts.
 
     A run that is finished and carries equal hashes is left as it is. Otherwise
     tags and artefacts are overwritten and the metrics logged again, at the
@@ -56,6 +57,8 @@ def log_run(
             key_tag=("retrain_key", run.retrain_key),
         )
     points = [(name, value, nominal_ms, 0) for name, value in sorted(metrics.items())]
+    for name, values in sorted(history.items()):
+        points += [(name, value, nominal_ms, step) for step, value in enumerate(values, 1)]
     fresh = {k: v for k, v in params.items() if k not in known.params}  # params never change
     for path, data in sorted(files.items()):
         run.client.upload_artifact(known, path, data)

@@ -167,9 +167,14 @@ def category_values(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TabularModel:
-    """A trained model that knows its columns."""
+    """A trained model that knows its columns.
+
+    `losses` is the log-loss of rows it did not see, by round, where its training watched some; no
+    part of the model's file.
+    """
 
     core: _core.Model
+    losses: tuple[float, ...] = ()
     features: tuple[Feature, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -191,7 +196,7 @@ class TabularModel:
 
     def with_threshold(self, threshold: float) -> TabularModel:
         """The same model with another decision threshold."""
-        return TabularModel(self.core.with_threshold(threshold))
+        return TabularModel(self.core.with_threshold(threshold), self.losses)
 
     @property
     def objective(self) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
@@ -25,7 +27,10 @@ from retrain_ops.models.tabular import (
     load_model,
 )
 
+log = logging.getLogger(__name__)
+
 NATIVE = "gbdt"
+TELL_EVERY_S = 5.0
 
 # The trainer learns from all rows of its window; early stopping would need others.
 DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(
@@ -136,35 +141,63 @@ class _Fit:
     seed: int
     n_threads: int
 
-    def on(self, rows: NDArray[np.bool_] | slice) -> _core.Model:
-        return _core.gbdt_train(
+    def on(
+        self, rows: NDArray[np.bool_] | slice, watched: NDArray[np.bool_] | None = None
+    ) -> tuple[_core.Model, list[float]]:
+        """The model, and by round the log-loss of the rows that are watched."""
+        told = _Progress()
+        model = _core.gbdt_train(
             self.x[rows],
             self.y[rows],
             features=[(f.name, f.kind, f.categories) for f in self.features],
             params=self.params,
             seed=self.seed,
             n_threads=self.n_threads,
+            evaluation=None if watched is None else (self.x[watched], self.y[watched]),
+            progress=told,
         )
+        return model, told.losses
 
 
-def _out_of_fold_threshold(fit: _Fit, day: NDArray[np.int32]) -> float:
-    """The threshold with the best F1 on scores of models that did not see the row.
+@dataclass(slots=True)
+class _Progress:
+    """Keeps the losses; tells the log every few seconds how far a long training is."""
+
+    losses: list[float] = field(default_factory=list)
+    told_at: float = field(default_factory=time.monotonic)
+
+    def __call__(self, done: int, rounds: int, threads: int, loss: float | None) -> None:
+        if loss is not None:
+            self.losses.append(loss)
+        if time.monotonic() - self.told_at >= TELL_EVERY_S:
+            self.told_at = time.monotonic()
+            shown = "" if loss is None else f", log-loss {loss:.5f}"
+            log.info("round %d of %d on %d threads%s", done, rounds, threads, shown)
+
+
+def _out_of_fold(fit: _Fit, day: NDArray[np.int32]) -> tuple[float, tuple[float, ...]]:
+    """The threshold with the best F1 on scores of models that did not see the row, and by round
+    the log-loss of those scores.
 
     Two folds of alternating days: rows of one day are alike, so a day is never split.
     With one day only, alternating rows have to do; without rows or labels of both
-    kinds on each side the threshold is 0.5.
+    kinds on each side the threshold is 0.5, and there are no losses.
     """
     fold = day % 2
     if len(np.unique(fold)) < 2:
         fold = np.arange(len(day), dtype=np.int32) % 2
     score = np.empty(len(day), dtype=np.float64)
+    losses = []
     for k in (0, 1):
         held_out = fold == k
         if len(np.unique(fit.y[~held_out])) < 2:
-            return 0.5
-        model = fit.on(~held_out)
+            return 0.5, ()
+        model, by_round = fit.on(~held_out, watched=held_out)
+        losses.append((int(held_out.sum()), by_round))
         score[held_out] = model.predict(fit.x[held_out], n_threads=fit.n_threads)
-    return _core.f1_threshold(score, fit.y)[0]
+    rounds = min(len(by_round) for _, by_round in losses)
+    weighted = (sum(n * found[i] for n, found in losses) / len(day) for i in range(rounds))
+    return _core.f1_threshold(score, fit.y)[0], tuple(weighted)
 
 
 def train_gbdt(
@@ -181,8 +214,9 @@ def train_gbdt(
     full = _full_params(params)
     features = infer_features(data.table, data.numeric, data.categorical)
     fit = _Fit(encode(data.table, features), data.label, features, full, seed, n_threads)
-    threshold = _out_of_fold_threshold(fit, data.day)
-    return TabularModel(fit.on(slice(None)).with_threshold(threshold))
+    threshold, losses = _out_of_fold(fit, data.day)
+    model, _ = fit.on(slice(None))
+    return TabularModel(model.with_threshold(threshold), losses)
 
 
 def resolve_trainer(name: str) -> Trainer:

@@ -187,6 +187,7 @@ def _log(run: Run, result: EvaluateResult) -> None:
         hashes=result.hashes,
         params=_params(run, trained, drift),
         metrics=_metrics(result, trained, drift),
+        history={"oof_log_loss": trained.get("losses", ())},
         files=_files(run, model_folder(trained)),
     )
     note(

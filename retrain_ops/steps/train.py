@@ -23,7 +23,10 @@ from retrain_ops.workspace import canonical_json
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What was trained; `threshold_end` is the newest day that chose the threshold."""
+    """What was trained; `threshold_end` is the newest day that chose the threshold.
+
+    `losses` is the out-of-fold log-loss by round, where the trainer tells it.
+    """
 
     model_sha256: str
     reference_sha256: str
@@ -33,6 +36,7 @@ class TrainResult:
     train_start: str
     train_end: str
     threshold_end: str
+    losses: tuple[float | None, ...] = ()
 
     @property
     def status(self) -> str:
@@ -73,6 +77,7 @@ def train(run: Run) -> TrainResult:
         train_start=first,
         train_end=last,
         threshold_end=last,
+        losses=tuple(to_significant(loss) for loss in getattr(model, "losses", ())),
     )
 
 
