@@ -172,6 +172,10 @@ class Registry:
         event = self.snapshot().as_of(instant)
         return self.version(event.version) if event else None
 
+    def version_page(self, number: str) -> str:
+        """A version's own page in MLflow; model names need no quoting."""
+        return f"{self.client.tracking_uri}/#/models/{self.name}/versions/{number}"
+
     def version_with(self, *, retrain_key: str, model_sha256: str) -> Version | None:
         """The version of a key with these bytes; the lowest one, should a race have made two."""
         same = (v for v in self.versions() if v.retrain_key == retrain_key)

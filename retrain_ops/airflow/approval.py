@@ -124,11 +124,11 @@ class ApproveCandidateOperator(RetrainStepOperator, ApprovalOperator):  # type: 
         )
 
     def _describe(self, waiting: _Waiting) -> None:
-        from retrain_ops.steps.approval import evidence, version_page
+        from retrain_ops.steps.approval import evidence
 
         run, candidate = waiting.run, waiting.candidate
         day = candidate.window_end.isoformat()
-        page = version_page(run, candidate.number)
+        page = run.registry.version_page(candidate.number)
         self.subject = f"{run.model} {day}: promote version {candidate.number}?"
         self.body = "\n".join(
             [f"- {line}" for line in evidence(run, candidate)]

@@ -55,8 +55,6 @@ EXTRA_LINKS = (MlflowRunLink(), ModelVersionLink(), ReportLink())
 
 def links_of(run: Run, result: Mapping[str, Any]) -> dict[str, str]:
     """The addresses that a task can name; a day that trained nothing has no MLflow run."""
-    from retrain_ops.steps.approval import version_page
-
     record = run.read("run.json") or {}
     found: dict[str, str] = {}
     if record.get("mlflow_run_id"):
@@ -65,5 +63,5 @@ def links_of(run: Run, result: Mapping[str, Any]) -> dict[str, str]:
         found |= {"mlflow_run": page, "report": f"{page}/artifacts/report.html"}
     version = result.get("candidate") or record.get("version")
     if version:
-        found["model_version"] = version_page(run, str(version))
+        found["model_version"] = run.registry.version_page(str(version))
     return found

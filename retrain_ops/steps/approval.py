@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import quote
 
 from retrain_ops.errors import NotYet
 from retrain_ops.events import APPROVAL_TAG, ASKED_AT_TAG, Version, utc_instant, utc_text
@@ -117,7 +116,7 @@ def ask(run: Run, candidate: Version, *, link: str | None = None) -> datetime:
     if run.webhook_url and TOLD_TAG not in candidate.tags:
         # Before the message: a killed run must not tell twice. A refused one is told next time.
         run.registry.set_tag(candidate, TOLD_TAG, utc_text(now))
-        text = question(run, candidate, expires, link or version_page(run, candidate.number))
+        text = question(run, candidate, expires, link or run.registry.version_page(candidate.number))
         if not send(text, webhook_url=run.webhook_url):
             run.client.delete_version_tag(run.model, candidate.number, TOLD_TAG)
     return expires
@@ -162,12 +161,6 @@ def evidence(run: Run, candidate: Version) -> Iterator[str]:
         if level["role"] == "protected":
             judged = level["verdict"] if not level["reason"] else level["reason"]
             yield f"{level['column']}={level['level']}: {_f1(level)} ({judged})"
-
-
-def version_page(run: Run, number: str) -> str:
-    """The version in MLflow's own pages."""
-    name = quote(run.model, safe="")
-    return f"{run.client.tracking_uri}/#/models/{name}/versions/{number}"
 
 
 def _f1(found: dict[str, Any]) -> str:
