@@ -116,7 +116,8 @@ def ask(run: Run, candidate: Version, *, link: str | None = None) -> datetime:
     if run.webhook_url and TOLD_TAG not in candidate.tags:
         # Before the message: a killed run must not tell twice. A refused one is told next time.
         run.registry.set_tag(candidate, TOLD_TAG, utc_text(now))
-        text = question(run, candidate, expires, link or run.registry.version_page(candidate.number))
+        page = link or run.registry.version_page(candidate.number)
+        text = question(run, candidate, expires, page)
         if not send(text, webhook_url=run.webhook_url):
             run.client.delete_version_tag(run.model, candidate.number, TOLD_TAG)
     return expires

@@ -67,6 +67,8 @@ def test_the_parse_reads_only_code_of_the_package_and_the_dag_folder(
 ) -> None:
     # Airflow 2 looks for plugins of its own accord when a DAG has a timetable.
     home = [str(airflow_home / name) for name in ("dags", "plugins", "config")]
+    # A warning of Airflow's shows the line that it blames, which may be the measuring script's.
+    home.append(str(REPO / "scripts" / "parse_cost.py"))
     allowed = (*_ALLOWED, *parsed["prefixes"], str(REPO / "retrain_ops"), *home)
     outside = [path for path in parsed["opened"] if not path.startswith(allowed)]
     assert outside == []
