@@ -102,9 +102,19 @@ def _candidates(context: Mapping[str, Any], window_end: object) -> Iterator[tupl
     yield 'conf["window_end"]', _conf(context).get("window_end")
     yield "partition_date", getattr(dag_run, "partition_date", None)
     yield "asset event", max(_event_days(context), default=None)
-    yield "data_interval_end", context.get("data_interval_end")
+    yield "data_interval_end", _interval_end(context)
     yield "logical_date", context.get("logical_date")
     yield "run_after", getattr(dag_run, "run_after", None)
+
+
+def _interval_end(context: Mapping[str, Any]) -> Any:
+    """None when the interval is not the logical date's: `airflow dags trigger --logical-date` of
+    3.x leaves it at the present."""
+    start, end = context.get("data_interval_start"), context.get("data_interval_end")
+    logical = context.get("logical_date")
+    if None in (start, end, logical) or start <= logical <= end:
+        return end
+    return None
 
 
 def _event_days(context: Mapping[str, Any]) -> Iterator[date]:

@@ -54,6 +54,11 @@ CONTEXTS = {
         | {"dag_run": _dag_run()},
         DAY,
     ),
+    "triggered for a logical date, with the interval of the present": (
+        {"logical_date": INSTANT, "data_interval_start": LATER, "data_interval_end": LATER}
+        | {"dag_run": _dag_run()},
+        DAY,
+    ),
     "manual without one: the day it was started": ({"dag_run": _dag_run()}, LATER.date()),
     "a null logical date, key present": (
         {"logical_date": None, "data_interval_end": None, "dag_run": _dag_run()},
