@@ -112,9 +112,9 @@ def _interval_end(context: Mapping[str, Any]) -> Any:
     3.x leaves it at the present."""
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     logical = context.get("logical_date")
-    if None in (start, end, logical) or start <= logical <= end:
+    if start is None or end is None or logical is None:
         return end
-    return None
+    return end if start <= logical <= end else None
 
 
 def _event_days(context: Mapping[str, Any]) -> Iterator[date]:
