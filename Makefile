@@ -3,7 +3,7 @@ export PYTHON ?= python3
 ENVIRONMENT := $(PYTHON) scripts/environments.py
 .NOTPARALLEL:
 .PHONY: help build test lint format c-test c-test-sanitized proofs demo ui wheel \
-	bench-calibration bench-evaluation bench-registry bench-training
+	bench-calibration bench-evaluation bench-quality bench-registry bench-training
 
 help:
 	@echo "make build             install what a build needs; build the extension in place"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-evaluation  evaluation kernels beside scikit-learn, Evidently, Fairlearn"
 	@echo "make wheel             build/dist: sdist and wheel, tried on three Pythons"
 	@echo "make bench-training    training and prediction beside their peers; ARGS=\"--rows D1 D5\""
+	@echo "make bench-quality     trees beside LightGBM on flights; scikit-learn's checks; the export"
 	@echo "make bench-registry    our MLflow client beside mlflow's own: build/bench/registry.json"
 
 build:
@@ -71,6 +72,11 @@ wheel:
 
 bench-registry: build
 	@scripts/in_environment.sh dev python benchmarks/bench_registry.py
+
+bench-quality: build
+	@scripts/in_environment.sh bench-training python -m benchmarks.sklearn_checks
+	@scripts/in_environment.sh dev python -m retrain_ops.examples.flights build/data/flights
+	@scripts/in_environment.sh bench-training python -m benchmarks.quality_flights build/data/flights
 
 bench-training: build
 	@scripts/in_environment.sh bench-training python -m benchmarks.bench_training $(ARGS)
