@@ -34,7 +34,7 @@ from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
 from retrain_ops.steps.matured import seen_until
 from retrain_ops.steps.pull_data import read_pulled
-from retrain_ops.steps.train import label_values, labelled, rows_of_days
+from retrain_ops.steps.train import LOSSES_FILE, label_values, labelled, rows_of_days
 from retrain_ops.tracking import log_run
 
 
@@ -187,7 +187,7 @@ def _log(run: Run, result: EvaluateResult) -> None:
         hashes=result.hashes,
         params=_params(run, trained, drift),
         metrics=_metrics(result, trained, drift),
-        history={"oof_log_loss": trained.get("losses", ())},
+        history=run.read(LOSSES_FILE) or {},
         files=_files(run, model_folder(trained)),
     )
     note(

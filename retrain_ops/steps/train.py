@@ -20,13 +20,13 @@ from retrain_ops.stats.rounding import to_significant
 from retrain_ops.steps.pull_data import read_pulled
 from retrain_ops.workspace import canonical_json
 
+# By round, for MLflow: how a training went is no part of what was decided.
+LOSSES_FILE = "losses.json"
+
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What was trained; `threshold_end` is the newest day that chose the threshold.
-
-    `losses` is the out-of-fold log-loss by round, where the trainer tells it.
-    """
+    """What was trained; `threshold_end` is the newest day that chose the threshold."""
 
     model_sha256: str
     reference_sha256: str
@@ -36,7 +36,6 @@ class TrainResult:
     train_start: str
     train_end: str
     threshold_end: str
-    losses: tuple[float | None, ...] = ()
 
     @property
     def status(self) -> str:
@@ -50,7 +49,7 @@ class TrainResult:
 
 
 def train(run: Run) -> TrainResult:
-    """Trains on `window.train` and writes `model.rtm` and `reference.json`.
+    """Trains on `window.train` and writes `model.rtm`, `reference.json` and `losses.json`.
 
     Raises:
         DataError: the training days hold no labelled rows of both classes.
@@ -66,6 +65,8 @@ def train(run: Run) -> TrainResult:
     data, reference = model.to_bytes(), canonical_json(_reference(run, table))
     run.workspace.write(run.path(MODEL_FILE), data)
     run.workspace.write(run.path(REFERENCE_FILE), reference)
+    losses = [to_significant(loss) for loss in getattr(model, "losses", ())]
+    run.workspace.write_json(run.path(LOSSES_FILE), {"oof_log_loss": losses})
     first, last = run.window.train[0].isoformat(), run.window.train[-1].isoformat()
     label = table[run.spec.source.label]
     return TrainResult(
@@ -77,7 +78,6 @@ def train(run: Run) -> TrainResult:
         train_start=first,
         train_end=last,
         threshold_end=last,
-        losses=tuple(to_significant(loss) for loss in getattr(model, "losses", ())),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.airflow.conftest import REPO
-from tests.airflow.test_scheduler import _open_run
+from tests.airflow.traces import open_toy
 from tests.servers.airflow_server import AirflowServer, wait_until
 from tests.servers.mlflow_server import MlflowServer, mlflow_python
 from tests.servers.slack_server import SlackServer
@@ -61,7 +61,7 @@ class World:
     runs: dict[str, str]
 
     def registry(self, model: str) -> Any:
-        return _open_run(self.folder, model, DAY, self.mlflow.url).registry
+        return open_toy(self.folder, model, DAY, self.mlflow.url).registry
 
     def state_of(self, model: str, task: str) -> str:
         return str(self.airflow.tasks(model, self.runs[model])[task]["state"])
@@ -112,8 +112,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _candidate_waits(folder: Path, model: str, tracking_uri: str) -> None:
     from retrain_ops.cli import EXIT_NOT_YET, run_day
 
-    run_day(_open_run(folder, model, BOOTSTRAP, tracking_uri, bootstrap=True))
-    output = run_day(_open_run(folder, model, DAY, tracking_uri))
+    run_day(open_toy(folder, model, BOOTSTRAP, tracking_uri, bootstrap=True))
+    output = run_day(open_toy(folder, model, DAY, tracking_uri))
     assert output["exit_code"] == EXIT_NOT_YET, output
 
 
