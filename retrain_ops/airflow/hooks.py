@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from retrain_ops.airflow.compat import BaseHook
+from retrain_ops.airflow.provider import MLFLOW_FIELDS, MLFLOW_FORM
 
 if TYPE_CHECKING:
     from retrain_ops.mlflow_client import MlflowClient
@@ -62,32 +63,19 @@ class MlflowHook(BaseHook):  # type: ignore[misc]
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """The form's labels; what is not in it has no meaning here."""
-        return {
-            "hidden_fields": ["extra"],
-            "relabeling": {
-                "host": "Tracking server",
-                "schema": "Scheme (http or https)",
-                "login": "User name (basic authentication)",
-                "password": "Password, or a token without a user name",
-            },
-            "placeholders": {
-                "host": "https://mlflow.example.com",
-                "schema": "http",
-                "port": "5000",
-                "ca_path": "/etc/ssl/private-ca.pem",
-            },
-        }
+        """The form's labels, for Airflow 2."""
+        return {key.replace("-", "_"): value for key, value in MLFLOW_FORM.items()}
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """The field of the private CA."""
+        """The fields that are kept in the extra, for Airflow 2."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
         from wtforms import StringField
 
         return {
-            "ca_path": StringField(lazy_gettext("CA file or folder"), widget=BS3TextFieldWidget())
+            name: StringField(lazy_gettext(field["label"]), widget=BS3TextFieldWidget())
+            for name, field in MLFLOW_FIELDS.items()
         }
 
 

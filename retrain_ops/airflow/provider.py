@@ -7,6 +7,27 @@ from typing import Any
 
 _LINKS = ("MlflowRunLink", "ModelVersionLink", "ReportLink")
 
+# The form of the `mlflow` connection. Airflow 3 reads it here, 2.x asks the hook for it.
+MLFLOW_FIELDS: dict[str, dict[str, Any]] = {
+    "ca_path": {"label": "CA file or folder", "schema": {"type": ["string", "null"]}}
+}
+MLFLOW_FORM: dict[str, Any] = {
+    # What is not in the form has no meaning here.
+    "hidden-fields": ["extra"],
+    "relabeling": {
+        "host": "Tracking server",
+        "schema": "Scheme (http or https)",
+        "login": "User name (basic authentication)",
+        "password": "Password, or a token without a user name",
+    },
+    "placeholders": {
+        "host": "https://mlflow.example.com",
+        "schema": "http",
+        "port": "5000",
+        "ca_path": "/etc/ssl/private-ca.pem",
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Metadata by Airflow's provider schema; asked for at start-up, so it imports nothing else."""
@@ -20,6 +41,8 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "mlflow",
                 "hook-class-name": "retrain_ops.airflow.hooks.MlflowHook",
                 "hook-name": "MLflow",
+                "conn-fields": MLFLOW_FIELDS,
+                "ui-field-behaviour": MLFLOW_FORM,
             }
         ],
         "extra-links": [f"retrain_ops.airflow.links.{name}" for name in _LINKS],

@@ -107,7 +107,7 @@ def rollout_flow(
 
     def rollout(window_end: date | None = None) -> Any:
         day = window_end or target.newest_window_end(flow_run.scheduled_start_time)
-        steps = Steps(target.open(), day, flow_facts(), retries, retry_delay_seconds)
+        steps = Steps(target.open(), day, flow_facts(look=True), retries, retry_delay_seconds)
         with model_slot(target.model_name):
             entries = [steps("shadow_test"), steps("promote_champion")]
             if approval == "suspend" and ask_for_approval(steps.run(), approval_timeout_seconds):

@@ -33,6 +33,7 @@ from scripts.proofs import (
     forks,
     fuzz,
     life,
+    pages,
     prefect_week,
     registry,
     rollout,
@@ -126,6 +127,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "airflow_approval": airflow_approval.prove,
     "airflow_events": airflow_events.prove,
     "airflow_parse": airflow_parse.prove,
+    "pages": pages.prove,
 }
 
 

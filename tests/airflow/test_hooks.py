@@ -138,3 +138,14 @@ def test_airflow_lists_what_the_package_provides() -> None:
         "ReportLink",
     }
     assert "retrain_ops.airflow.notifier.SlackNotifier" in manager.notification
+
+
+def test_the_form_of_a_connection_has_our_labels_and_the_field_of_the_ca() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()
+    form = manager.field_behaviours["mlflow"]
+    assert form["relabeling"]["host"] == "Tracking server"
+    assert form["hidden_fields"] == ["extra"]
+    assert form["placeholders"]["extra__mlflow__ca_path"] == "/etc/ssl/private-ca.pem"
+    assert manager.connection_form_widgets["extra__mlflow__ca_path"].field_name == "ca_path"

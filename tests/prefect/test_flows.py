@@ -137,6 +137,7 @@ def test_the_rollout_flow_looks_and_ends(recorder: Recorder, options: dict[str, 
     (end,) = {run.window.end for _, run in recorder.calls}
     assert end in {datetime.now(UTC).date() - timedelta(days=i) for i in (0, 1)}
     assert all(run.window.instant <= datetime.now(UTC) for _, run in recorder.calls)
+    assert all(run.context.look for _, run in recorder.calls)  # the day's own record is not its
 
 
 def test_one_run_of_a_model_at_a_time(
