@@ -107,9 +107,7 @@ def resolve_window_end(window_end: date | None, scheduled: datetime | None) -> d
     return instant_in_utc(scheduled).date()
 
 
-def flow_facts(
-    *, force: bool = False, bootstrap: bool = False, look: bool = False
-) -> RunContext:
+def flow_facts(*, force: bool = False, bootstrap: bool = False, look: bool = False) -> RunContext:
     """Who started the flow run that this is called in: circumstance, never content."""
     from prefect.runtime import flow_run
 
