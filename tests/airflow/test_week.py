@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from retrain_ops import MlflowClient
 from tests.airflow.conftest import REPO, play
 from tests.servers.mlflow_server import MlflowServer, mlflow_python
 from tests.synthetic import FIRST, SPEC, write_days
@@ -35,12 +36,26 @@ from retrain_ops.airflow import retraining_dag
 
 dag = retraining_dag({spec!r}, dag_id="toy", retries=0, n_threads=1)
 """
+BY_HAND = """\
+from airflow import DAG
+from retrain_ops.airflow import RollbackOperator, SetAliasOperator
+
+with DAG("by_hand", schedule=None, start_date=None) as dag:
+    (
+        RollbackOperator(task_id="back", spec={spec!r})
+        >> RollbackOperator(task_id="again", spec={spec!r})
+        >> SetAliasOperator(task_id="name", spec={spec!r}, alias="audited", version="2")
+        >> SetAliasOperator(task_id="champion", spec={spec!r}, alias="champion", version="2")
+    )
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """Two workspaces over the same rows."""
+    """Two workspaces over the same rows, and the server that Airflow wrote to."""
 
+    spec: Path
+    tracking_uri: str
     airflow: Path
     cli: Path
     states: dict[date, str]
@@ -91,7 +106,8 @@ def both(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         states = _through_airflow(dag_file)
         _cli(folder, BOOTSTRAP, two.url, "--bootstrap")
         outcomes = {day: _cli(folder, day, two.url)["outcome"] for day in DAYS}
-        yield Both(folder / "a" / "toy", folder / "c" / "toy", states, outcomes)
+        files = (folder / "a" / "toy", folder / "c" / "toy")
+        yield Both(folder / "toy.toml", one.url, *files, states, outcomes)
 
 
 def _through_airflow(dag_file: Path) -> dict[date, str]:
@@ -126,3 +142,22 @@ def test_the_circumstances_are_kept_apart_from_the_content(both: Both) -> None:
     assert (one["orchestrator"], two["orchestrator"]) == ("airflow", "cli")
     assert one["logical_date"] == f"{DAYS[1]}T02:00:00+00:00"
     assert one["dag_run_id"]
+
+
+def test_operators_give_champion_back_once_and_name_a_version_but_no_champion(
+    both: Both, airflow_home: Path
+) -> None:
+    client = MlflowClient(both.tracking_uri)
+    assert client.get_registered_model("toy").aliases == {"champion": "2", "previous": "1"}
+    dag_file = airflow_home / "dags" / "by_hand.py"
+    dag_file.write_text(BY_HAND.format(spec=str(both.spec)))
+    day = DAYS[-1] + timedelta(days=1)
+    run = play(
+        runpy.run_path(str(dag_file))["dag"], datetime(day.year, day.month, day.day, 2, tzinfo=UTC)
+    )
+    states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+    assert states.pop("champion") == "failed"
+    assert states == {"back": "success", "again": "success", "name": "success"}
+    aliases = client.get_registered_model("toy").aliases
+    assert aliases["champion"] == "1"
+    assert aliases["audited"] == "2"
