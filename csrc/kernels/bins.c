@@ -122,6 +122,10 @@ rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
         bins->bytes = block;
     }
     if (status == RT_OK) {
+        status = rt_alloc(&block, rows, (size_t)features, "rt_bins_init", err);
+        bins->columns = block;
+    }
+    if (status == RT_OK) {
         status = draw_sample(bins, err);
     }
     if (status == RT_OK) {
@@ -148,6 +152,7 @@ void rt_bins_clear(rt_bins *bins)
 {
     rt_bins_drop_workspace(bins);
     rt_free(bins->bytes);
+    rt_free(bins->columns);
     rt_free(bins->arena);
     rt_free(bins->cuts);
     memset(bins, 0, sizeof *bins);
@@ -342,8 +347,10 @@ static bool fill_column(const rt_bins *bins, const rt_matrix *x, int32_t feature
         }
     }
     uint8_t *byte = bins->bytes + begin * bins->stride + cut->group;
+    uint8_t *column = rt_bins_column(bins, feature) + begin;
     for (int64_t i = 0; i < rows; i++, byte += bins->stride) {
-        *byte = (uint8_t)((cut->opens ? 0 : *byte) + bin[i] * cut->step);
+        column[i] = (uint8_t)((cut->opens ? 0 : column[i]) + bin[i] * cut->step);
+        *byte = column[i];
         missing |= bin[i] == cut->n_bins;
     }
     return missing;

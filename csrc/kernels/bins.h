@@ -6,7 +6,9 @@
  * missing (NaN, a level outside the list, a level too rare for a bin).
  *
  * Rows of bytes lie one after the other (row-major), since below the root a
- * histogram visits scattered rows: one cache line then serves all features.
+ * histogram visits scattered rows: one cache line then serves all features. A split
+ * asks for one feature of scattered rows and reads a copy that lies column by column:
+ * a line then serves up to 64 rows, and a column often stays in the cache.
  *
  * Columns with few bins share a byte, as digits of one number: a histogram over the
  * byte's values costs one addition per row for all of them, and each column's own is
@@ -45,6 +47,7 @@ typedef struct rt_bins {
     bool joint;     /* some byte holds more than one feature */
     int32_t stride; /* bytes from one row to the next */
     uint8_t *bytes;
+    uint8_t *columns; /* the same bytes again, column by column */
     rt_cut *cuts;
     void *arena;           /* backs the arrays of all cuts */
     uint64_t **workspace;  /* [threads] two keys per row, or counts of levels */
@@ -81,6 +84,12 @@ int32_t rt_bin_of_number(const rt_cut *cut, double x);
 /* Bin of a category index held as a number; `n_bins` unless it is a whole
  * number in [0, levels). */
 int32_t rt_bin_of_level(const rt_cut *cut, double x);
+
+/* [rows] bytes of the feature, which may hold other features' digits too. */
+static inline uint8_t *rt_bins_column(const rt_bins *bins, int32_t feature)
+{
+    return bins->columns + bins->cuts[feature].group * bins->rows;
+}
 
 /* The bin of the feature in its byte of a row. */
 static inline int32_t rt_bin_in(const rt_cut *cut, int32_t byte)

@@ -73,7 +73,7 @@ typedef struct rt_hot {
     void (*scan)(const rt_hot_scan *scan, double *score);
     /* Rows by table[byte of the column]: left ones into `left`, the others into
      * `right`, both in order; how many are left. */
-    int64_t (*partition)(const uint8_t *column, int64_t row_bytes, const uint8_t *table,
+    int64_t (*partition)(const uint8_t *column, const uint8_t *table,
                          const int32_t *order, int64_t count, int32_t *left,
                          int32_t *right);
     /* bin[i] = how many of the 255 ascending uppers lie below x[i]; NaN: `nan_bin` */

@@ -47,8 +47,7 @@ void rt_partition(rt_grower *grower, const rt_leaf *leaf, const rt_split *split,
     int32_t *left = team.size == 1 ? order : grower->spare + leaf->begin + begin;
     int32_t *right = grower->spare_right + leaf->begin + begin;
     const int64_t lefts = grower->gradients->hot->partition(
-        bins->bytes + bins->cuts[split->feature].group, bins->stride, table,
-        order + begin, count, left, right);
+        rt_bins_column(bins, split->feature), table, order + begin, count, left, right);
     grower->left_count[team.rank] = lefts;
     rt_team_barrier(team);
     offsets(grower, team, &before, &total);
