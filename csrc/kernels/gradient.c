@@ -8,10 +8,9 @@
 enum {
     G_BITS = 36,
     H_BITS = 32,
-    SQUARE_H_BITS = 30,     /* h is 1 there, not at most 1/4 */
-    WIDE_WEIGHT_BITS = 16,  /* all weights of the wide form sum to at most 2^this */
-    EXACT_WEIGHT_BITS = 24, /* the same for the numbers beside the packed form */
-    BATCH_ROWS = 256
+    SQUARE_H_BITS = 30,    /* h is 1 there, not at most 1/4 */
+    WIDE_WEIGHT_BITS = 16, /* all weights of the wide form sum to at most 2^this */
+    EXACT_WEIGHT_BITS = 24 /* the same for the numbers beside the packed form */
 };
 
 static rt_status alloc_arrays(rt_gradients *gradients, int32_t threads, rt_error *err)
@@ -80,18 +79,11 @@ void rt_gradients_round(rt_gradients *gradients, rt_team team)
         return;
     }
     rt_team_range(team, rows, &begin, &end);
-    for (int64_t i = begin; i < end; i++) {
-        double most = gradients->score[i];
-        double sum = 0.0;
-        for (int32_t k = 1; k < gradients->targets.outputs; k++) {
-            double score = gradients->score[k * rows + i];
-            most = score > most ? score : most;
-        }
-        for (int32_t k = 0; k < gradients->targets.outputs; k++) {
-            sum += rt_exp(gradients->score[k * rows + i] - most);
-        }
-        gradients->soft[i] = most;
-        gradients->soft[rows + i] = sum;
+    for (int64_t at = begin; at < end; at += RT_HOT_BATCH) {
+        const int64_t count = end - at < RT_HOT_BATCH ? end - at : RT_HOT_BATCH;
+        gradients->hot->soft_sums(gradients->score + at, rows,
+                                  gradients->targets.outputs, count,
+                                  gradients->soft + at, gradients->soft + rows + at);
     }
 }
 
@@ -114,9 +106,8 @@ static void predict_batch(const rt_gradients *gradients, int32_t output, int64_t
         return;
     }
     const double *most = gradients->soft + row;
-    const double *sum = most + targets->rows;
+    gradients->hot->soft_shares(score, most, most + targets->rows, count, p);
     for (int64_t i = 0; i < count; i++) {
-        p[i] = rt_exp(score[i] - most[i]) / sum[i];
         target[i] = targets->label[row + i] == output ? 1.0 : 0.0;
     }
 }
@@ -128,10 +119,10 @@ static void derive_rows(rt_gradients *gradients, int32_t output, int64_t begin,
     const bool square = targets->loss == RT_LOSS_SQUARE;
     const double classes = (double)targets->outputs;
     rt_gradient most = {0, 0};
-    double p[BATCH_ROWS];
-    double target[BATCH_ROWS];
-    for (int64_t at = begin; at < end; at += BATCH_ROWS) {
-        const int64_t count = end - at < BATCH_ROWS ? end - at : BATCH_ROWS;
+    double p[RT_HOT_BATCH];
+    double target[RT_HOT_BATCH];
+    for (int64_t at = begin; at < end; at += RT_HOT_BATCH) {
+        const int64_t count = end - at < RT_HOT_BATCH ? end - at : RT_HOT_BATCH;
         predict_batch(gradients, output, at, count, p, target);
         rt_hot_derive job = {
             .count = count,

@@ -42,8 +42,9 @@ typedef struct rt_hot_scan {
 } rt_hot_scan;
 
 /* A batch of rows whose derivatives are wanted. */
+enum { RT_HOT_BATCH = 256 };
 typedef struct rt_hot_derive {
-    int64_t count;
+    int64_t count;        /* at most RT_HOT_BATCH */
     const double *p;      /* [count] prediction, minus `target` is g */
     const double *target; /* [count] */
     const double *weight; /* [count] or NULL: all 1 */
@@ -71,6 +72,8 @@ typedef struct rt_hot {
                           const uint32_t *restrict b);
     /* score[i] of "bins 0..i go left", 0 where a side cannot stand alone. */
     void (*scan)(const rt_hot_scan *scan, double *score);
+    /* The index of the first of the largest, 0 when there are none; without NaN. */
+    int32_t (*first_largest)(const double *score, int32_t count);
     /* Rows by table[byte of the column]: left ones into `left`, the others into
      * `right`, both in order; how many are left. */
     int64_t (*partition)(const uint8_t *column, const uint8_t *table,
@@ -80,6 +83,13 @@ typedef struct rt_hot {
     void (*bin_floats)(const float *x, int64_t count, const float *upper,
                        uint8_t nan_bin, uint8_t *bin);
     void (*sigmoid)(const double *x, int64_t count, double *p);
+    /* The largest of each row's scores, which lie `stride` apart, and the sum of
+     * exp(score - largest) in their order. */
+    void (*soft_sums)(const double *score, int64_t stride, int32_t outputs,
+                      int64_t count, double *most, double *sum);
+    /* p = exp(score - most) / sum */
+    void (*soft_shares)(const double *score, const double *most, const double *sum,
+                        int64_t count, double *p);
     void (*derive)(rt_hot_derive *job, rt_gradient *out);
     /* Rounded at random; the noise of out[i] is a hash of (key, row + i). */
     void (*pack)(const rt_gradient *exact, int64_t count, int64_t row, uint64_t key,

@@ -10,7 +10,6 @@
 
 enum {
     AHEAD = 16,   /* rows between a prefetch and its use */
-    BATCH = 256,  /* numbers that pass through one step after the other */
     UPPERS = 256, /* of bin_floats, the last one +inf */
     EIGHT = 8
 };
@@ -108,9 +107,17 @@ static void add_wide(const rt_hot_rows *rows, const rt_gradient *exact,
         const uint8_t *bytes = rows->bytes + row * rows->row_bytes;
         pair add;
         pair *at = (pair *)cells;
+        int32_t j = 0;
         memcpy(&add, &exact[row], sizeof add);
         LOOK_AHEAD(rows, i, exact);
-        for (int32_t j = 0; j < features; j++, at += stride) {
+        for (; j + EIGHT <= features; j += EIGHT) {
+            uint64_t eight;
+            memcpy(&eight, bytes + j, sizeof eight);
+            for (int32_t k = 0; k < EIGHT; k++, at += stride) {
+                at[(eight >> (8 * k)) & 255] += add;
+            }
+        }
+        for (; j < features; j++, at += stride) {
             at[bytes[j]] += add;
         }
     }
@@ -183,6 +190,25 @@ static void scan(const rt_hot_scan *job, double *restrict score)
     }
 }
 
+/* As integers of the same order, whose largest is found by vectors. */
+static int32_t first_largest(const double *score, int32_t count)
+{
+    int64_t key[UPPERS];
+    int64_t most = INT64_MIN;
+    int32_t first = count;
+    for (int32_t i = 0; i < count; i++) {
+        const double x = score[i] + 0.0; /* -0 and 0 are equal */
+        memcpy(&key[i], &x, sizeof x);
+        key[i] ^= (key[i] >> 63) & INT64_MAX;
+        most = key[i] > most ? key[i] : most;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t at = key[i] == most ? i : count;
+        first = at < first ? at : first;
+    }
+    return count > 0 ? first : 0;
+}
+
 /* Without branches: each row is written to both sides, and only one of the two
  * moves on. `left` may be `order` itself. */
 static int64_t partition(const uint8_t *column, const uint8_t *restrict table,
@@ -210,10 +236,11 @@ static int64_t partition(const uint8_t *column, const uint8_t *restrict table,
 static void bin_floats(const float *x, int64_t count, const float *restrict upper,
                        uint8_t nan_bin, uint8_t *restrict bin)
 {
-    int32_t at[BATCH];
-    for (int64_t begin = 0; begin < count; begin += BATCH) {
+    int32_t at[RT_HOT_BATCH];
+    for (int64_t begin = 0; begin < count; begin += RT_HOT_BATCH) {
         const float *from = x + begin;
-        const int32_t n = (int32_t)(count - begin < BATCH ? count - begin : BATCH);
+        const int32_t n =
+            (int32_t)(count - begin < RT_HOT_BATCH ? count - begin : RT_HOT_BATCH);
         memset(at, 0, sizeof at);
         for (int32_t half = UPPERS / 2; half > 0; half /= 2) {
             for (int32_t i = 0; i < n; i++) {
@@ -236,7 +263,53 @@ static void sigmoid(const double *restrict x, int64_t count, double *restrict p)
 /* Half away from zero; |x| stays far below 2^52. */
 static inline int64_t round_small(double x)
 {
-    return (int64_t)(x + (x < 0.0 ? -0.5 : 0.5));
+    return (int64_t)(x + __builtin_copysign(0.5, x));
+}
+
+static void soft_sums(const double *restrict score, int64_t stride, int32_t outputs,
+                      int64_t count, double *restrict most, double *restrict sum)
+{
+    for (int64_t i = 0; i < count; i++) {
+        most[i] = score[i];
+        sum[i] = 0.0;
+    }
+    for (int32_t k = 1; k < outputs; k++) {
+        for (int64_t i = 0; i < count; i++) {
+            const double x = score[k * stride + i];
+            most[i] = x > most[i] ? x : most[i];
+        }
+    }
+    for (int32_t k = 0; k < outputs; k++) {
+        for (int64_t i = 0; i < count; i++) {
+            sum[i] += rt_exp(score[k * stride + i] - most[i]);
+        }
+    }
+}
+
+static void soft_shares(const double *restrict score, const double *restrict most,
+                        const double *restrict sum, int64_t count, double *restrict p)
+{
+    for (int64_t i = 0; i < count; i++) {
+        p[i] = rt_exp(score[i] - most[i]) / sum[i];
+    }
+}
+
+/* What one row's weight and curvature are, before anything is rounded. */
+static void weigh(const rt_hot_derive *job, double *restrict weight,
+                  double *restrict curve)
+{
+    const double *p = job->p;
+    const double scale = job->weight_scale, h_factor = job->h_factor;
+    for (int64_t i = 0; i < job->count; i++) {
+        weight[i] = scale;
+        curve[i] = h_factor * (p[i] * (1.0 - p[i]));
+    }
+    for (int64_t i = 0; job->weight != NULL && i < job->count; i++) {
+        weight[i] = job->weight[i] * scale;
+    }
+    for (int64_t i = 0; job->square && i < job->count; i++) {
+        curve[i] = 1.0;
+    }
 }
 
 /* The derivatives are rounded before the weight is applied: a whole weight then
@@ -244,28 +317,34 @@ static inline int64_t round_small(double x)
  * weight always has some curvature. */
 static void derive(rt_hot_derive *job, rt_gradient *restrict out)
 {
+    double weight[RT_HOT_BATCH], curve[RT_HOT_BATCH];
+    int64_t g[RT_HOT_BATCH], h[RT_HOT_BATCH];
     int64_t most_g = 0;
     int64_t most_h = 0;
-    const double *p = job->p, *target = job->target, *weight = job->weight;
-    const double g_steps = job->g_steps, h_steps = job->h_steps,
-                 scale = job->weight_scale;
-    for (int64_t i = 0; i < job->count; i++) {
-        const double w = weight == NULL ? scale : weight[i] * scale;
-        const double curve = job->square ? 1.0 : job->h_factor * (p[i] * (1.0 - p[i]));
+    const int64_t count = job->count;
+    const double *p = job->p, *target = job->target;
+    const double g_steps = job->g_steps, h_steps = job->h_steps;
+    weigh(job, weight, curve);
+    for (int64_t i = 0; i < count; i++) {
         double error = p[i] - target[i];
         /* Squared error alone can leave [-1, 1]; beyond 4 the sums might overflow. */
         error = error > 4.0 ? 4.0 : error;
         error = error < -4.0 ? -4.0 : error;
         const int64_t g_raw = round_small(error * g_steps);
-        const int64_t h_raw = round_small(curve * h_steps);
-        const int64_t g = round_small((double)g_raw * w);
-        const int64_t h = round_small((double)(h_raw < 1 ? 1 : h_raw) * w);
-        const int64_t h_kept = h < 1 ? 1 : h;
-        const int64_t size = g < 0 ? -g : g;
+        const int64_t h_raw = round_small(curve[i] * h_steps);
+        const int64_t h_some = h_raw < 1 ? 1 : h_raw;
+        const int64_t h_whole = round_small((double)h_some * weight[i]);
+        g[i] = round_small((double)g_raw * weight[i]);
+        h[i] = h_whole < 1 ? 1 : h_whole;
+        const int64_t size = g[i] < 0 ? -g[i] : g[i];
         most_g = size > most_g ? size : most_g;
-        most_h = h_kept > most_h ? h_kept : most_h;
-        out[i].g = g;
-        out[i].h = ((uint64_t)h_kept << job->shift) + (job->shift != 0 ? 1 : 0);
+        most_h = h[i] > most_h ? h[i] : most_h;
+    }
+    const int32_t shift = job->shift;
+    const uint64_t one = shift != 0 ? 1 : 0;
+    for (int64_t i = 0; i < count; i++) {
+        out[i].g = g[i];
+        out[i].h = ((uint64_t)h[i] << shift) + one;
     }
     job->most_g = most_g;
     job->most_h = most_h;
@@ -356,9 +435,12 @@ const rt_hot RT_HOT = {
     .subtract = subtract,
     .subtract_rows = subtract_rows,
     .scan = scan,
+    .first_largest = first_largest,
     .partition = partition,
     .bin_floats = bin_floats,
     .sigmoid = sigmoid,
+    .soft_sums = soft_sums,
+    .soft_shares = soft_shares,
     .derive = derive,
     .pack = pack,
     .quick_tree = quick_tree,

@@ -31,7 +31,7 @@ static void fill_table(const rt_bins *bins, const rt_split *split, uint8_t table
  * the others into a second one; after a barrier all know where to copy them. Alone,
  * the left rows can stay where they are. */
 void rt_partition(rt_grower *grower, const rt_leaf *leaf, const rt_split *split,
-                  rt_team team)
+                  void (*meanwhile)(rt_grower *), rt_team team)
 {
     const rt_bins *bins = grower->bins;
     int32_t *order = grower->order + leaf->begin;
@@ -50,6 +50,9 @@ void rt_partition(rt_grower *grower, const rt_leaf *leaf, const rt_split *split,
         rt_bins_column(bins, split->feature), table, order + begin, count, left, right);
     grower->left_count[team.rank] = lefts;
     rt_team_barrier(team);
+    if (team.rank == 0) {
+        meanwhile(grower);
+    }
     offsets(grower, team, &before, &total);
     if (team.size > 1 && lefts > 0) {
         memcpy(order + before, left, (size_t)lefts * sizeof *order);

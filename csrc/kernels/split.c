@@ -108,6 +108,21 @@ static rt_sums sum_bins(const rt_histogram *histogram, int64_t cells, int32_t la
     return sums;
 }
 
+/* The best candidate, if it beats what was found before: by its score, or by lying
+ * in an earlier bin. */
+static void take_best(const rt_split_rules *rules, const double *score, int32_t bins,
+                      bool missing_left, double *best_score, rt_split *best)
+{
+    const int32_t bin = rules->hot->first_largest(score, bins);
+    const bool found = bins > 0 && score[bin] > rt_no_score(rules);
+    const bool earlier = found && score[bin] == *best_score && bin < best->bin;
+    if (earlier || (found && score[bin] > *best_score)) {
+        *best_score = score[bin];
+        best->bin = bin;
+        best->missing_left = missing_left;
+    }
+}
+
 /* Without missing rows in the node nothing says where they should go: then they
  * follow the larger child (ties: left). With them, both directions compete, and
  * "everything present left, missing right" is a split too. The first of equal
@@ -126,21 +141,11 @@ void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
     *best = (rt_split){.l2 = rules->l2};
     if (missing.rows > 0) {
         scan_bins(rules, histogram, cells, inner, missing, node, with_missing);
+        take_best(rules, with_missing, inner, true, &best_score, best);
     }
-    scan_bins(rules, histogram, cells, missing.rows > 0 ? inner + 1 : inner, none, node,
-              without);
-    for (int32_t bin = 0; bin < cut->n_bins; bin++) {
-        if (missing.rows > 0 && bin < inner && with_missing[bin] > best_score) {
-            best_score = with_missing[bin];
-            best->bin = bin;
-            best->missing_left = true;
-        }
-        if ((missing.rows > 0 || bin < inner) && without[bin] > best_score) {
-            best_score = without[bin];
-            best->bin = bin;
-            best->missing_left = false;
-        }
-    }
+    const int32_t candidates = missing.rows > 0 ? inner + 1 : inner;
+    scan_bins(rules, histogram, cells, candidates, none, node, without);
+    take_best(rules, without, candidates, false, &best_score, best);
     if (best_score > rt_no_score(rules)) {
         best->left = sum_bins(histogram, cells, best->bin);
         if (missing.rows == 0) {

@@ -5,7 +5,8 @@ enum {
      * worked on by one rank: sharing means ten barriers, and on a busy machine
      * each can cost a wake-up. A constant, so that the choice depends on shapes
      * only (it changes no result in any case). */
-    ALONE_BYTES = 256 * 1024
+    ALONE_BYTES = 256 * 1024,
+    AHEAD = 16 /* rows between a prefetch and its use */
 };
 
 static bool fits_alone(const rt_grower *grower, int64_t rows)
@@ -77,7 +78,7 @@ static void choose(rt_grower *grower, rt_leaf *leaf, const rt_split *candidates)
 }
 
 /* Best splits of one or two leaves (second: -1 for none), features shared among
- * the ranks. Ends with a barrier. */
+ * the ranks. Only rank 0 knows them when it returns. */
 static void find_splits(rt_grower *grower, int32_t first, int32_t second, rt_team team)
 {
     int32_t features = grower->shape.features;
@@ -94,7 +95,6 @@ static void find_splits(rt_grower *grower, int32_t first, int32_t second, rt_tea
             choose(grower, &grower->leaf[second], grower->candidate + features);
         }
     }
-    rt_team_barrier(team);
 }
 
 static int32_t add_node(rt_grower *grower, const rt_leaf *leaf)
@@ -163,6 +163,8 @@ static void grow_root(rt_grower *grower, rt_team team)
     rt_team_barrier(team);
     if (!grower->step.stop) {
         find_splits(grower, 0, -1, team);
+    } else {
+        rt_team_barrier(team);
     }
 }
 
@@ -257,26 +259,23 @@ static void build_children(rt_grower *grower, rt_team team)
                   grower->order + smaller->begin, smaller->rows, grower->scratch,
                   &grower->slot[smaller->slot], &grower->slot[larger->slot], team,
                   grower->ctl);
-    if (team.rank == 0) {
-        settle_children(grower);
-    }
-    rt_team_barrier(team);
     bool both = grower->step.split_left && grower->step.split_right;
     int32_t first = grower->step.split_left ? grower->step.left : grower->step.right;
     find_splits(grower, first, both ? grower->step.right : -1, team);
+    if (team.rank == 0) {
+        settle_children(grower);
+    }
 }
 
 static void split_leaf(rt_grower *grower, rt_team team)
 {
     rt_leaf leaf = grower->leaf[grower->step.leaf];
-    rt_partition(grower, &leaf, &leaf.best, team);
-    if (team.rank == 0) {
-        make_children(grower);
-    }
-    rt_team_barrier(team);
+    rt_partition(grower, &leaf, &leaf.best, make_children, team);
     bool build = grower->step.split_left || grower->step.split_right;
     if (grower->status == RT_OK && build) {
         build_children(grower, team);
+    } else {
+        rt_team_barrier(team); /* all have seen the step: rank 0 may plan the next */
     }
 }
 
@@ -312,6 +311,16 @@ static void pick(rt_grower *grower)
     grower->step.alone = best >= 0 && fits_alone(grower, grower->leaf[best].rows);
 }
 
+/* Rank 0 splits what it can do alone, in one go, up to a leaf for all ranks. */
+static void pick_shared(rt_grower *grower)
+{
+    pick(grower);
+    while (!grower->step.stop && grower->step.alone) {
+        split_leaf(grower, (rt_team){.rank = 0, .size = 1, .barrier = NULL});
+        pick(grower);
+    }
+}
+
 /* Exact sums of this rank's share of every leaf. */
 static void sum_leaves(rt_grower *grower, rt_team team)
 {
@@ -323,6 +332,9 @@ static void sum_leaves(rt_grower *grower, rt_team team)
         int64_t end = 0;
         rt_team_range(team, grower->leaf[leaf].rows, &begin, &end);
         for (int64_t i = begin; i < end; i++) {
+            if (i + AHEAD < end) {
+                __builtin_prefetch(&grower->gradients->exact[order[i + AHEAD]]);
+            }
             rt_gradient d = grower->gradients->exact[order[i]];
             sum.g += d.g;
             sum.h += d.h;
@@ -372,18 +384,13 @@ void rt_grower_grow(rt_grower *grower, rt_team team)
     grow_root(grower, team);
     for (;;) {
         if (team.rank == 0) {
-            pick(grower);
+            pick_shared(grower);
         }
         rt_team_barrier(team);
         if (grower->step.stop) {
             break;
         }
-        if (!grower->step.alone) {
-            split_leaf(grower, team);
-        } else if (team.rank == 0) {
-            split_leaf(grower, (rt_team){.rank = 0, .size = 1, .barrier = NULL});
-        }
-        rt_team_barrier(team);
+        split_leaf(grower, team);
     }
     if (grower->status == RT_OK && grower->n_leaves > 1) {
         set_leaf_values(grower, team);

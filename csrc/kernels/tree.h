@@ -98,8 +98,9 @@ RT_CHECKED rt_status rt_grower_store(const rt_grower *grower, rt_forest *forest,
                                      rt_error *err);
 
 /* partition.c: stable, by the bins of `split`; `left_rows` is known from the
- * histogram. Ends with a barrier. */
+ * histogram. Rank 0 calls `meanwhile` once all ranks have begun. Ends with a barrier.
+ */
 void rt_partition(rt_grower *grower, const rt_leaf *leaf, const rt_split *split,
-                  rt_team team);
+                  void (*meanwhile)(rt_grower *), rt_team team);
 
 #endif
