@@ -1,12 +1,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include "base/barrier.h"
 
-#include <stdbool.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
 
-enum { SPINS = 1000 }; /* about 20 microseconds */
+enum { SPINS = 2500 }; /* about 50 microseconds */
 
 void rt_barrier_init(rt_barrier *barrier)
 {
@@ -39,16 +38,16 @@ static void open_barrier(rt_barrier *barrier)
     pthread_mutex_unlock(&barrier->mutex);
 }
 
-void rt_barrier_wait(rt_barrier *barrier, int32_t size)
+bool rt_barrier_wait(rt_barrier *barrier, int32_t size)
 {
     uint32_t mine = atomic_load(&barrier->generation);
     if (atomic_fetch_add(&barrier->arrived, 1) + 1 == size) {
         open_barrier(barrier);
-        return;
+        return false;
     }
     for (int32_t i = 0; i < SPINS; i++) {
         if (atomic_load(&barrier->generation) != mine) {
-            return;
+            return false;
         }
         relax();
     }
@@ -57,4 +56,5 @@ void rt_barrier_wait(rt_barrier *barrier, int32_t size)
         pthread_cond_wait(&barrier->opened, &barrier->mutex);
     }
     pthread_mutex_unlock(&barrier->mutex);
+    return true;
 }

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct rt_barrier {
@@ -23,7 +24,7 @@ void rt_barrier_init(rt_barrier *barrier);
 void rt_barrier_destroy(rt_barrier *barrier);
 
 /* Returns when `size` threads have called it; what each wrote before is visible
- * to all after. */
-void rt_barrier_wait(rt_barrier *barrier, int32_t size);
+ * to all after. True if the caller had to sleep. */
+bool rt_barrier_wait(rt_barrier *barrier, int32_t size);
 
 #endif

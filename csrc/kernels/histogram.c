@@ -98,28 +98,31 @@ void rt_scratch_clear(rt_scratch *scratch)
     memset(scratch, 0, sizeof *scratch);
 }
 
-/* Between two looks at the cancel flag there are RT_PACKED_ROWS rows. */
+/* Bytes [begin, end) of the shape. Between two looks at the cancel flag there are
+ * RT_PACKED_ROWS rows. */
 static void add_rows(const rt_bins *bins, const rt_gradients *gradients,
-                     const rt_hist_shape *shape, const int32_t *order, int64_t count,
-                     rt_scratch *scratch, rt_ctl *ctl)
+                     const rt_hist_shape *shape, int32_t begin, int32_t end,
+                     const int32_t *order, int64_t count, rt_scratch *scratch,
+                     rt_ctl *ctl)
 {
     const int64_t cells = (int64_t)shape->groups * shape->group_stride;
-    rt_hot_rows rows = {.bytes = bins->bytes,
+    const int64_t first = (int64_t)begin * shape->group_stride;
+    rt_hot_rows rows = {.bytes = bins->bytes + (shape->all ? begin : 0),
                         .row_bytes = bins->stride,
-                        .feature = shape->all ? NULL : shape->group,
-                        .features = shape->groups,
+                        .feature = shape->all ? NULL : shape->group + begin,
+                        .features = end - begin,
                         .stride = shape->group_stride};
     for (int64_t at = 0; at < count && !rt_ctl_cancelled(ctl); at += RT_PACKED_ROWS) {
         rows.order = order + at;
         rows.count = count - at < RT_PACKED_ROWS ? count - at : RT_PACKED_ROWS;
         if (gradients->wide) {
-            gradients->hot->add_wide(&rows, gradients->exact, scratch->wide);
+            gradients->hot->add_wide(&rows, gradients->exact, scratch->wide + first);
             continue;
         }
-        gradients->hot->add_packed(&rows, gradients->packed, scratch->packed);
+        gradients->hot->add_packed(&rows, gradients->packed, scratch->packed + first);
         if (at + rows.count < count) {
             scratch->flushed = true;
-            gradients->hot->flush(scratch->packed, cells, scratch->sum.g,
+            gradients->hot->flush(scratch->packed, cells, false, scratch->sum.g,
                                   scratch->sum.h, scratch->sum.rows);
         }
     }
@@ -133,16 +136,16 @@ static void take_plane(int64_t *from, int64_t *to, int64_t count)
     }
 }
 
-/* Moves cells [at, at + count) of one rank's scratch into `out`. */
+/* Moves cells [at, at + count) of one rank's scratch into `out`, or adds them there. */
 static void take_cells(const rt_gradients *gradients, rt_scratch *scratch, int64_t at,
-                       int64_t count, rt_histogram *out)
+                       int64_t count, bool fresh, rt_histogram *out)
 {
     if (gradients->wide) {
-        gradients->hot->flush_wide(scratch->wide + at, count, out->g + at, out->h + at,
-                                   out->rows + at);
+        gradients->hot->flush_wide(scratch->wide + at, count, fresh, out->g + at,
+                                   out->h + at, out->rows + at);
         return;
     }
-    gradients->hot->flush(scratch->packed + at, count, out->g + at, out->h + at,
+    gradients->hot->flush(scratch->packed + at, count, fresh, out->g + at, out->h + at,
                           out->rows + at);
     if (scratch->flushed) {
         take_plane(scratch->sum.g + at, out->g + at, count);
@@ -166,12 +169,11 @@ static void merge_cells(const rt_gradients *gradients, rt_scratch *scratch,
                         int32_t ranks, int64_t at, int64_t count, rt_histogram *out,
                         rt_histogram *parent)
 {
-    memset(out->g + at, 0, (size_t)count * sizeof *out->g);
-    memset(out->h + at, 0, (size_t)count * sizeof *out->h);
-    memset(out->rows + at, 0, (size_t)count * sizeof *out->rows);
+    bool fresh = true; /* some rank has rows: a node is never empty */
     for (int32_t r = 0; r < ranks; r++) {
         if (scratch[r].used) {
-            take_cells(gradients, &scratch[r], at, count, out);
+            take_cells(gradients, &scratch[r], at, count, fresh, out);
+            fresh = false;
         }
     }
     if (parent != NULL) {
@@ -189,11 +191,12 @@ static void take_group(const rt_gradients *gradients, rt_scratch *scratch,
             continue;
         }
         if (gradients->wide) {
-            gradients->hot->flush_wide(part->wide + at, BYTE, sum->g, sum->h,
+            gradients->hot->flush_wide(part->wide + at, BYTE, false, sum->g, sum->h,
                                        sum->rows);
             continue;
         }
-        gradients->hot->flush(part->packed + at, BYTE, sum->g, sum->h, sum->rows);
+        gradients->hot->flush(part->packed + at, BYTE, false, sum->g, sum->h,
+                              sum->rows);
         if (part->flushed) {
             take_plane(part->sum.g + at, sum->g, BYTE);
             take_plane(part->sum.h + at, sum->h, BYTE);
@@ -240,25 +243,23 @@ static void merge_group(const rt_bins *bins, const rt_gradients *gradients,
     }
 }
 
-/* Cell by cell where every byte is one feature, else byte by byte. */
+/* Bytes [begin, end) of the shape: cell by cell where every byte is one feature, else
+ * byte by byte. */
 static void merge(const rt_bins *bins, const rt_gradients *gradients,
-                  const rt_hist_shape *shape, rt_scratch *scratch, rt_histogram *out,
-                  rt_histogram *parent, rt_team team)
+                  const rt_hist_shape *shape, int32_t begin, int32_t end,
+                  rt_scratch *scratch, int32_t ranks, rt_histogram *out,
+                  rt_histogram *parent)
 {
-    int64_t begin = 0;
-    int64_t end = 0;
     if (bins->joint) {
-        rt_team_range(team, shape->groups, &begin, &end);
-        for (int64_t place = begin; place < end; place++) {
-            merge_group(bins, gradients, shape, scratch, team.size, (int32_t)place, out,
-                        parent);
+        for (int32_t place = begin; place < end; place++) {
+            merge_group(bins, gradients, shape, scratch, ranks, place, out, parent);
         }
         return;
     }
-    rt_team_range(team, (int64_t)shape->features * shape->stride, &begin, &end);
-    for (int64_t at = begin; at < end; at += MERGE_CELLS) {
-        merge_cells(gradients, scratch, team.size, at,
-                    end - at < MERGE_CELLS ? end - at : MERGE_CELLS, out, parent);
+    const int64_t stop = (int64_t)end * shape->stride;
+    for (int64_t at = (int64_t)begin * shape->stride; at < stop; at += MERGE_CELLS) {
+        merge_cells(gradients, scratch, ranks, at,
+                    stop - at < MERGE_CELLS ? stop - at : MERGE_CELLS, out, parent);
     }
 }
 
@@ -273,10 +274,23 @@ void rt_hist_build(const rt_bins *bins, const rt_gradients *gradients,
     scratch[team.rank].used = end > begin;
     scratch[team.rank].flushed = false;
     if (end > begin) {
-        add_rows(bins, gradients, shape, order + begin, end - begin,
+        add_rows(bins, gradients, shape, 0, shape->groups, order + begin, end - begin,
                  &scratch[team.rank], ctl);
     }
     rt_team_barrier(team);
-    merge(bins, gradients, shape, scratch, out, parent, team);
+    rt_team_range(team, shape->groups, &begin, &end);
+    merge(bins, gradients, shape, (int32_t)begin, (int32_t)end, scratch, team.size, out,
+          parent);
     rt_team_barrier(team);
+}
+
+void rt_hist_build_part(const rt_bins *bins, const rt_gradients *gradients,
+                        const rt_hist_shape *shape, const int32_t *order, int64_t count,
+                        int32_t begin, int32_t end, rt_scratch *scratch,
+                        rt_histogram *out, rt_histogram *parent, rt_ctl *ctl)
+{
+    scratch->used = true;
+    scratch->flushed = false;
+    add_rows(bins, gradients, shape, begin, end, order, count, scratch, ctl);
+    merge(bins, gradients, shape, begin, end, scratch, 1, out, parent);
 }

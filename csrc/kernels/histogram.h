@@ -70,4 +70,11 @@ void rt_hist_build(const rt_bins *bins, const rt_gradients *gradients,
                    rt_scratch *scratch, rt_histogram *out, rt_histogram *parent,
                    rt_team team, rt_ctl *ctl);
 
+/* The same of bytes [begin, end) of the shape only, by one rank with a scratch of its
+ * own: where rows are few, ranks share the columns and have nothing to merge. */
+void rt_hist_build_part(const rt_bins *bins, const rt_gradients *gradients,
+                        const rt_hist_shape *shape, const int32_t *order, int64_t count,
+                        int32_t begin, int32_t end, rt_scratch *scratch,
+                        rt_histogram *out, rt_histogram *parent, rt_ctl *ctl);
+
 #endif

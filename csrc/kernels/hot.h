@@ -61,11 +61,11 @@ typedef struct rt_hot {
     void (*add_packed)(const rt_hot_rows *rows, const int64_t *packed, int64_t *cells);
     void (*add_wide)(const rt_hot_rows *rows, const rt_gradient *exact,
                      rt_gradient *cells);
-    /* Adds the packed sums to the planes and clears them. */
-    void (*flush)(int64_t *packed, int64_t cells, int64_t *g, int64_t *h,
+    /* Adds the packed sums to the planes, or `fresh`: puts them there; clears them. */
+    void (*flush)(int64_t *packed, int64_t cells, bool fresh, int64_t *g, int64_t *h,
                   uint32_t *rows);
-    void (*flush_wide)(rt_gradient *wide, int64_t cells, int64_t *g, int64_t *h,
-                       uint32_t *rows);
+    void (*flush_wide)(rt_gradient *wide, int64_t cells, bool fresh, int64_t *g,
+                       int64_t *h, uint32_t *rows);
     /* a -= b, plane by plane */
     void (*subtract)(int64_t cells, int64_t *restrict a, const int64_t *restrict b);
     void (*subtract_rows)(int64_t cells, uint32_t *restrict a,

@@ -123,25 +123,28 @@ static void add_wide(const rt_hot_rows *rows, const rt_gradient *exact,
     }
 }
 
-static void flush(int64_t *restrict packed, int64_t cells, int64_t *restrict g,
-                  int64_t *restrict h, uint32_t *restrict rows)
+static void flush(int64_t *restrict packed, int64_t cells, bool fresh,
+                  int64_t *restrict g, int64_t *restrict h, uint32_t *restrict rows)
 {
+    const int64_t keep = fresh ? 0 : -1; /* a mask */
     for (int64_t i = 0; i < cells; i++) {
         const int64_t sum = packed[i];
-        g[i] += sum >> RT_PACKED_G_AT;
-        h[i] += (sum >> RT_PACKED_H_AT) & RT_PACKED_H_MASK;
-        rows[i] += (uint32_t)(sum & RT_PACKED_COUNT_MASK);
+        g[i] = (g[i] & keep) + (sum >> RT_PACKED_G_AT);
+        h[i] = (h[i] & keep) + ((sum >> RT_PACKED_H_AT) & RT_PACKED_H_MASK);
+        rows[i] = (rows[i] & (uint32_t)keep) + (uint32_t)(sum & RT_PACKED_COUNT_MASK);
         packed[i] = 0;
     }
 }
 
-static void flush_wide(rt_gradient *restrict wide, int64_t cells, int64_t *restrict g,
-                       int64_t *restrict h, uint32_t *restrict rows)
+static void flush_wide(rt_gradient *restrict wide, int64_t cells, bool fresh,
+                       int64_t *restrict g, int64_t *restrict h,
+                       uint32_t *restrict rows)
 {
+    const int64_t keep = fresh ? 0 : -1;
     for (int64_t i = 0; i < cells; i++) {
-        g[i] += wide[i].g;
-        h[i] += (int64_t)(wide[i].h >> RT_COUNT_BITS);
-        rows[i] += (uint32_t)(wide[i].h & RT_COUNT_MASK);
+        g[i] = (g[i] & keep) + wide[i].g;
+        h[i] = (h[i] & keep) + (int64_t)(wide[i].h >> RT_COUNT_BITS);
+        rows[i] = (rows[i] & (uint32_t)keep) + (uint32_t)(wide[i].h & RT_COUNT_MASK);
         wide[i] = (rt_gradient){0, 0};
     }
 }

@@ -6,6 +6,7 @@
 #ifndef RT_KERNELS_TEAM_H
 #define RT_KERNELS_TEAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/barrier.h"
@@ -15,11 +16,10 @@ typedef struct rt_team {
     rt_barrier *barrier; /* NULL in a team of one */
 } rt_team;
 
-static inline void rt_team_barrier(rt_team team)
+/* True if this rank had to sleep until the others came. */
+static inline bool rt_team_barrier(rt_team team)
 {
-    if (team.size > 1) {
-        rt_barrier_wait(team.barrier, team.size);
-    }
+    return team.size > 1 && rt_barrier_wait(team.barrier, team.size);
 }
 
 /* [*begin, *end): this rank's part of `count` items. */

@@ -1,17 +1,30 @@
 #include "kernels/tree.h"
 
+/* Who works on a node. Large ones: each rank takes a share of the rows, which costs
+ * six barriers and a merge. Nodes with fewer bytes of bins than this (some 100
+ * microseconds of work) have their columns shared, with two barriers; the smallest are
+ * left to rank 0. On a busy machine a barrier can cost a wake-up: when rank 0 has had
+ * to sleep too often, it does all but the large ones alone. None of this changes a
+ * result. */
 enum {
-    /* Nodes with fewer bytes of bins than this (some 100 microseconds of work) are
-     * worked on by one rank: sharing means ten barriers, and on a busy machine
-     * each can cost a wake-up. A constant, so that the choice depends on shapes
-     * only (it changes no result in any case). */
-    ALONE_BYTES = 256 * 1024,
-    AHEAD = 16 /* rows between a prefetch and its use */
+    BY_COLUMNS_BYTES = 256 * 1024,
+    ALONE_CELLS = 8 * 1024,
+    LONG_WAITS_MAX = 16, /* and a quarter of all */
+    AHEAD = 16           /* rows between a prefetch and its use */
 };
 
-static bool fits_alone(const rt_grower *grower, int64_t rows)
+static bool is_small(const rt_grower *grower, int64_t rows)
 {
-    return rows * grower->shape.groups < ALONE_BYTES;
+    return rows * grower->shape.groups < BY_COLUMNS_BYTES;
+}
+
+/* Is a small node worth a meeting of all ranks, and do they come in time? */
+static bool worth_sharing(const rt_grower *grower, int64_t rows)
+{
+    int64_t cells = rows / 2 * grower->shape.groups +
+                    2 * (int64_t)grower->shape.features * grower->shape.stride;
+    return cells >= ALONE_CELLS &&
+           grower->long_waits <= LONG_WAITS_MAX + grower->waits / 4;
 }
 
 /* Can a leaf of that many rows and depth have children at all? */
@@ -135,7 +148,6 @@ static void start_root(rt_grower *grower)
                                 .range = grower->rules.range};
     grower->step.stop =
         !may_split(grower, grower->in_tree, 0) || grower->shape.features == 0;
-    grower->step.alone = fits_alone(grower, grower->in_tree);
     if (!grower->step.stop) {
         grower->leaf[0].slot = take_slot(grower);
         grower->step.stop = grower->status != RT_OK;
@@ -267,7 +279,8 @@ static void build_children(rt_grower *grower, rt_team team)
     }
 }
 
-static void split_leaf(rt_grower *grower, rt_team team)
+/* Large nodes: all ranks, each with a share of the rows. */
+static void split_by_rows(rt_grower *grower, rt_team team)
 {
     rt_leaf leaf = grower->leaf[grower->step.leaf];
     rt_partition(grower, &leaf, &leaf.best, make_children, team);
@@ -276,6 +289,58 @@ static void split_leaf(rt_grower *grower, rt_team team)
         build_children(grower, team);
     } else {
         rt_team_barrier(team); /* all have seen the step: rank 0 may plan the next */
+    }
+}
+
+/* Histograms and candidates of bytes [begin, end) of the shape, by one rank. */
+static void build_part(rt_grower *grower, int32_t rank, int32_t begin, int32_t end)
+{
+    const rt_leaf *left = &grower->leaf[grower->step.left];
+    const rt_leaf *right = &grower->leaf[grower->step.right];
+    const rt_leaf *smaller = left->rows < right->rows ? left : right;
+    const rt_leaf *larger = smaller == left ? right : left;
+    const rt_hist_shape *shape = &grower->shape;
+    rt_hist_build_part(grower->bins, grower->gradients, shape,
+                       grower->order + smaller->begin, smaller->rows, begin, end,
+                       &grower->scratch[rank], &grower->slot[smaller->slot],
+                       &grower->slot[larger->slot], grower->ctl);
+    for (int32_t place = begin; place < end; place++) {
+        for (int32_t at = shape->first[place]; at >= 0; at = shape->next[at]) {
+            if (grower->step.split_left) {
+                find_split(grower, left, at, &grower->candidate[at]);
+            }
+            if (grower->step.split_right) {
+                find_split(grower, right, at, &grower->candidate[shape->features + at]);
+            }
+        }
+    }
+}
+
+/* Rank 0, when all columns are done. */
+static void finish_parts(rt_grower *grower)
+{
+    if (grower->step.split_left) {
+        choose(grower, &grower->leaf[grower->step.left], grower->candidate);
+    }
+    if (grower->step.split_right) {
+        choose(grower, &grower->leaf[grower->step.right],
+               grower->candidate + grower->shape.features);
+    }
+    settle_children(grower);
+}
+
+/* Small nodes whose rows rank 0 has parted already. */
+static void split_by_columns(rt_grower *grower, rt_team team)
+{
+    int64_t begin = 0;
+    int64_t end = 0;
+    rt_team_range(team, grower->shape.groups, &begin, &end);
+    build_part(grower, team.rank, (int32_t)begin, (int32_t)end);
+    bool slept = rt_team_barrier(team);
+    if (team.rank == 0) {
+        grower->waits++;
+        grower->long_waits += slept ? 1 : 0;
+        finish_parts(grower);
     }
 }
 
@@ -308,16 +373,31 @@ static void pick(rt_grower *grower)
     grower->step.stop =
         grower->status != RT_OK || best < 0 || grower->n_leaves >= grower->max_leaves;
     grower->step.leaf = best;
-    grower->step.alone = best >= 0 && fits_alone(grower, grower->leaf[best].rows);
 }
 
-/* Rank 0 splits what it can do alone, in one go, up to a leaf for all ranks. */
-static void pick_shared(rt_grower *grower)
+/* Rank 0 picks leaves and splits the small ones, as far as it goes alone: up to a node
+ * that all ranks share, or the end. */
+static void plan(rt_grower *grower, int32_t ranks)
 {
-    pick(grower);
-    while (!grower->step.stop && grower->step.alone) {
-        split_leaf(grower, (rt_team){.rank = 0, .size = 1, .barrier = NULL});
+    const rt_team alone = {.rank = 0, .size = 1, .barrier = NULL};
+    for (;;) {
         pick(grower);
+        grower->step.by_columns = false;
+        const rt_leaf leaf = grower->leaf[grower->step.stop ? 0 : grower->step.leaf];
+        if (grower->step.stop || (ranks > 1 && !is_small(grower, leaf.rows))) {
+            return;
+        }
+        rt_partition(grower, &leaf, &leaf.best, make_children, alone);
+        bool build = grower->step.split_left || grower->step.split_right;
+        if (grower->status != RT_OK || !build) {
+            continue;
+        }
+        if (ranks > 1 && worth_sharing(grower, leaf.rows)) {
+            grower->step.by_columns = true;
+            return;
+        }
+        build_part(grower, 0, 0, grower->shape.groups);
+        finish_parts(grower);
     }
 }
 
@@ -384,13 +464,17 @@ void rt_grower_grow(rt_grower *grower, rt_team team)
     grow_root(grower, team);
     for (;;) {
         if (team.rank == 0) {
-            pick_shared(grower);
+            plan(grower, team.size);
         }
         rt_team_barrier(team);
         if (grower->step.stop) {
             break;
         }
-        split_leaf(grower, team);
+        if (grower->step.by_columns) {
+            split_by_columns(grower, team);
+        } else {
+            split_by_rows(grower, team);
+        }
     }
     if (grower->status == RT_OK && grower->n_leaves > 1) {
         set_leaf_values(grower, team);

@@ -67,9 +67,10 @@ typedef struct rt_grower {
 
     /* The step all ranks are in, written by rank 0 between barriers. */
     struct {
-        bool stop, alone, split_left, split_right;
+        bool stop, by_columns, split_left, split_right;
         int32_t leaf, left, right;
     } step;
+    int64_t waits, long_waits; /* of rank 0 for nodes that were shared by columns */
     rt_status status;
     rt_error error;
 } rt_grower;
