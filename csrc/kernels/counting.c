@@ -11,7 +11,7 @@
 
 enum {
     BLOCK_ROWS = 1 << 16,      /* rows between two looks at the cancel flag */
-    ROWS_PER_THREAD = 1 << 15, /* below this a thread costs more than it saves */
+    ROWS_PER_THREAD = 1 << 18, /* below this a thread costs more than it saves */
     LINE_COUNTS = RT_ALIGNMENT / (int)sizeof(int64_t)
 };
 

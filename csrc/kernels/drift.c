@@ -6,40 +6,39 @@
 
 #include "base/limits.h"
 #include "kernels/counting.h"
+#include "kernels/hot.h"
 
-/* Bin of a finite x: the number of edges below it, found without a branch on
- * the data (unsorted features make every branch a coin toss). */
-static inline int64_t bin_of(const double *edges, int32_t n_edges, double x)
+enum { BATCH = 256 };
+
+/* The bin of a number with `below` edges under it. */
+static inline int64_t bin_of(double x, int32_t below, int64_t regular)
 {
-    const double *base = edges;
-    int32_t length = n_edges;
-    while (length > 1) {
-        int32_t half = length / 2;
-        base += base[half - 1] < x ? half : 0;
-        length -= half;
+    if (isfinite(x)) {
+        return below;
     }
-    return (base - edges) + (length == 1 && base[0] < x ? 1 : 0);
+    return isnan(x) ? regular + 2 : regular + (x > 0 ? 1 : 0);
 }
 
 static int64_t count_numeric(const void *input, int64_t begin, int64_t end,
                              int64_t *counts)
 {
     const rt_drift_column *column = input;
-    int64_t regular = (int64_t)column->n_edges + 1;
-    int64_t width = regular + RT_DRIFT_EXTRA;
+    const rt_hot *hot = rt_hot_in_use();
+    const int64_t regular = (int64_t)column->n_edges + 1;
+    const int64_t width = regular + RT_DRIFT_EXTRA;
+    int32_t below[BATCH];
 
-    for (int64_t i = begin; i < end; i++) {
-        double x = column->x[i];
-        if ((uint32_t)column->day[i] >= (uint32_t)column->n_days) {
-            return i;
+    for (int64_t at = begin; at < end; at += BATCH) {
+        const int64_t n = end - at < BATCH ? end - at : BATCH;
+        const double *x = column->x + at;
+        const int32_t *day = column->day + at;
+        hot->edges_below(x, n, column->edges, column->n_edges, below);
+        for (int64_t i = 0; i < n; i++) {
+            if ((uint32_t)day[i] >= (uint32_t)column->n_days) {
+                return at + i;
+            }
+            counts[day[i] * width + bin_of(x[i], below[i], regular)]++;
         }
-        int64_t bin = regular + 2;
-        if (isfinite(x)) {
-            bin = bin_of(column->edges, column->n_edges, x);
-        } else if (!isnan(x)) {
-            bin = regular + (x > 0 ? 1 : 0);
-        }
-        counts[column->day[i] * width + bin]++;
     }
     return -1;
 }

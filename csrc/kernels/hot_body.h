@@ -11,6 +11,7 @@
 enum {
     AHEAD = 16,   /* rows between a prefetch and its use */
     UPPERS = 256, /* of bin_floats, the last one +inf */
+    FEW_EDGES = 32,
     EIGHT = 8
 };
 
@@ -256,6 +257,32 @@ static void bin_floats(const float *x, int64_t count, const float *restrict uppe
     }
 }
 
+/* Few edges are compared one after the other, many by a search whose steps all numbers
+ * take together: no branch depends on the data. */
+static void edges_below(const double *restrict x, int64_t count,
+                        const double *restrict edges, int32_t n_edges,
+                        int32_t *restrict below)
+{
+    int32_t length = n_edges;
+    memset(below, 0, (size_t)count * sizeof *below);
+    if (n_edges <= FEW_EDGES) {
+        for (int32_t j = 0; j < n_edges; j++) {
+            for (int64_t i = 0; i < count; i++) {
+                below[i] += edges[j] < x[i] ? 1 : 0;
+            }
+        }
+        return;
+    }
+    for (int32_t half = length / 2; length > 1; length -= half, half = length / 2) {
+        for (int64_t i = 0; i < count; i++) {
+            below[i] += edges[below[i] + half - 1] < x[i] ? half : 0;
+        }
+    }
+    for (int64_t i = 0; i < count; i++) {
+        below[i] += edges[below[i]] < x[i] ? 1 : 0;
+    }
+}
+
 static void sigmoid(const double *restrict x, int64_t count, double *restrict p)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -441,6 +468,7 @@ const rt_hot RT_HOT = {
     .first_largest = first_largest,
     .partition = partition,
     .bin_floats = bin_floats,
+    .edges_below = edges_below,
     .sigmoid = sigmoid,
     .soft_sums = soft_sums,
     .soft_shares = soft_shares,

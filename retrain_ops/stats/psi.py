@@ -277,12 +277,9 @@ def _row_p(counts: NDArray[np.int64]) -> float:
 def _numeric_counts(
     a: NDArray[np.generic], b: NDArray[np.generic], n_bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    x = a.astype(np.float64).ravel()
+    x, y = (v.astype(np.float64, copy=False).ravel() for v in (a, b))
     edges = _core.quantile_edges(x, n_bins)
-    both = [
-        _core.drift_counts(v, np.zeros(len(v), dtype=np.int32), edges, 1)[0]
-        for v in (x, b.astype(np.float64).ravel())
-    ]
+    both = [_core.drift_counts(v, np.zeros(len(v), dtype=np.int32), edges, 1)[0] for v in (x, y)]
     return edges, np.stack(both)
 
 
