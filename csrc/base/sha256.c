@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/sha256_ni.h"
+
 enum { BLOCK = 64 };
 
 static const uint32_t round_constants[64] = {
@@ -58,6 +60,17 @@ static void absorb(uint32_t state[8], const uint8_t *block)
     }
 }
 
+static void absorb_all(uint32_t state[8], const uint8_t *blocks, size_t count)
+{
+    if (rt_sha256_ni_usable()) {
+        rt_sha256_ni_absorb(state, blocks, count, round_constants);
+        return;
+    }
+    for (; count > 0; count--, blocks += BLOCK) {
+        absorb(state, blocks);
+    }
+}
+
 void rt_sha256_init(rt_sha256_state *state)
 {
     *state =
@@ -76,15 +89,13 @@ void rt_sha256_add(rt_sha256_state *state, const void *data, size_t bytes)
         if (waiting + part < BLOCK) {
             return;
         }
-        absorb(state->words, state->rest);
+        absorb_all(state->words, state->rest, 1);
         next += part;
         bytes -= part;
     }
-    for (; bytes >= BLOCK; bytes -= BLOCK, next += BLOCK) {
-        absorb(state->words, next);
-    }
-    if (bytes > 0) {
-        memcpy(state->rest, next, bytes);
+    absorb_all(state->words, next, bytes / BLOCK);
+    if (bytes % BLOCK > 0) {
+        memcpy(state->rest, next + bytes / BLOCK * BLOCK, bytes % BLOCK);
     }
 }
 
@@ -102,9 +113,7 @@ void rt_sha256_end(const rt_sha256_state *state, uint8_t digest[RT_SHA256_BYTES]
     for (size_t i = 0; i < 8; i++) {
         tail[tail_bytes - 1 - i] = (uint8_t)(bits >> (8 * i));
     }
-    for (size_t at = 0; at < tail_bytes; at += BLOCK) {
-        absorb(words, tail + at);
-    }
+    absorb_all(words, tail, tail_bytes / BLOCK);
     for (size_t i = 0; i < RT_SHA256_BYTES; i++) {
         digest[i] = (uint8_t)(words[i / 4] >> (24 - 8 * (i % 4)));
     }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/isa.h"
 #include "base/math.h"
 #include "base/sha256.h"
 #include "kernels/bins.h"
@@ -65,6 +66,29 @@ static void sha256_gives_the_published_digests(void)
     CHECK(digest_is(letters, 56, (const uint8_t[]){0x24, 0x8d, 0x6a, 0x61}));
     CHECK(digest_is(zeros, 55, (const uint8_t[]){0x02, 0x77, 0x94, 0x66}));
     CHECK(digest_is(zeros, 64, (const uint8_t[]){0xf5, 0xa5, 0xfd, 0x42}));
+}
+
+/* Every length around two blocks, in two pieces: by plain C and as the processor can.
+ */
+static void sha256_is_the_same_at_every_level(void)
+{
+    enum { LENGTH_MAX = 200 };
+    uint8_t data[LENGTH_MAX];
+    for (int32_t i = 0; i < LENGTH_MAX; i++) {
+        data[i] = (uint8_t)(i * 37 + 11);
+    }
+    for (size_t length = 0; length < LENGTH_MAX; length++) {
+        uint8_t digest[2][RT_SHA256_BYTES];
+        for (int32_t level = 0; level < 2; level++) {
+            rt_sha256_state state;
+            CHECK(rt_isa_force(level == 0 ? RT_ISA_BASELINE : rt_isa_best()));
+            rt_sha256_init(&state);
+            rt_sha256_add(&state, data, length / 3);
+            rt_sha256_add(&state, data + length / 3, length - length / 3);
+            rt_sha256_end(&state, digest[level]);
+        }
+        CHECK(memcmp(digest[0], digest[1], RT_SHA256_BYTES) == 0);
+    }
 }
 
 static void sorting_keys_sorts_numbers(void)
@@ -138,6 +162,7 @@ static const rt_test tests[] = {
      the_logistic_function_is_symmetric_and_bounded},
     {"rounding and powers are exact", rounding_and_powers_are_exact},
     {"sha256 gives the published digests", sha256_gives_the_published_digests},
+    {"sha256 is the same at every level", sha256_is_the_same_at_every_level},
     {"sorting keys sorts numbers", sorting_keys_sorts_numbers},
     {"thresholds separate neighbours and fit float32",
      thresholds_separate_neighbours_and_fit_float32},
