@@ -1,8 +1,8 @@
-"""python -m scripts.readme: put measured figures into README.md, between its markers.
+"""python -m scripts.readme: put measured figures into README.md and docs/benchmarks.md.
 
-Sources: dags/flights_weeks.json, and what the newest `make demo` and `make
-proofs` left in build/. What is measured is kept in docs/figures.json, so that a
-test can see whether README.md still says what the files say.
+They go between the pages' markers. Sources: dags/flights_weeks.json, and what the newest `make
+demo`, `make proofs` and `make bench-...` left in build/. What is measured is kept in
+docs/figures.json, so that a test can see whether the pages still say what the files say.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 FIGURES = ROOT / "docs" / "figures.json"
 WEEKS = ROOT / "dags" / "flights_weeks.json"
 
@@ -26,6 +27,9 @@ MEASURED = {
     "forks": "build/proofs/forks.json",
     "same_bytes": "build/proofs/same_bytes.json",
     "quality": "build/proofs/quality.json",
+    "training": "build/bench/training.json",
+    "evaluation": "build/bench/evaluation.json",
+    "registry": "build/bench/registry.json",
 }
 
 
@@ -90,15 +94,49 @@ def weeks_table(figures: Mapping[str, Any]) -> str:
     return table(["over the year", "count"], [[k.replace("_", " "), v] for k, v in tally.items()])
 
 
-BLOCKS = {"week": week_table, "doubling": doubling_table, "weeks": weeks_table}
+def ratios_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Ours beside the peers; a gate that was missed is marked."""
+    body = []
+    for row in rows:
+        both = [row.get(f"{who}_mb", row[f"{who}_s"]) for who in ("ours", "peer")]
+        missed = " MISSED" if row["ratio"] > row["gate"] else ""
+        numbers = [f"{value:.3g}" for value in (*both, row["ratio"])]
+        body.append([row["row"], row["peer"], row["threads"], *numbers, f"{row['gate']}{missed}"])
+    return table(["task", "peer", "threads", "ours", "peer's", "ratio", "gate"], body)
 
 
-def fill(text: str, figures: Mapping[str, Any]) -> str:
-    """README's text with every marked block as the figures give it."""
-    for name, render in BLOCKS.items():
+def training_table(figures: Mapping[str, Any]) -> str:
+    """Seconds of training and prediction."""
+    return ratios_table([row for row in figures["training"] if row["ratio"] is not None])
+
+
+def evaluation_table(figures: Mapping[str, Any]) -> str:
+    """Seconds of the evaluation's kernels."""
+    return ratios_table(figures["evaluation"]["rows"])
+
+
+def registry_table(figures: Mapping[str, Any]) -> str:
+    """Seconds, or MiB, of the MLflow client."""
+    return ratios_table(figures["registry"])
+
+
+PAGES = {
+    README: {"week": week_table, "doubling": doubling_table, "weeks": weeks_table},
+    BENCHMARKS: {
+        "training": training_table,
+        "evaluation": evaluation_table,
+        "registry": registry_table,
+    },
+}
+
+
+def fill(page: Path, figures: Mapping[str, Any]) -> str:
+    """The page's text with every marked block as the figures give it."""
+    text = page.read_text()
+    for name, render in PAGES[page].items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not pattern.search(text):
-            raise SystemExit(f"README.md has no block {name}")
+            raise SystemExit(f"{page.name} has no block {name}")
         block = render(figures)
         text = pattern.sub(lambda m, b=block: f"{m[1]}{b}\n{m[2]}", text)  # type: ignore[misc]
     return text
@@ -108,7 +146,8 @@ def main() -> int:
     """Collects, keeps and fills."""
     figures = collect()
     FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
-    README.write_text(fill(README.read_text(), figures))
+    for page in PAGES:
+        page.write_text(fill(page, figures))
     return 0
 
 

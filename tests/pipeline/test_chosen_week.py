@@ -34,5 +34,5 @@ def test_the_chosen_week_plays_out_as_committed(
 
 def test_readme_shows_what_the_files_say():
     figures = json.loads(readme.FIGURES.read_text())
-    text = readme.README.read_text()
-    assert readme.fill(text, figures) == text
+    for page in readme.PAGES:
+        assert readme.fill(page, figures) == page.read_text(), page.name
