@@ -56,10 +56,9 @@ PAGE_ROWS = 1000
 class MlflowClient:
     """One MLflow tracking server and registry (2.22 and 3.x).
 
-    What is not given is read from MLflow's own variables MLFLOW_TRACKING_URI,
-    _USERNAME, _PASSWORD, _TOKEN and _SERVER_CERT_PATH. No socket is opened
-    before the first call. May be shared by threads and used after a fork;
-    cannot be pickled.
+    What is not given is read from MLflow's own variables MLFLOW_TRACKING_URI, _USERNAME,
+    _PASSWORD, _TOKEN and _SERVER_CERT_PATH. No socket is opened before the first call.
+    May be shared by threads and used after a fork; cannot be pickled.
 
     `deadline` (seconds) bounds every call with all its retries. Calls release the
     GIL and can be interrupted. They raise RemoteError (`.status`, `.error_code`)
@@ -70,7 +69,7 @@ class MlflowClient:
     private CA.
     """
 
-    __slots__ = ("_connection", "deadline", "tracking_uri")
+    __slots__ = ("_artifact_uris", "_connection", "deadline", "tracking_uri")
 
     def __init__(
         self,
@@ -110,8 +109,8 @@ class MlflowClient:
             )
         except ValueError as problem:
             raise ConfigError(str(problem)) from None
-        self.tracking_uri = uri.rstrip("/")
-        self.deadline = deadline
+        self.tracking_uri, self.deadline = uri.rstrip("/"), deadline
+        self._artifact_uris: dict[str, str] = {}  # by run; a run's never changes
 
     def __repr__(self) -> str:
         return f"MlflowClient({self.tracking_uri!r})"
@@ -119,8 +118,8 @@ class MlflowClient:
     def within(self, deadline: float) -> MlflowClient:
         """The same client with another deadline (seconds)."""
         other = object.__new__(MlflowClient)
-        other._connection, other.tracking_uri = self._connection, self.tracking_uri
-        other.deadline = deadline
+        other._connection, other._artifact_uris = self._connection, self._artifact_uris
+        other.tracking_uri, other.deadline = self.tracking_uri, deadline
         return other
 
     # -- server ------------------------------------------------------------
@@ -315,7 +314,8 @@ class MlflowClient:
         uri = run.artifact_uri if isinstance(run, MlflowRun) else run
         if uri.startswith("runs:/"):
             run_id, _, rest = uri.removeprefix("runs:/").partition("/")
-            uri = f"{self.get_run(run_id).artifact_uri}/{rest}"
+            known = self._artifact_uris.get(run_id) or self.get_run(run_id).artifact_uri
+            uri = f"{self._artifact_uris.setdefault(run_id, known)}/{rest}"
         return artifact_path(uri)
 
     # -- registered models ---------------------------------------------------

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from retrain_ops import MlflowClient
 from retrain_ops.errors import ConfigError, ConflictError, RemoteError
 
 pytestmark = pytest.mark.mlflow
@@ -154,6 +155,16 @@ def test_artefacts_come_back_byte_for_byte(client, run, tmp_path):
     assert client.download_artifact(run.artifact_uri + "/model", "model.rtm") == every_byte[::-1]
     assert client.download_artifact(f"runs:/{run.run_id}/model", "model.rtm") == every_byte[::-1]
     assert client.download_artifact(run, "empty") == b""
+
+
+def test_where_a_runs_artefacts_lie_is_asked_once(client, run, monkeypatch):
+    asked = []
+    get_run = MlflowClient.get_run
+    monkeypatch.setattr(MlflowClient, "get_run", lambda c, r: asked.append(r) or get_run(c, r))
+    for text in (b"one", b"two"):
+        client.within(30.0).upload_artifact(f"runs:/{run.run_id}", "a.txt", text)
+    assert client.download_artifact(f"runs:/{run.run_id}", "a.txt") == b"two"
+    assert asked == [run.run_id]
 
 
 def test_an_artefact_is_overwritten_in_place(client, run):
