@@ -34,7 +34,7 @@ def _table(rows: int = 2000) -> dict[str, Any]:
 
 def _train(n_threads: int = 2) -> Any:
     table = _table()
-    return _core.gbdt_train(table.pop("x"), table.pop("y"), n_threads=n_threads, **table)
+    return _core.gbdt_train(table.pop("x"), table.pop("y"), seed=1, n_threads=n_threads, **table)
 
 
 def _resident_kib() -> int:
