@@ -7,7 +7,8 @@ libcurl, TLS, jansson and libgomp beside the extension under names with a hash o
 so that they are found by nobody else and find nobody else's. Then a fresh environment for every
 Python from 3.11 on, without compiler, headers or this tree, imports it, trains, and speaks TLS
 to a server under a private authority, in one process with other extensions. Prints sizes and
-seconds and writes build/dist/wheel.json. --quick tries one Python and no other extensions.
+seconds and writes build/dist/wheel.json, and what `pip install` costs a managed run, which
+begins with one. --quick tries one Python, no other extensions, and leaves that cost out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,30 @@ def try_in(version: str, wheel: Path, *, neighbours: bool) -> dict[str, Any]:
     return result
 
 
+def install_cost(version: str, wheel: Path) -> dict[str, Any]:
+    """Seconds and megabytes of `pip install` without a cache: what is needed, then the wheel."""
+    folder = ROOT / "build" / "wheel-try" / "pip"
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [interpreter(version), "-m", "venv", str(folder)]
+    environments.run(command, why="making an environment with pip")
+    python = folder / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-cache-dir"]
+    before, begun = _bytes_in(folder), time.perf_counter()
+    environments.run([*install, str(wheel)], why="installing the wheel with what it needs")
+    whole, middle = _bytes_in(folder), time.perf_counter()
+    again = [*install, "--force-reinstall", "--no-deps", str(wheel)]
+    environments.run(again, why="installing the wheel alone")
+    return {
+        "seconds": round(middle - begun, 1),
+        "megabytes": round((whole - before) / 1e6, 1),
+        "seconds_alone": round(time.perf_counter() - middle, 1),
+    }
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+
+
 def main(arguments: list[str]) -> int:
     """Builds, tries, reports."""
     quick = "--quick" in arguments
@@ -144,6 +170,8 @@ def main(arguments: list[str]) -> int:
     report = contents(sdist, wheel)
     versions = VERSIONS[:1] if quick else VERSIONS
     report["pythons"] = {v: try_in(v, wheel, neighbours=not quick) for v in versions}
+    if not quick:
+        report["pip_install"] = install_cost(VERSIONS[0], wheel)
     (DIST / "wheel.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
     return 0

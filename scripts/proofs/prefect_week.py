@@ -2,9 +2,10 @@
 
 The flow runs come from the repository's own prefect.yaml. Each is a process that clones a
 repository holding nothing but the flow file and the spec, runs in an environment made of Prefect
-and the wheel, and leaves its state in S3-compatible storage and MLflow alone. Then one day again
-and three days as a backfill: nothing may double, and every decision must be the command line's to
-the byte. Beside that: seconds, and what each run costs of the free tier's limits.
+and the wheel, and leaves its state in S3-compatible storage and MLflow alone. The first day that
+trains loses its worker and its process half-way, and another worker takes the day up. Then one day
+again and three days as a backfill: nothing may double, and every decision must be the command
+line's to the byte. Beside that: seconds, and what each run costs of the free tier's limits.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import ExitStack
@@ -26,6 +28,7 @@ from retrain_ops.registry import Registry
 from retrain_ops.window import days_between
 from scripts.demo.places import ROOT, chosen_week
 from scripts.proofs import same_bytes
+from tests.servers.airflow_server import wait_until
 from tests.servers.mlflow_server import MlflowServer, mlflow_python
 from tests.servers.object_store import ObjectStore
 from tests.servers.prefect_server import PrefectServer, prefect_python
@@ -35,6 +38,8 @@ FREE_TIER = {"api_requests_per_minute": 625, "logs_and_events_per_minute": 2000}
 COSTS = ("log_lines", "events", "api_requests")
 DEPLOYMENT = "retrain-flights/nightly"
 MODEL = "flights_delay"
+POOL = "managed"
+WITHIN_S = 600.0
 # The worker's own questions, which a managed pool does not ask, and this proof's.
 NOT_THE_RUNS = re.compile(r"/(work_pools|workers|flow_runs/filter|health|ready|hello|csrf)")
 BLOCKS = """
@@ -80,6 +85,22 @@ class World:
             "message": state["message"],
         }
 
+    def lose(self, day: date) -> dict[str, Any]:
+        """Kills a run of the day and its worker once the rows are there; another worker starts."""
+        pulled = f"workspace/{MODEL}/window_end={day}/pull_data.json"
+        run_id = self.prefect.create_run(DEPLOYMENT, parameters={"window_end": day.isoformat()})
+        wait_until("the day's rows", WITHIN_S, lambda: pulled in self.store.objects(), every_s=0.05)
+        worker = self.prefect.processes["worker"]
+        process = int(self.prefect.run(run_id)["infrastructure_pid"].rpartition(":")[2])
+        for pid in (worker.pid, process):
+            os.kill(pid, signal.SIGKILL)
+        worker.wait()
+        done = f"workspace/{MODEL}/window_end={day}/summarise.json"
+        if done in self.store.objects():
+            raise RuntimeError(f"{day}: the run was over before it was killed")
+        self.prefect.start_worker(POOL)
+        return {"date": day.isoformat(), "after": "pull_data"}
+
     def doubling(self) -> dict[str, Any]:
         """What a second run could double."""
         registry = Registry(client=MlflowClient(self.mlflow.url), name=MODEL)
@@ -120,7 +141,12 @@ def prove(folder: Path) -> dict[str, Any]:
     first = days[0] - timedelta(days=7)
     with ExitStack() as stack:
         world = _open(folder, stack)
-        runs = [world.run(first, bootstrap=True), *(world.run(day) for day in days)]
+        runs = [world.run(first, bootstrap=True), world.run(days[0])]
+        lost = world.lose(days[1])
+        begun = time.monotonic()
+        runs.append(world.run(days[1]))
+        lost["seconds_until_the_day_was_done"] = round(time.monotonic() - begun, 1)
+        runs += [world.run(day) for day in days[2:]]
         week = world.doubling()
         again = world.run(days[2])
         rerun = world.doubling()
@@ -130,6 +156,7 @@ def prove(folder: Path) -> dict[str, Any]:
         differ = _compare(world, folder / "cli", other.url, first, days)
     return {
         "same_decisions": not differ,
+        "worker_killed": lost,
         "files_compared": len(week["files"]),
         "differ": differ,
         "rerun_changed": _changes(week, rerun),
@@ -159,9 +186,9 @@ def _open(folder: Path, stack: ExitStack) -> World:
     prefect = PrefectServer(python=python, home=folder / "prefect", environment=variables)
     stack.enter_context(prefect)
     _python(prefect, BLOCKS, mlflow.url, slack.url)
-    prefect.cli("work-pool", "create", "managed", "--type", "process")
+    prefect.cli("work-pool", "create", POOL, "--type", "process")
     prefect.cli("deploy", "--all", cwd=ROOT)
-    prefect.start_worker("managed")
+    prefect.start_worker(POOL)
     return World(prefect, mlflow, store)
 
 

@@ -198,6 +198,11 @@ class AirflowServer:
         )
         return self.processes[name]
 
+    def restart_process(self, name: str) -> subprocess.Popen[bytes]:
+        """End one of `PROCESSES` with all that it started, and start it again."""
+        stop_group(self.processes[name])
+        return self.start_process(name)
+
     def stop(self) -> None:
         """End all processes, the one that hands out work first."""
         for name in ("scheduler", "triggerer", "dag-processor", "api-server"):
