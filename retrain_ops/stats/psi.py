@@ -206,7 +206,8 @@ class PsiResult:
         psi: the index (Jeffreys).
         debiased: `psi` less what noise alone would show.
         p_value: of "nothing changed": chi-square over bins pooled until each expects 5 rows on
-            both sides; where that leaves fewer than two, rows are dealt at random instead.
+            both sides. Rows are dealt at random instead, 999 times, where that leaves fewer than
+            two bins, and where a side has fewer than 10 rows to a quantile bin.
         verdict: "drift" when `p_value` < 0.05, else "no_drift"; "undecided" with one bin only.
         edges: float64 inner edges, or the levels of a categorical column as an object array.
         counts: int64[2, bins], reference and current: regular bins, then -inf, +inf, NaN
@@ -235,13 +236,20 @@ def psi(reference: ArrayLike, current: ArrayLike, n_bins: int = 10) -> PsiResult
         DataError: no rows on a side.
     """
     a, b = np.asarray(reference), np.asarray(current)
-    edges, counts = (
-        _numeric_counts(a, b, n_bins) if a.dtype.kind in "fiub" else _category_counts(a, b)
-    )
+    edges: NDArray[np.float64] | NDArray[np.object_]
+    numeric = a.dtype.kind in "fiub"
+    if numeric:
+        a, b = (v.astype(np.float64, copy=False).ravel() for v in (a, b))
+        edges, counts = _numeric_counts(a, b, n_bins)
+    else:
+        edges, counts = _category_counts(a, b)
     value = psi_from_counts(counts[0], counts[1])
     noise = noise_level(counts[0], counts[1])
     kept = int((counts.sum(axis=0) > 0).sum())
-    p_value = _row_p(counts) if kept > 1 else 1.0
+    p_value = 1.0
+    if kept > 1:
+        few = numeric and min(len(a), len(b)) < _ROWS_PER_BIN * n_bins
+        p_value = _dealt_p(a, b, n_bins) if few else _row_p(counts)
     verdict: Literal["drift", "no_drift", "undecided"] = "undecided"
     if kept > 1:
         verdict = "drift" if p_value < 0.05 else "no_drift"
@@ -256,30 +264,90 @@ def psi(reference: ArrayLike, current: ArrayLike, n_bins: int = 10) -> PsiResult
 
 
 _DEALT_ROWS = 1000
-"""Most rows that are dealt one by one. Bins are only too few to pool when a side is tiny, and the
-larger side is then thinned evenly to this many: its own noise no longer counts."""
+"""Most rows of a side that are dealt one by one. Rows are dealt when a side is small; the other is
+then thinned evenly to this many: its own noise no longer counts."""
+_ROWS_PER_BIN = 10
+"""Quantile bins with fewer rows than this are too uneven in truth for chi-square."""
 
 
 def _row_p(counts: NDArray[np.int64]) -> float:
-    """P value of PSI for independent rows, from int64[2, B]."""
+    """P value of PSI for independent rows, from int64[2, B] over bins chosen beforehand."""
     a, b = pooled_bins(counts[0], counts[1])
     if len(a) > 1:
         scale = 1 / sum(a) + 1 / sum(b)
         return chi2_tail(psi_from_counts(a, b) / scale, len(a) - 1)
-    rows = []
-    for side in counts:
-        bins = np.repeat(np.arange(len(side)), side)
-        step = max(1, -(-len(bins) // _DEALT_ROWS))
-        rows.append(np.eye(len(side), dtype=np.int64)[bins[::step]])
-    return day_permutation_p(rows[0], rows[1], draws=999, seed=0)
+    rows = [_thinned(np.repeat(np.arange(len(side)), side)) for side in counts]
+    bins = np.eye(counts.shape[1], dtype=np.int64)
+    return day_permutation_p(bins[rows[0]], bins[rows[1]], draws=_ROW_DEALS, seed=0)
+
+
+_ROW_DEALS = 999
+
+
+def _thinned(rows: NDArray[np.generic]) -> NDArray[np.generic]:
+    return rows[:: max(1, -(-len(rows) // _DEALT_ROWS))]
+
+
+def _dealt_p(reference: NDArray[np.float64], current: NDArray[np.float64], n_bins: int) -> float:
+    """P value of PSI when rows are dealt at random and every deal makes bins of its own.
+
+    Quantile bins follow the reference, which therefore fills them evenly by construction: with
+    few rows to a bin, deals over the bins of the observed reference would call that a finding.
+    """
+    a, b = _thinned(reference), _thinned(current)
+    values = np.concatenate([a, b])
+    is_current = np.zeros((1, len(values)), dtype=np.int64)
+    is_current[0, len(a) :] = 1
+    deals = np.concatenate([is_current, _deal(len(values), len(b), _ROW_DEALS, seed=0)])
+    statistics = _psi_of_rows(values, deals, n_bins)
+    at_least = int((statistics[1:] >= statistics[0] * (1 - 1e-9) - 1e-15).sum())
+    return (1 + at_least) / (_ROW_DEALS + 1)
+
+
+def _psi_of_rows(
+    values: NDArray[np.float64], is_current: NDArray[np.int64], n_bins: int
+) -> NDArray[np.float64]:
+    """PSI (jeffreys) of each deal (0/1 [deals, rows]) over the quantile bins of its reference."""
+    order = np.argsort(values, kind="stable")
+    values, current = values[order], is_current[:, order]
+    finite = np.isfinite(values)
+    up_to = np.stack(  # [2, deals, rows + 1]: finite rows of a side before this one
+        [
+            np.pad(np.cumsum(side * finite, axis=1), ((0, 0), (1, 0)))
+            for side in (1 - current, current)
+        ]
+    )
+    last_equal = np.searchsorted(values, values, side="right")
+    total = up_to[:, :, -1]
+    inner = []
+    for i in range(1, n_bins):
+        rank = np.maximum(-(-i * total[0] // n_bins), 1)  # from 1, as that of the exact edges
+        at = (up_to[0] >= rank[:, None]).argmax(axis=1)  # just after the edge's row
+        end = np.where(total[0] > 0, last_equal[at - 1], len(values))
+        inner.append(np.take_along_axis(up_to, end[None, :, None], axis=2)[:, :, 0])
+    bins = np.diff(np.stack([np.zeros_like(total), *inner, total]), axis=0)
+    others = [
+        np.stack([(side * kind).sum(axis=1) for side in (1 - current, current)])
+        for kind in (values == -np.inf, values == np.inf, np.isnan(values))
+    ]
+    return _jeffreys_psi(np.concatenate([bins, np.stack(others)]))
+
+
+def _jeffreys_psi(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """PSI over axis 0 of [bins, 2, deals]; bins empty on both sides are dropped."""
+    kept = counts.sum(axis=1) > 0
+    halves = counts + 0.5 * kept[:, None]
+    share = halves / halves.sum(axis=0)
+    p, q = np.where(kept, share[:, 0], 1.0), np.where(kept, share[:, 1], 1.0)
+    result: NDArray[np.float64] = ((q - p) * np.log(q / p)).sum(axis=0)
+    return result
 
 
 def _numeric_counts(
-    a: NDArray[np.generic], b: NDArray[np.generic], n_bins: int
+    a: NDArray[np.float64], b: NDArray[np.float64], n_bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    x, y = (v.astype(np.float64, copy=False).ravel() for v in (a, b))
-    edges = _core.quantile_edges(x, n_bins)
-    both = [_core.drift_counts(v, np.zeros(len(v), dtype=np.int32), edges, 1)[0] for v in (x, y)]
+    edges = _core.quantile_edges(a, n_bins)
+    both = [_core.drift_counts(v, np.zeros(len(v), dtype=np.int32), edges, 1)[0] for v in (a, b)]
     return edges, np.stack(both)
 
 

@@ -21,7 +21,7 @@ from retrain_ops.stats import (
     score_metrics,
 )
 from retrain_ops.stats.multiplicity import benjamini_hochberg, holm, judge_columns
-from retrain_ops.stats.psi import pooled_bins
+from retrain_ops.stats.psi import _psi_of_rows, pooled_bins
 
 
 def scored(seed, n=300):
@@ -137,6 +137,27 @@ def test_row_p_of_few_rows_keeps_its_level():
     rng = np.random.default_rng(2)
     alarms = sum(psi(*rng.normal(size=(2, 7))).p_value < 0.05 for _ in range(200))
     assert alarms <= 20
+
+
+def test_few_rows_to_a_bin_keep_the_level():
+    """The reference fills its own quantile bins evenly, which fixed bins would call a finding."""
+    rng = np.random.default_rng(3)
+    alarms = sum(psi(*rng.normal(size=(2, 50)), 20).p_value < 0.05 for _ in range(150))
+    assert alarms <= 16
+    assert psi(rng.normal(size=50), rng.normal(3, 1, 50), 20).p_value == 0.001
+
+
+def test_deals_compare_the_very_index_that_is_reported():
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        n, m, n_bins = (int(i) for i in rng.integers(1, [60, 60, 25]))
+        values = rng.choice(
+            [rng.normal(size=n + m), rng.poisson(2, n + m), rng.exponential(size=n + m) > 2]
+        ).astype(float)
+        values[rng.random(n + m) < 0.1] = rng.choice([np.nan, np.inf, -np.inf])
+        dealt = np.arange(n + m)[None, :] >= n
+        found = _psi_of_rows(values, dealt.astype(np.int64), n_bins)
+        assert found[0] == pytest.approx(psi(values[:n], values[n:], n_bins).psi, abs=1e-12)
 
 
 def test_adjusted_p_values_equal_statsmodels():
