@@ -9,7 +9,7 @@
 #include "base/rng.h"
 #include "kernels/hot.h"
 
-enum { FILL_ROWS = 256, ROW_ALIGNMENT = 8, NARROW = 256, BYTE = 256, DIGITS_MAX = 16 };
+enum { FILL_ROWS = 256, NARROW = 256, BYTE = 256 };
 
 static int64_t round_up(int64_t value, int64_t to)
 {
@@ -56,7 +56,7 @@ static rt_status carve_cuts(rt_bins *bins, const int32_t *levels, rt_error *err)
 }
 
 /* Each thread sorts one column at a time: keys and their spare copy, or for
- * categories the counts, the ranking and its spare. */
+ * categories the counts, the ranking and its spare. Bytes are joined by one. */
 static rt_status make_workspace(rt_bins *bins, const int32_t *levels, rt_error *err)
 {
     void *block = NULL;
@@ -67,6 +67,14 @@ static rt_status make_workspace(rt_bins *bins, const int32_t *levels, rt_error *
     rt_status status =
         rt_alloc(&block, bins->threads, sizeof(uint64_t *), "rt_bins_init", err);
     bins->workspace = block;
+    if (status == RT_OK) {
+        status = rt_alloc(&block, RT_BYTE_PAIRS, 1, "rt_bins_init", err);
+        bins->pairs = block;
+    }
+    if (status == RT_OK) {
+        status = rt_alloc(&block, bins->features, sizeof(int32_t), "rt_bins_init", err);
+        bins->new_group = block;
+    }
     for (int32_t t = 0; t < bins->threads && status == RT_OK; t++) {
         status = rt_alloc(&block, items, sizeof(uint64_t), "rt_bins_init", err);
         bins->workspace[t] = block;
@@ -108,7 +116,7 @@ rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
     bins->features = features;
     bins->max_bins = max_bins;
     bins->hot = rt_hot_in_use();
-    bins->stride = (int32_t)round_up(features, ROW_ALIGNMENT);
+    bins->stride = (int32_t)round_up(features, RT_ROW_ALIGNMENT);
     bins->threads = threads < features ? threads : features; /* one column each */
 
     rt_status status = rt_alloc(&block, features, sizeof(rt_cut), "rt_bins_init", err);
@@ -144,8 +152,12 @@ void rt_bins_drop_workspace(rt_bins *bins)
     }
     rt_free(bins->workspace);
     rt_free(bins->sample);
+    rt_free(bins->pairs);
+    rt_free(bins->new_group);
     bins->workspace = NULL;
     bins->sample = NULL;
+    bins->pairs = NULL;
+    bins->new_group = NULL;
 }
 
 void rt_bins_clear(rt_bins *bins)
@@ -267,7 +279,7 @@ void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
         } else {
             cut_level_column(bins, x, f, bins->workspace[team.rank]);
         }
-        if (bins->cuts[f].n_bins < DIGITS_MAX) {
+        if (bins->cuts[f].n_bins < RT_DIGITS_MAX) {
             note_missing(bins, x, f);
         }
     }
@@ -279,28 +291,27 @@ void rt_bins_group(rt_bins *bins)
 {
     int32_t open = -1; /* the byte that takes more digits */
     int32_t product = 1;
-    bins->groups = 0;
     for (int32_t f = 0; f < bins->features; f++) {
         rt_cut *cut = &bins->cuts[f];
         int32_t digits = cut->n_bins + (atomic_load(&cut->has_missing) ? 1 : 0);
-        bool few = cut->n_bins < DIGITS_MAX && digits > 0;
-        if (!few || open < 0 || product * digits > BYTE) {
-            cut->opens = true;
+        bool few = rt_cut_has_digits(cut);
+        cut->opens = !few || open < 0 || product * digits > BYTE;
+        if (cut->opens) {
             cut->group = bins->groups++;
-            cut->step = 1;
-            cut->radix = few ? digits : BYTE;
+            product = few ? 1 : product;
             open = few ? cut->group : open;
-            product = few ? digits : product;
-            continue;
+            bins->digit_groups += few ? 1 : 0;
+        } else {
+            cut->group = open;
+            bins->joint = true;
         }
-        bins->joint = true;
-        cut->opens = false;
-        cut->group = open;
-        cut->step = product;
-        cut->radix = digits;
-        product *= digits;
+        cut->step = few ? product : 1;
+        product *= few ? digits : 1;
+        for (int32_t byte = 0; byte < BYTE; byte++) {
+            cut->bin_of_byte[byte] = (uint8_t)(few ? byte / cut->step % digits : byte);
+        }
     }
-    bins->stride = (int32_t)round_up(bins->groups, ROW_ALIGNMENT);
+    bins->stride = (int32_t)round_up(bins->groups, RT_ROW_ALIGNMENT);
 }
 
 int32_t rt_bin_of_number(const rt_cut *cut, double x)
@@ -346,11 +357,9 @@ static bool fill_column(const rt_bins *bins, const rt_matrix *x, int32_t feature
                                                 : rt_bin_of_level(cut, value));
         }
     }
-    uint8_t *byte = bins->bytes + begin * bins->stride + cut->group;
     uint8_t *column = rt_bins_column(bins, feature) + begin;
-    for (int64_t i = 0; i < rows; i++, byte += bins->stride) {
+    for (int64_t i = 0; i < rows; i++) {
         column[i] = (uint8_t)((cut->opens ? 0 : column[i]) + bin[i] * cut->step);
-        *byte = column[i];
         missing |= bin[i] == cut->n_bins;
     }
     return missing;

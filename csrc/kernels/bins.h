@@ -12,7 +12,8 @@
  *
  * Columns with few bins share a byte, as digits of one number: a histogram over the
  * byte's values costs one addition per row for all of them, and each column's own is
- * the exact sum over the other digits. */
+ * the exact sum over the other digits. Such bytes are joined further where few of
+ * their combinations occur (bins_join.c). */
 #ifndef RT_KERNELS_BINS_H
 #define RT_KERNELS_BINS_H
 
@@ -35,22 +36,26 @@ typedef struct rt_cut {
     int32_t *level_of_bin; /* categorical: [n_bins], ascending */
     uint8_t *bin_of_level; /* categorical: [levels] */
     int32_t group;         /* which byte of a row holds it */
-    int32_t step, radix;   /* bin = byte / step % radix */
+    int32_t step;          /* of its digit, while the byte is filled */
     bool opens;            /* it is the byte's first digit */
+    uint8_t bin_of_byte[256];
 } rt_cut;
 
 typedef struct rt_bins {
     const rt_hot *hot;
     int64_t rows;
     int32_t features;
-    int32_t groups; /* bytes in use, by rt_bins_group */
-    bool joint;     /* some byte holds more than one feature */
-    int32_t stride; /* bytes from one row to the next */
+    int32_t groups;       /* bytes in use, by rt_bins_group and rt_bins_join */
+    int32_t digit_groups; /* of them hold digits */
+    bool joint;           /* some byte holds more than one feature */
+    int32_t stride;       /* bytes from one row to the next */
     uint8_t *bytes;
     uint8_t *columns; /* the same bytes again, column by column */
     rt_cut *cuts;
     void *arena;           /* backs the arrays of all cuts */
     uint64_t **workspace;  /* [threads] two keys per row, or counts of levels */
+    uint8_t *pairs;        /* [RT_BYTE_PAIRS] */
+    int32_t *new_group;    /* [features] */
     const int32_t *source; /* [rows] row of the matrix, or NULL: all of them */
     int32_t *sample;       /* rows that numeric cuts are made from, or NULL: all */
     int64_t n_sample;
@@ -60,21 +65,28 @@ typedef struct rt_bins {
 
 /* Above this many rows the cuts of numeric columns come from about so many, drawn
  * by a hash of the row's number: a quantile then errs by a thousandth of the rows. */
-enum { RT_CUT_ROWS = 1 << 18 };
+enum {
+    RT_CUT_ROWS = 1 << 18,
+    RT_BYTE_PAIRS = 1 << 16,
+    RT_DIGITS_MAX = 16,
+    RT_ROW_ALIGNMENT = 8
+};
 
 /* Allocates for `rows` rows; `levels` as in rt_forest. */
 RT_CHECKED rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
                                   const int32_t *levels, int32_t max_bins,
                                   int32_t threads, rt_error *err);
 
-/* One after the other: the first and the last run by all ranks, the one between
- * them by one, with barriers around it. Cancellation leaves the bins unfinished;
- * the caller looks at `ctl` afterwards. */
+/* One after the other, with barriers between them: _group and _join are run by one
+ * rank, the others by all. Cancellation leaves the bins unfinished; the caller looks
+ * at `ctl` afterwards. */
 void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
 void rt_bins_group(rt_bins *bins);
 void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
+void rt_bins_join(rt_bins *bins);
+void rt_bins_lay_rows(rt_bins *bins, rt_team team);
 
-/* The workspace is needed by rt_bins_cut only. */
+/* The workspace is needed until the rows are laid. */
 void rt_bins_drop_workspace(rt_bins *bins);
 void rt_bins_clear(rt_bins *bins);
 
@@ -91,10 +103,11 @@ static inline uint8_t *rt_bins_column(const rt_bins *bins, int32_t feature)
     return bins->columns + bins->cuts[feature].group * bins->rows;
 }
 
-/* The bin of the feature in its byte of a row. */
-static inline int32_t rt_bin_in(const rt_cut *cut, int32_t byte)
+/* The feature shares its byte, or could: the byte holds digits. */
+static inline bool rt_cut_has_digits(const rt_cut *cut)
 {
-    return byte / cut->step % cut->radix;
+    return cut->n_bins < RT_DIGITS_MAX &&
+           cut->n_bins + (atomic_load(&cut->has_missing) ? 1 : 0) > 0;
 }
 
 /* bins_cut.c: n_bins and upper from `count` sorted distinct keys with their

@@ -112,6 +112,14 @@ static void make_bins(fit *f)
         }
         rt_team_barrier(team);
         rt_bins_fill(&f->bins, &f->data->rows.x, team, f->ctl);
+        if (f->bins.digit_groups > 1) { /* else a rank lays the rows it filled */
+            rt_team_barrier(team);
+            if (team.rank == 0) {
+                rt_bins_join(&f->bins);
+            }
+            rt_team_barrier(team);
+        }
+        rt_bins_lay_rows(&f->bins, team);
     }
 }
 

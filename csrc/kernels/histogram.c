@@ -208,20 +208,19 @@ static void take_group(const rt_gradients *gradients, rt_scratch *scratch,
     }
 }
 
-/* One digit's own histogram: the sum over all others. */
-static void spread(const rt_cut *cut, const rt_histogram *sum, rt_histogram *out,
-                   int64_t at, int32_t stride)
+/* One feature's own histogram: the sum over all others of its byte. */
+static void spread(const rt_cut *cut, const rt_histogram *sum, const uint8_t *live,
+                   int32_t n_live, rt_histogram *out, int64_t at, int32_t stride)
 {
     memset(out->g + at, 0, (size_t)stride * sizeof *out->g);
     memset(out->h + at, 0, (size_t)stride * sizeof *out->h);
     memset(out->rows + at, 0, (size_t)stride * sizeof *out->rows);
-    for (int32_t byte = 0; byte < BYTE; byte++) {
-        int32_t bin = rt_bin_in(cut, byte);
-        if (sum->rows[byte] > 0) {
-            out->g[at + bin] += sum->g[byte];
-            out->h[at + bin] += sum->h[byte];
-            out->rows[at + bin] += sum->rows[byte];
-        }
+    for (int32_t i = 0; i < n_live; i++) {
+        int32_t byte = live[i];
+        int32_t bin = cut->bin_of_byte[byte];
+        out->g[at + bin] += sum->g[byte];
+        out->h[at + bin] += sum->h[byte];
+        out->rows[at + bin] += sum->rows[byte];
     }
 }
 
@@ -233,10 +232,17 @@ static void merge_group(const rt_bins *bins, const rt_gradients *gradients,
     int64_t h[BYTE] = {0};
     uint32_t rows[BYTE] = {0};
     rt_histogram sum = {g, h, rows};
+    uint8_t live[BYTE + 1];
+    int32_t n_live = 0;
     take_group(gradients, scratch, ranks, (int64_t)place * shape->group_stride, &sum);
+    for (int32_t byte = 0; byte < BYTE; byte++) {
+        live[n_live] = (uint8_t)byte;
+        n_live += rows[byte] > 0 ? 1 : 0;
+    }
     for (int32_t i = shape->first[place]; i >= 0; i = shape->next[i]) {
         int64_t at = (int64_t)i * shape->stride;
-        spread(&bins->cuts[shape->feature[i]], &sum, out, at, shape->stride);
+        spread(&bins->cuts[shape->feature[i]], &sum, live, n_live, out, at,
+               shape->stride);
         if (parent != NULL) {
             subtract_cells(gradients, parent, out, at, shape->stride);
         }

@@ -23,7 +23,7 @@ static void fill_table(const rt_bins *bins, const rt_split *split, uint8_t table
     const rt_cut *cut = &bins->cuts[split->feature];
     for (int32_t byte = 0; byte < 256; byte++) {
         table[byte] =
-            rt_split_goes_left(split, rt_bin_in(cut, byte), cut->n_bins) ? 1 : 0;
+            rt_split_goes_left(split, cut->bin_of_byte[byte], cut->n_bins) ? 1 : 0;
     }
 }
 

@@ -148,7 +148,7 @@ static double walk(const rt_grower *grower, int64_t row)
         const rt_split *split = &grower->split[at];
         const rt_cut *cut = &grower->bins->cuts[split->feature];
         bool left =
-            rt_split_goes_left(split, rt_bin_in(cut, bytes[cut->group]), cut->n_bins);
+            rt_split_goes_left(split, cut->bin_of_byte[bytes[cut->group]], cut->n_bins);
         at = left ? grower->node[at].left : grower->node[at].right;
     }
     return grower->node[at].value;
