@@ -208,13 +208,15 @@ static void take_group(const rt_gradients *gradients, rt_scratch *scratch,
     }
 }
 
-/* One feature's own histogram: the sum over all others of its byte. */
+/* One feature's own histogram: the sum over all others of its byte. Cells beyond its
+ * bins are read by nobody and stay as they are. */
 static void spread(const rt_cut *cut, const rt_histogram *sum, const uint8_t *live,
-                   int32_t n_live, rt_histogram *out, int64_t at, int32_t stride)
+                   int32_t n_live, rt_histogram *out, int64_t at)
 {
-    memset(out->g + at, 0, (size_t)stride * sizeof *out->g);
-    memset(out->h + at, 0, (size_t)stride * sizeof *out->h);
-    memset(out->rows + at, 0, (size_t)stride * sizeof *out->rows);
+    const size_t cells = (size_t)cut->n_bins + 1;
+    memset(out->g + at, 0, cells * sizeof *out->g);
+    memset(out->h + at, 0, cells * sizeof *out->h);
+    memset(out->rows + at, 0, cells * sizeof *out->rows);
     for (int32_t i = 0; i < n_live; i++) {
         int32_t byte = live[i];
         int32_t bin = cut->bin_of_byte[byte];
@@ -240,11 +242,11 @@ static void merge_group(const rt_bins *bins, const rt_gradients *gradients,
         n_live += rows[byte] > 0 ? 1 : 0;
     }
     for (int32_t i = shape->first[place]; i >= 0; i = shape->next[i]) {
+        const rt_cut *cut = &bins->cuts[shape->feature[i]];
         int64_t at = (int64_t)i * shape->stride;
-        spread(&bins->cuts[shape->feature[i]], &sum, live, n_live, out, at,
-               shape->stride);
+        spread(cut, &sum, live, n_live, out, at);
         if (parent != NULL) {
-            subtract_cells(gradients, parent, out, at, shape->stride);
+            subtract_cells(gradients, parent, out, at, cut->n_bins + 1);
         }
     }
 }
