@@ -169,7 +169,7 @@ def bench(calls: int, folder: Path, *, old_server: bool) -> list[dict[str, Any]]
             rows.append(compare(row, what, on, blocks=blocks, count=each, gate=0.5))
         rows.append(compare("1,000 metrics", "metrics", on, blocks=blocks, count=3, gate=1.0))
         for row, what in (("100 MB upload", "upload"), ("100 MB download", "download")):
-            rows.append(compare(row, what, on, blocks=2, count=2, gate=1.0))
+            rows.append(compare(row, what, on, blocks=4, count=3, gate=1.0))
     if old_server:
         with MlflowServer(folder / "old", mlflow_python("mlflow-2.22")) as server:
             on = prepare(server.url, folder)
