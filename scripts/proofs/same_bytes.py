@@ -22,6 +22,8 @@ FILES = ("decision.json", "model.rtm", "reference.json")
 
 def prove(tracking_uri: str, workspace: Path) -> dict[str, Any]:
     """Plays the demo's week by the command line's code and compares with the demo's files."""
+    if not Places.default().workspace.exists():
+        raise SystemExit("the demo's week is what this compares with: run `make demo` first")
     days = chosen_week()
     compared: dict[str, bool] = {}
     for day in (days[0] - timedelta(days=7), *days_between(days[0], days[-1])):
