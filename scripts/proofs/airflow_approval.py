@@ -157,13 +157,9 @@ def _by_rest(world: World) -> dict[str, Any]:
         runs = {model: _start(airflow, model) for model in models}
         for model in models:
             _until(airflow, model, runs[model], "approval", "awaiting_input")
-        for model, option in zip(models, ("Approve", "Reject"), strict=False):
-            task = f"/dags/{model}/dagRuns/{runs[model]}/taskInstances/approval/-1"
-            body = {"chosen_options": [option], "params_input": {}}
-            airflow.api("PATCH", f"{task}/hitlDetails", body)
         world.set_tag(models[2], ASKED_AT_TAG, _a_week_ago())
-        for model in models:
-            _until(airflow, model, runs[model], "watcher", "success")
+        for model, option in zip(models, ("Approve", "Reject", None), strict=True):
+            _until(airflow, model, runs[model], "watcher", "success", option)
         return {model: _ended(world, airflow, model, runs[model]) for model in models}
 
 
@@ -174,8 +170,17 @@ def _start(airflow: AirflowServer, model: str) -> str:
     return str(airflow.api("POST", f"/dags/{model}/dagRuns", body)["dag_run_id"])
 
 
-def _until(airflow: AirflowServer, model: str, run_id: str, task: str, state: str) -> None:
+def _until(
+    airflow: AirflowServer,
+    model: str,
+    run_id: str,
+    task: str,
+    state: str,
+    answer: str | None = None,
+) -> None:
     def reached() -> bool:
+        if answer is not None:
+            airflow.answer(model, run_id, "approval", answer)
         return str(airflow.tasks(model, run_id)[task]["state"]) == state
 
     wait_until(f"{task} of {model}: {state}", WITHIN_S, reached)

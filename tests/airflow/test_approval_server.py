@@ -70,8 +70,13 @@ class World:
         wait_until(f"{task} of {model}", WITHIN_S, lambda: self.state_of(model, task) == state)
 
     def answer(self, model: str, option: str) -> None:
-        path = f"/dags/{model}/dagRuns/{self.runs[model]}/taskInstances/approval/-1/hitlDetails"
-        self.airflow.api("PATCH", path, {"chosen_options": [option], "params_input": {}})
+        """As often as it is asked, until the answer has had its effect."""
+
+        def done() -> bool:
+            self.airflow.answer(model, self.runs[model], "approval", option)
+            return self.state_of(model, "promote_champion") == "success"
+
+        wait_until(f"the effect of {option} on {model}", WITHIN_S, done)
 
     def asked(self, model: str) -> list[str]:
         texts = [str(message["text"]) for message in self.slack.messages]
@@ -135,7 +140,6 @@ def _asking(world: World) -> World:
 
 def test_approving_promotes_and_says_who_did(world: World) -> None:
     world.answer("approved", "Approve")
-    world.wait_for("approved", "promote_champion", "success")
     registry = world.registry("approved")
     assert registry.snapshot().aliases == {"champion": "2", "previous": "1"}
     tags = registry.version("2").tags
@@ -146,7 +150,6 @@ def test_approving_promotes_and_says_who_did(world: World) -> None:
 
 def test_rejecting_closes_the_candidate(world: World) -> None:
     world.answer("rejected", "Reject")
-    world.wait_for("rejected", "promote_champion", "success")
     registry = world.registry("rejected")
     assert registry.version("2").state == "rejected"
     assert registry.version("2").tags["retrain.rejected_by"] == "Anonymous"

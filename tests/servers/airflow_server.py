@@ -251,6 +251,21 @@ class AirflowServer:
         answer = self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=1000")
         return {ti["task_id"]: ti for ti in answer["task_instances"]}
 
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """Answer a task's question, if it waits with one.
+
+        To be repeated until the task has ended: Airflow 3.3 fails a task that is answered before
+        its scheduler has seen it lie down, forgets the answer, and the next try asks anew.
+        """
+        if self.tasks(dag_id, run_id)[task_id]["state"] != "awaiting_input":
+            return
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        try:
+            self.api("PATCH", path, {"chosen_options": [option], "params_input": {}})
+        except urllib.error.HTTPError as error:
+            if error.code != 409:  # it has that answer, and is about to wake up
+                raise
+
     def backfill(
         self, dag_id: str, first: str, last: str, *, reprocess: str, within_s: float
     ) -> dict[str, Any]:
