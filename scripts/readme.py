@@ -26,7 +26,6 @@ MEASURED = {
     "rollout": "build/proofs/rollout.json",
     "forks": "build/proofs/forks.json",
     "same_bytes": "build/proofs/same_bytes.json",
-    "quality": "build/proofs/quality.json",
     "training": "build/bench/training.json",
     "evaluation": "build/bench/evaluation.json",
     "registry": "build/bench/registry.json",
