@@ -24,6 +24,7 @@ from typing import Any
 from retrain_ops.cli import run_day
 from scripts.proofs.airflow_worlds import ENDED, Scheduler, scheduler
 from tests.airflow.traces import open_toy, traces
+from tests.servers.airflow2_server import BACKFILL_ENVIRONMENT
 from tests.servers.airflow_server import AirflowServer, wait_until
 from tests.servers.mlflow_server import MlflowServer, mlflow_python
 from tests.synthetic import FIRST, SPEC, write_days
@@ -58,6 +59,8 @@ SETTINGS = {
     "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
     "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "2",
 }
+# One worker per task on 2.x, where a worker that dies is not replaced.
+WORKERS_OF_2 = {"AIRFLOW__CORE__PARALLELISM": "0"}
 
 
 def prove(version: str, runs: int, folder: Path) -> dict[str, Any]:
@@ -74,8 +77,8 @@ def prove(version: str, runs: int, folder: Path) -> dict[str, Any]:
         _run(folder, UNDISTURBED, DAY, mlflow.url)
         variables = {
             **SETTINGS,
-            # One worker per task on 2.x, where a worker that dies is not replaced.
-            **({} if version >= "airflow-3" else {"AIRFLOW__CORE__PARALLELISM": "0"}),
+            # Its end must not take the scheduler's connection along either: proof airflow_pool.
+            **({} if version >= "airflow-3" else {**WORKERS_OF_2, **BACKFILL_ENVIRONMENT}),
             "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
             "MLFLOW_TRACKING_URI": mlflow.url,
             "RETRAIN_OPS_WORKSPACE": str(folder / "workspace"),
