@@ -166,9 +166,14 @@ def day_permutation_p(
     observed = np.zeros((1, len(days)), dtype=np.int64)
     observed[0, len(a) :] = 1
     statistics = _psi_of_deals(np.concatenate([observed, chosen]), days)
+    return _share_at_least(statistics)
+
+
+def _share_at_least(statistics: NDArray[np.float64]) -> float:
+    """P value of the first among the deals after it."""
     # Deals that are equal as sets of counts may differ in the last bits of a sum.
     at_least = int((statistics[1:] >= statistics[0] * (1 - 1e-9) - 1e-15).sum())
-    return (1 + at_least) / (draws + 1)
+    return (1 + at_least) / len(statistics)
 
 
 def _day_table(counts: ArrayLike, name: str) -> NDArray[np.int64]:
@@ -263,6 +268,7 @@ def psi(reference: ArrayLike, current: ArrayLike, n_bins: int = 10) -> PsiResult
     )
 
 
+_ROW_DEALS = 999
 _DEALT_ROWS = 1000
 """Most rows of a side that are dealt one by one. Rows are dealt when a side is small; the other is
 then thinned evenly to this many: its own noise no longer counts."""
@@ -281,9 +287,6 @@ def _row_p(counts: NDArray[np.int64]) -> float:
     return day_permutation_p(bins[rows[0]], bins[rows[1]], draws=_ROW_DEALS, seed=0)
 
 
-_ROW_DEALS = 999
-
-
 def _thinned(rows: NDArray[np.generic]) -> NDArray[np.generic]:
     return rows[:: max(1, -(-len(rows) // _DEALT_ROWS))]
 
@@ -299,9 +302,7 @@ def _dealt_p(reference: NDArray[np.float64], current: NDArray[np.float64], n_bin
     is_current = np.zeros((1, len(values)), dtype=np.int64)
     is_current[0, len(a) :] = 1
     deals = np.concatenate([is_current, _deal(len(values), len(b), _ROW_DEALS, seed=0)])
-    statistics = _psi_of_rows(values, deals, n_bins)
-    at_least = int((statistics[1:] >= statistics[0] * (1 - 1e-9) - 1e-15).sum())
-    return (1 + at_least) / (_ROW_DEALS + 1)
+    return _share_at_least(_psi_of_rows(values, deals, n_bins))
 
 
 def _psi_of_rows(
