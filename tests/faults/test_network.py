@@ -277,7 +277,7 @@ def test_a_signal_interrupts_a_call_at_once():
             start = time.monotonic()
             with pytest.raises(Stop):
                 MlflowClient(server.url, deadline=20.0).get_registered_model("m")
-            assert time.monotonic() - start < 5.0  # not the 15 or 20 s of the call
+            assert time.monotonic() - start < 1.0
     finally:
         signal.signal(signal.SIGALRM, earlier)
 
@@ -296,7 +296,7 @@ def test_a_signal_interrupts_the_pause_before_a_retry():
             start = time.monotonic()
             with pytest.raises(Stop):
                 MlflowClient(server.url, deadline=20.0).get_registered_model("m")
-            assert time.monotonic() - start < 5.0  # not the 15 or 20 s of the call
+            assert time.monotonic() - start < 1.0
     finally:
         signal.signal(signal.SIGALRM, earlier)
 
