@@ -195,10 +195,14 @@ def _deal(n_days: int, n_current: int, draws: int, seed: int) -> NDArray[np.int6
 def _psi_of_deals(chosen: NDArray[np.int64], days: NDArray[np.int64]) -> NDArray[np.float64]:
     """PSI (jeffreys) of each deal; counts stay integers until the shares."""
     current = chosen @ days
-    reference = days.sum(axis=0) - current
-    half = 0.5 * days.shape[1]
-    q = (current + 0.5) / (current.sum(axis=1, keepdims=True) + half)
-    p = (reference + 0.5) / (reference.sum(axis=1, keepdims=True) + half)
+    return _jeffreys_psi(np.stack([days.sum(axis=0) - current, current]))
+
+
+def _jeffreys_psi(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """PSI of each deal from [2, deals, bins]; bins empty on both sides are dropped."""
+    kept = counts.sum(axis=0) > 0
+    halves = counts + 0.5 * kept
+    p, q = np.where(kept, halves / halves.sum(axis=2, keepdims=True), 1.0)
     result: NDArray[np.float64] = ((q - p) * np.log(q / p)).sum(axis=1)
     return result
 
@@ -310,38 +314,21 @@ def _psi_of_rows(
 ) -> NDArray[np.float64]:
     """PSI (jeffreys) of each deal (0/1 [deals, rows]) over the quantile bins of its reference."""
     order = np.argsort(values, kind="stable")
-    values, current = values[order], is_current[:, order]
-    finite = np.isfinite(values)
-    up_to = np.stack(  # [2, deals, rows + 1]: finite rows of a side before this one
-        [
-            np.pad(np.cumsum(side * finite, axis=1), ((0, 0), (1, 0)))
-            for side in (1 - current, current)
-        ]
-    )
-    last_equal = np.searchsorted(values, values, side="right")
-    total = up_to[:, :, -1]
-    inner = []
-    for i in range(1, n_bins):
-        rank = np.maximum(-(-i * total[0] // n_bins), 1)  # from 1, as that of the exact edges
-        at = (up_to[0] >= rank[:, None]).argmax(axis=1)  # just after the edge's row
-        end = np.where(total[0] > 0, last_equal[at - 1], len(values))
-        inner.append(np.take_along_axis(up_to, end[None, :, None], axis=2)[:, :, 0])
-    bins = np.diff(np.stack([np.zeros_like(total), *inner, total]), axis=0)
-    others = [
-        np.stack([(side * kind).sum(axis=1) for side in (1 - current, current)])
-        for kind in (values == -np.inf, values == np.inf, np.isnan(values))
-    ]
-    return _jeffreys_psi(np.concatenate([bins, np.stack(others)]))
-
-
-def _jeffreys_psi(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """PSI over axis 0 of [bins, 2, deals]; bins empty on both sides are dropped."""
-    kept = counts.sum(axis=1) > 0
-    halves = counts + 0.5 * kept[:, None]
-    share = halves / halves.sum(axis=0)
-    p, q = np.where(kept, share[:, 0], 1.0), np.where(kept, share[:, 1], 1.0)
-    result: NDArray[np.float64] = ((q - p) * np.log(q / p)).sum(axis=0)
-    return result
+    values = values[order]
+    sides = np.stack([1 - is_current[:, order], is_current[:, order]])
+    finite = sides * np.isfinite(values)
+    total = finite.sum(axis=2)
+    # The exact edges' ranks, from 1, and where in `values` the reference's row of that rank lies.
+    ranks = np.maximum(-(-np.arange(1, n_bins) * total[0][:, None] // n_bins), 1)
+    places = np.argsort(finite[0] == 0, axis=1, kind="stable")
+    edges = np.take_along_axis(places, ranks - 1, axis=1)
+    end = np.searchsorted(values, values, side="right")[edges]  # equal values share a bin
+    end = np.where(total[0][:, None] > 0, end, len(values))
+    up_to = np.pad(np.cumsum(finite, axis=2), ((0, 0), (0, 0), (1, 0)))
+    inner = np.take_along_axis(up_to, end[None], axis=2)
+    bins = np.diff(inner, axis=2, prepend=0, append=total[:, :, None])
+    others = [sides @ kind for kind in (values == -np.inf, values == np.inf, np.isnan(values))]
+    return _jeffreys_psi(np.concatenate([bins, np.stack(others, axis=2)], axis=2))
 
 
 def _numeric_counts(
