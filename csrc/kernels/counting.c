@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/sizes.h"
+#include "base/spread.h"
 #include "base/task.h"
 
 enum {
@@ -111,6 +112,7 @@ rt_status rt_count_rows(const rt_count_job *job, rt_ctl *ctl, int64_t *counts,
         goto done;
     }
     tables.cells = block;
+    rt_spread_team(threads);
 #pragma omp parallel num_threads(threads)
     {
         int32_t rank = omp_get_thread_num();

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/radix_sort.h"
+#include "base/spread.h"
 #include "base/task.h"
 #include "kernels/ranks.h"
 
@@ -149,6 +150,7 @@ rt_status rt_delong_sums(const uint8_t *y, const double *score_a, const double *
     uint32_t *of_a = placements;
     uint32_t *of_b = of_a + n_rows;
     ranking r = {y, n_rows, items, scratch, rt_resolve_threads(n_threads), ctl};
+    rt_spread_team(r.threads);
     status = rank_model(&r, score_a, "score_a", of_a, err);
     if (status == RT_OK) {
         status = rank_model(&r, score_b, "score_b", of_b, err);

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/math.h"
 #include "base/rng.h"
+#include "base/spread.h"
 #include "base/task.h"
 #include "kernels/bins.h"
 #include "kernels/eval.h"
@@ -31,6 +32,7 @@ typedef struct fit {
     int32_t best_trees; /* how many had been grown then */
     int32_t splits;     /* of all trees of the round */
     rt_barrier barrier;
+    rt_spread spread; /* of the round */
     bool stop;
 } fit;
 
@@ -186,6 +188,7 @@ static void after_round(fit *f, int32_t round)
         f->stop = true;
     }
     f->splits = 0;
+    f->spread = (rt_spread){0};
     rt_ctl_advance(f->ctl, round + 1);
 }
 
@@ -200,6 +203,7 @@ static void boost(fit *f, rt_team team)
     rt_team_barrier(team);
     for (int32_t round = 0; round < rounds && !f->stop; round++) {
         const int32_t first = f->forest->n_trees;
+        rt_spread_take(&f->spread);
         grow_round(f, round, team);
         if (f->data->eval != NULL) {
             rt_eval_add(&f->eval, first, team);
@@ -271,6 +275,7 @@ static rt_status train(fit *f, rt_error *err)
         return status;
     }
     f->bins.source = f->rows.source;
+    rt_spread_team(f->threads);
     make_bins(f);
     if (rt_ctl_cancelled(f->ctl)) {
         return rt_fail(err, RT_CANCELLED, "rt_gbdt_fit", "training was asked to stop");

@@ -5,8 +5,8 @@
 #include "base/alloc.h"
 
 enum {
-    LINE_CELLS = 8,     /* 8-byte cells in a cache line */
-    PAGE_CELLS = 512,   /* 4,096 bytes of 8-byte cells */
+    LINE_CELLS = 8, /* 8-byte cells in a cache line */
+    HALF_PAGE_CELLS = 256,
     MERGE_CELLS = 1024, /* merged at a time, so that they stay in the cache */
     BYTE = 256
 };
@@ -14,7 +14,7 @@ enum {
 static int32_t padded(int32_t cells)
 {
     int32_t stride = (cells + LINE_CELLS - 1) / LINE_CELLS * LINE_CELLS + LINE_CELLS;
-    return stride % PAGE_CELLS == 0 ? stride + LINE_CELLS : stride;
+    return stride == HALF_PAGE_CELLS ? RT_HOT_STRIDE : stride;
 }
 
 int32_t rt_hist_stride(const rt_bins *bins)

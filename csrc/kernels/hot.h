@@ -19,6 +19,10 @@ typedef struct rt_gradient {
     uint64_t h;
 } rt_gradient;
 
+/* Cells from one feature to the next where some have (nearly) all bins: any stride will
+ * do, this one is fastest. Not 256, see histogram.h. */
+enum { RT_HOT_STRIDE = 264 };
+
 /* Rows to be added to a histogram. */
 typedef struct rt_hot_rows {
     const uint8_t *bytes; /* rows of bins, `row_bytes` apart */
@@ -70,10 +74,9 @@ typedef struct rt_hot {
     void (*subtract)(int64_t cells, int64_t *restrict a, const int64_t *restrict b);
     void (*subtract_rows)(int64_t cells, uint32_t *restrict a,
                           const uint32_t *restrict b);
-    /* score[i] of "bins 0..i go left", 0 where a side cannot stand alone. */
-    void (*scan)(const rt_hot_scan *scan, double *score);
-    /* The index of the first of the largest, 0 when there are none; without NaN. */
-    int32_t (*first_largest)(const double *score, int32_t count);
+    /* The bin i for which "bins 0 to i go left" scores best, the first of equal ones,
+     * and its score; -1: nowhere can both sides stand alone. */
+    int32_t (*scan)(const rt_hot_scan *scan, double *best);
     /* Rows by table[byte of the column]: left ones into `left`, the others into
      * `right`, both in order; how many are left. */
     int64_t (*partition)(const uint8_t *column, const uint8_t *table,

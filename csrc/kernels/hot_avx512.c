@@ -9,6 +9,7 @@
 #pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,bmi,bmi2,lzcnt,popcnt")
 #endif
 #define RT_HOT rt_hot_avx512
+#define RT_HOT_CONVERTS /* int64 to double, by vectors */
 #define RT_HOT_NAME "avx512"
 #include "kernels/hot_body.h"
 #if defined(__clang__)

@@ -10,119 +10,87 @@
 
 enum {
     AHEAD = 16,   /* rows between a prefetch and its use */
+    LINE = 64,    /* bytes of the cache */
     UPPERS = 256, /* of bin_floats, the last one +inf */
     FEW_EDGES = 32,
     EIGHT = 8
 };
 
+/* Between whole numbers and doubles by bits that vectors can move: only AVX-512 has
+ * instructions for it (RT_HOT_CONVERTS), which round alike. */
+#define SHIFT 0x1.8p52 /* what is added to it is rounded to a whole number */
+
+static inline double as_double(int64_t x)
+{
+#ifdef RT_HOT_CONVERTS
+    return (double)x;
+#else
+    /* Both halves as digits beneath a power of two; one sum rounds. */
+    const double low = rt_from_bits(((uint64_t)x & UINT32_MAX) | rt_to_bits(0x1p52));
+    const double high = rt_from_bits(((uint64_t)x >> 32) ^ rt_to_bits(0x1p84 + 0x1p63));
+    return (high - (0x1p84 + 0x1p63 + 0x1p52)) + low;
+#endif
+}
+
+/* The same of numbers in [0, 2^52). */
+static inline double as_double_small(int64_t x)
+{
+    return rt_from_bits((uint64_t)x | rt_to_bits(0x1p52)) - 0x1p52;
+}
+
+/* The nearest whole number, of two the even one; |x| < 2^51. */
+static inline double nearest(double x)
+{
+    return (x + SHIFT) - SHIFT;
+}
+
+/* A whole number below 2^51 as an integer. */
+static inline int64_t as_integer_small(double x)
+{
+    return (int64_t)(rt_to_bits(x + SHIFT) - rt_to_bits(SHIFT));
+}
+
+/* nearest() as an integer, up to 2^62: the lower 32 bits by themselves. */
+static inline int64_t as_integer(double x)
+{
+#ifdef RT_HOT_CONVERTS
+    return (int64_t)__builtin_rint(x);
+#else
+    const double high = nearest(x * 0x1p-32);
+    const uint64_t upper = (uint64_t)as_integer_small(high) << 32;
+    return (int64_t)(upper + (uint64_t)as_integer_small(x - high * 0x1p32));
+#endif
+}
+
 /* One 16-byte add for g and h together. */
 typedef int64_t pair __attribute__((vector_size(16), may_alias));
 
 /* A macro: gcc holds a function that does nothing but prefetch for one without effect
- * and drops its calls. */
+ * and drops its calls. All lines of the row: not every processor fetches the second by
+ * itself, and a row need not begin where a line does. */
 #define LOOK_AHEAD(rows, i, values)                                                    \
     do {                                                                               \
         if ((i) + AHEAD < (rows)->count) {                                             \
             const int64_t next = (rows)->order[(i) + AHEAD];                           \
-            __builtin_prefetch((rows)->bytes + next * (rows)->row_bytes);              \
+            const uint8_t *line = (rows)->bytes + next * (rows)->row_bytes;            \
+            const uint8_t *last = line + (rows)->row_bytes - 1;                        \
+            for (; line < last; line += LINE) {                                        \
+                __builtin_prefetch(line);                                              \
+            }                                                                          \
+            __builtin_prefetch(last);                                                  \
             __builtin_prefetch((values) + next);                                       \
         }                                                                              \
     } while (0)
 
-/* Of some columns only. */
-static void add_packed_chosen(const rt_hot_rows *rows, const int64_t *packed,
-                              int64_t *restrict cells)
-{
-    const int64_t stride = rows->stride;
-    for (int64_t i = 0; i < rows->count; i++) {
-        const int64_t row = rows->order[i];
-        const uint8_t *bytes = rows->bytes + row * rows->row_bytes;
-        const int64_t add = packed[row];
-        int64_t *at = cells;
-        LOOK_AHEAD(rows, i, packed);
-        for (int32_t j = 0; j < rows->features; j++, at += stride) {
-            at[bytes[rows->feature[j]]] += add;
-        }
-    }
-}
+#define ADD_VALUE int64_t
+#define ADD_CELL int64_t
+#define ADD_NAME(name) name##_packed
+#include "kernels/hot_add.h"
 
-/* Eight bins are loaded at once: the loop is bound by loads and stores, and this
- * saves nearly half of them. */
-static void add_packed(const rt_hot_rows *rows, const int64_t *packed,
-                       int64_t *restrict cells)
-{
-    const int64_t stride = rows->stride;
-    const int32_t features = rows->features;
-    if (rows->feature != NULL) {
-        add_packed_chosen(rows, packed, cells);
-        return;
-    }
-    for (int64_t i = 0; i < rows->count; i++) {
-        const int64_t row = rows->order[i];
-        const uint8_t *bytes = rows->bytes + row * rows->row_bytes;
-        const int64_t add = packed[row];
-        int64_t *at = cells;
-        int32_t j = 0;
-        LOOK_AHEAD(rows, i, packed);
-        for (; j + EIGHT <= features; j += EIGHT) {
-            uint64_t eight;
-            memcpy(&eight, bytes + j, sizeof eight);
-            for (int32_t k = 0; k < EIGHT; k++, at += stride) {
-                at[(eight >> (8 * k)) & 255] += add;
-            }
-        }
-        for (; j < features; j++, at += stride) {
-            at[bytes[j]] += add;
-        }
-    }
-}
-
-static void add_wide_chosen(const rt_hot_rows *rows, const rt_gradient *exact,
-                            rt_gradient *restrict cells)
-{
-    const int64_t stride = rows->stride;
-    for (int64_t i = 0; i < rows->count; i++) {
-        const int64_t row = rows->order[i];
-        const uint8_t *bytes = rows->bytes + row * rows->row_bytes;
-        pair add;
-        pair *at = (pair *)cells;
-        memcpy(&add, &exact[row], sizeof add);
-        LOOK_AHEAD(rows, i, exact);
-        for (int32_t j = 0; j < rows->features; j++, at += stride) {
-            at[bytes[rows->feature[j]]] += add;
-        }
-    }
-}
-
-static void add_wide(const rt_hot_rows *rows, const rt_gradient *exact,
-                     rt_gradient *restrict cells)
-{
-    const int64_t stride = rows->stride;
-    const int32_t features = rows->features;
-    if (rows->feature != NULL) {
-        add_wide_chosen(rows, exact, cells);
-        return;
-    }
-    for (int64_t i = 0; i < rows->count; i++) {
-        const int64_t row = rows->order[i];
-        const uint8_t *bytes = rows->bytes + row * rows->row_bytes;
-        pair add;
-        pair *at = (pair *)cells;
-        int32_t j = 0;
-        memcpy(&add, &exact[row], sizeof add);
-        LOOK_AHEAD(rows, i, exact);
-        for (; j + EIGHT <= features; j += EIGHT) {
-            uint64_t eight;
-            memcpy(&eight, bytes + j, sizeof eight);
-            for (int32_t k = 0; k < EIGHT; k++, at += stride) {
-                at[(eight >> (8 * k)) & 255] += add;
-            }
-        }
-        for (; j < features; j++, at += stride) {
-            at[bytes[j]] += add;
-        }
-    }
-}
+#define ADD_VALUE rt_gradient
+#define ADD_CELL pair
+#define ADD_NAME(name) name##_wide
+#include "kernels/hot_add.h"
 
 static void flush(int64_t *restrict packed, int64_t cells, bool fresh,
                   int64_t *restrict g, int64_t *restrict h, uint32_t *restrict rows)
@@ -165,52 +133,74 @@ static void subtract_rows(int64_t cells, uint32_t *restrict a,
     }
 }
 
-/* G^2 / (H + l2) of both sides. A side without curvature scores 0; such a split
- * is not allowed anyway. */
-static void scan(const rt_hot_scan *job, double *restrict score)
+/* Can a side of these sums stand alone? */
+static inline bool stands(const rt_hot_scan *job, int64_t h, int64_t rows)
 {
-    int64_t left_g[UPPERS], left_h[UPPERS], left_rows[UPPERS];
+    return rows >= job->min_rows && h > 0 &&
+           (double)h * job->h_unit >= job->min_child_weight;
+}
+
+/* score[i] = G^2 / (H + l2) of both sides, as one fraction: a division takes as long as
+ * all the rest. h sums to less than 2^53, so the right side's is exact in double too.
+ * Scores are not negative: as integers they have the same order. */
+static int64_t score_bins(const rt_hot_scan *job, const int64_t *restrict left_g,
+                          const int64_t *restrict left_h, int32_t count,
+                          int64_t *restrict key)
+{
     const double g_unit = job->g_unit, h_unit = job->h_unit, l2 = job->l2;
-    const double least = job->min_child_weight;
-    const int64_t min_rows = job->min_rows;
+    const double node_h = (double)job->node_h;
+    const int64_t node_g = job->node_g;
+    int64_t most = 0;
+    for (int32_t i = 0; i < count; i++) {
+        const double h = as_double_small(left_h[i]);
+        const double a = as_double(left_g[i]) * g_unit;
+        const double c = as_double(node_g - left_g[i]) * g_unit;
+        const double left_l2 = h * h_unit + l2;
+        const double right_l2 = (node_h - h) * h_unit + l2;
+        const double score =
+            (a * a * right_l2 + c * c * left_l2) / (left_l2 * right_l2);
+        memcpy(&key[i], &score, sizeof score);
+        most = key[i] > most ? key[i] : most;
+    }
+    return most;
+}
+
+static int32_t first_equal(const int64_t *key, int32_t count, int64_t wanted)
+{
+    int32_t first = count;
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t at = key[i] == wanted ? i : count;
+        first = at < first ? at : first;
+    }
+    return first;
+}
+
+/* Sides grow from bin to bin: those bins at which both can stand alone are a run. */
+static int32_t scan(const rt_hot_scan *job, double *best)
+{
+    int64_t left_g[UPPERS], left_h[UPPERS], left_rows[UPPERS], key[UPPERS];
     int64_t g = job->first_g, h = job->first_h, rows = job->first_rows;
+    int32_t begin = 0;
+    int32_t end = job->bins;
     for (int32_t i = 0; i < job->bins; i++) {
         left_g[i] = g += job->g[i];
         left_h[i] = h += job->h[i];
         left_rows[i] = rows += job->rows[i];
     }
-    for (int32_t i = 0; i < job->bins; i++) {
-        const int64_t right_g = job->node_g - left_g[i];
-        const int64_t right_h = job->node_h - left_h[i];
-        const int64_t right_rows = job->node_rows - left_rows[i];
-        const double a = (double)left_g[i] * g_unit;
-        const double b = (double)left_h[i] * h_unit;
-        const double c = (double)right_g * g_unit;
-        const double d = (double)right_h * h_unit;
-        const double both = a * a / (b + l2) + c * c / (d + l2);
-        const bool stands = (left_rows[i] >= min_rows) & (left_h[i] > 0) & (b >= least);
-        const bool also = (right_rows >= min_rows) & (right_h > 0) & (d >= least);
-        score[i] = (stands & also) ? both : 0.0;
+    while (begin < end && !stands(job, left_h[begin], left_rows[begin])) {
+        begin++;
     }
-}
-
-/* As integers of the same order, whose largest is found by vectors. */
-static int32_t first_largest(const double *score, int32_t count)
-{
-    int64_t key[UPPERS];
-    int64_t most = INT64_MIN;
-    int32_t first = count;
-    for (int32_t i = 0; i < count; i++) {
-        const double x = score[i] + 0.0; /* -0 and 0 are equal */
-        memcpy(&key[i], &x, sizeof x);
-        key[i] ^= (key[i] >> 63) & INT64_MAX;
-        most = key[i] > most ? key[i] : most;
+    while (end > begin && !stands(job, job->node_h - left_h[end - 1],
+                                  job->node_rows - left_rows[end - 1])) {
+        end--;
     }
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t at = key[i] == most ? i : count;
-        first = at < first ? at : first;
+    if (begin == end) {
+        return -1;
     }
-    return count > 0 ? first : 0;
+    const int64_t most =
+        score_bins(job, left_g + begin, left_h + begin, end - begin, key);
+    memcpy(best, &most, sizeof most);
+    return begin + first_equal(key, end - begin, most);
 }
 
 /* Without branches: each row is written to both sides, and only one of the two
@@ -290,12 +280,6 @@ static void sigmoid(const double *restrict x, int64_t count, double *restrict p)
     }
 }
 
-/* Half away from zero; |x| stays far below 2^52. */
-static inline int64_t round_small(double x)
-{
-    return (int64_t)(x + __builtin_copysign(0.5, x));
-}
-
 static void soft_sums(const double *restrict score, int64_t stride, int32_t outputs,
                       int64_t count, double *restrict most, double *restrict sum)
 {
@@ -360,11 +344,10 @@ static void derive(rt_hot_derive *job, rt_gradient *restrict out)
         /* Squared error alone can leave [-1, 1]; beyond 4 the sums might overflow. */
         error = error > 4.0 ? 4.0 : error;
         error = error < -4.0 ? -4.0 : error;
-        const int64_t g_raw = round_small(error * g_steps);
-        const int64_t h_raw = round_small(curve[i] * h_steps);
-        const int64_t h_some = h_raw < 1 ? 1 : h_raw;
-        const int64_t h_whole = round_small((double)h_some * weight[i]);
-        g[i] = round_small((double)g_raw * weight[i]);
+        const double g_raw = nearest(error * g_steps);
+        const double h_raw = nearest(curve[i] * h_steps);
+        const int64_t h_whole = as_integer((h_raw < 1.0 ? 1.0 : h_raw) * weight[i]);
+        g[i] = as_integer(g_raw * weight[i]);
         h[i] = h_whole < 1 ? 1 : h_whole;
         const int64_t size = g[i] < 0 ? -g[i] : g[i];
         most_g = size > most_g ? size : most_g;
@@ -381,14 +364,14 @@ static void derive(rt_hot_derive *job, rt_gradient *restrict out)
 }
 
 /* floor(x + u) with u uniform in [0, 1): the expectation is x. */
-static inline int64_t round_at_random(double x, uint32_t noise)
+static inline double round_at_random(double x, uint64_t noise)
 {
-    const double up = x + (double)noise * 0x1p-32;
-    const int64_t cut = (int64_t)up;
-    return cut - ((double)cut > up ? 1 : 0);
+    const double up = x + as_double_small((int64_t)(noise & UINT32_MAX)) * 0x1p-32;
+    const double whole = nearest(up);
+    return whole - (whole > up ? 1.0 : 0.0);
 }
 
-static inline int64_t within(int64_t x, int64_t least, int64_t most)
+static inline double within(double x, double least, double most)
 {
     x = x < least ? least : x;
     return x > most ? most : x;
@@ -400,13 +383,13 @@ static void pack(const rt_gradient *restrict exact, int64_t count, int64_t row,
 {
     for (int64_t i = 0; i < count; i++) {
         const uint64_t noise = rt_draw64(key, (uint64_t)(row + i));
-        int64_t g = round_at_random((double)exact[i].g * g_scale, (uint32_t)noise);
-        int64_t h = round_at_random((double)(int64_t)exact[i].h * h_scale,
-                                    (uint32_t)(noise >> 32));
+        double g = round_at_random(as_double(exact[i].g) * g_scale, noise);
+        double h =
+            round_at_random(as_double((int64_t)exact[i].h) * h_scale, noise >> 32);
         g = within(g, -RT_PACKED_G_MAX, RT_PACKED_G_MAX);
         h = within(h, 0, RT_PACKED_H_MAX);
-        out[i] =
-            g * ((int64_t)1 << RT_PACKED_G_AT) + h * ((int64_t)1 << RT_PACKED_H_AT) + 1;
+        out[i] = as_integer_small(g) * ((int64_t)1 << RT_PACKED_G_AT) +
+                 as_integer_small(h) * ((int64_t)1 << RT_PACKED_H_AT) + 1;
     }
 }
 
@@ -465,7 +448,6 @@ const rt_hot RT_HOT = {
     .subtract = subtract,
     .subtract_rows = subtract_rows,
     .scan = scan,
-    .first_largest = first_largest,
     .partition = partition,
     .bin_floats = bin_floats,
     .edges_below = edges_below,

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/math.h"
+#include "base/spread.h"
 #include "base/task.h"
 #include "kernels/hot.h"
 #include "kernels/quick.h"
@@ -153,6 +154,7 @@ int rt_predict_runs_alone(const rt_forest *forest, int64_t rows)
 static void predict_team(const job *j, int32_t threads)
 {
     int64_t room = (int64_t)RT_QUICK_ROWS * j->forest->n_features;
+    rt_spread_team(threads);
 #pragma omp parallel num_threads(threads) default(none) shared(j, room)
     {
         rt_team team = {omp_get_thread_num(), omp_get_num_threads(), NULL};

@@ -7,7 +7,7 @@
 #include "kernels/gradient.h"
 #include "kernels/team.h"
 
-enum { PROBE_STRIDE = 264, PROBE_BINS = 255 };
+enum { PROBE_BINS = 255 };
 
 typedef struct probe {
     uint8_t *bytes;
@@ -53,7 +53,7 @@ rt_status rt_probe_histogram(int64_t rows, int32_t features, int32_t threads,
                              int32_t passes, rt_error *err)
 {
     const int32_t row_bytes = (features + 7) / 8 * 8;
-    const int64_t cells = (int64_t)features * PROBE_STRIDE;
+    const int64_t cells = (int64_t)features * RT_HOT_STRIDE;
     const rt_hot *hot = rt_hot_in_use();
     probe p = {0};
     rt_status status = make_probe(&p, rows, row_bytes, cells * threads, err);
@@ -71,7 +71,7 @@ rt_status rt_probe_histogram(int64_t rows, int32_t features, int32_t threads,
                                 .order = p.order + begin,
                                 .count = end - begin,
                                 .features = features,
-                                .stride = PROBE_STRIDE};
+                                .stride = RT_HOT_STRIDE};
             for (int32_t pass = 0; pass < passes; pass++) {
                 hot->add_packed(&part, p.packed, p.cells + team.rank * cells);
             }

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/radix_sort.h"
+#include "base/spread.h"
 #include "base/task.h"
 #include "kernels/exact_sum.h"
 
@@ -96,6 +97,7 @@ static int64_t split_all(const rt_scored_rows *rows, int32_t team, rt_ctl *ctl,
 {
     int64_t bad[RT_MAX_THREADS];
     int64_t n_pos = lists->n_pos;
+    rt_spread_team(team);
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int32_t rank = 0; rank < team; rank++) {
         int64_t begin = share_begin(rows->n_rows, rank, team);

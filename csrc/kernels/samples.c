@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/radix_sort.h"
+#include "base/spread.h"
 #include "base/task.h"
 #include "kernels/exact_sum.h"
 #include "kernels/ranks.h"
@@ -92,6 +93,7 @@ rt_status rt_sample_distance(const double *a, int64_t n_a, const double *b, int6
                        n_threads, RT_MAX_THREADS);
     }
     int32_t threads = rt_resolve_threads(n_threads);
+    rt_spread_team(threads);
     rt_status status = sorted_keys(a, n_a, "a", threads, ctl, &keys_a, err);
     if (status == RT_OK) {
         status = sorted_keys(b, n_b, "b", threads, ctl, &keys_b, err);

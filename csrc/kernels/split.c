@@ -54,32 +54,41 @@ static bool in_order(const rt_split_rules *rules, rt_sums left, rt_sums right)
     return rules->monotone > 0 ? low <= high : low >= high;
 }
 
-/* scan_bins where values are bounded or drawn to 0: rare, so bin by bin. */
-static void scan_bounded(const rt_split_rules *rules, const rt_histogram *histogram,
-                         int64_t cells, int32_t bins, rt_sums first, rt_sums node,
-                         double *score)
+/* A candidate: bins up to `bin` go left. */
+typedef struct cut_at {
+    int32_t bin; /* -1: there is none */
+    double score;
+} cut_at;
+
+/* best_cut where values are bounded or drawn to 0: rare, so bin by bin. */
+static cut_at best_bounded(const rt_split_rules *rules, const rt_histogram *histogram,
+                           int64_t cells, int32_t bins, rt_sums first, rt_sums node)
 {
+    cut_at best = {-1, rt_no_score(rules)};
     rt_sums left = first;
     for (int32_t bin = 0; bin < bins; bin++) {
         left = rt_sums_plus(left, rt_sums_cell(histogram, cells + bin));
         rt_sums right = rt_sums_minus(node, left);
-        bool allowed = rt_side_stands(rules, left) && rt_side_stands(rules, right) &&
-                       in_order(rules, left, right);
-        score[bin] = allowed ? rt_split_score(rules, left, rules->l2) +
-                                   rt_split_score(rules, right, rules->l2)
-                             : rt_no_score(rules);
+        if (!rt_side_stands(rules, left) || !rt_side_stands(rules, right) ||
+            !in_order(rules, left, right)) {
+            continue;
+        }
+        double score = rt_split_score(rules, left, rules->l2) +
+                       rt_split_score(rules, right, rules->l2);
+        if (score > best.score) {
+            best = (cut_at){bin, score};
+        }
     }
+    return best;
 }
 
-/* The scores of "bins 0 to i left" for `bins` candidates, when `first` is left of
- * all of them. */
-static void scan_bins(const rt_split_rules *rules, const rt_histogram *histogram,
-                      int64_t cells, int32_t bins, rt_sums first, rt_sums node,
-                      double *score)
+/* The best of "bins 0 to i left" for `bins` candidates, when `first` is left of all of
+ * them. */
+static cut_at best_cut(const rt_split_rules *rules, const rt_histogram *histogram,
+                       int64_t cells, int32_t bins, rt_sums first, rt_sums node)
 {
     if (!rules->plain) {
-        scan_bounded(rules, histogram, cells, bins, first, node, score);
-        return;
+        return best_bounded(rules, histogram, cells, bins, first, node);
     }
     rt_hot_scan scan = {.g = histogram->g + cells,
                         .h = histogram->h + cells,
@@ -96,37 +105,15 @@ static void scan_bins(const rt_split_rules *rules, const rt_histogram *histogram
                         .l2 = rules->l2,
                         .min_child_weight = rules->min_child_weight,
                         .min_rows = rules->min_rows};
-    rules->hot->scan(&scan, score);
+    cut_at best = {-1, rt_no_score(rules)};
+    best.bin = rules->hot->scan(&scan, &best.score);
+    return best;
 }
 
-static rt_sums sum_bins(const rt_histogram *histogram, int64_t cells, int32_t last)
-{
-    rt_sums sums = {0, 0, 0};
-    for (int32_t bin = 0; bin <= last; bin++) {
-        sums = rt_sums_plus(sums, rt_sums_cell(histogram, cells + bin));
-    }
-    return sums;
-}
-
-/* The best candidate, if it beats what was found before: by its score, or by lying
- * in an earlier bin. */
-static void take_best(const rt_split_rules *rules, const double *score, int32_t bins,
-                      bool missing_left, double *best_score, rt_split *best)
-{
-    const int32_t bin = rules->hot->first_largest(score, bins);
-    const bool found = bins > 0 && score[bin] > rt_no_score(rules);
-    const bool earlier = found && score[bin] == *best_score && bin < best->bin;
-    if (earlier || (found && score[bin] > *best_score)) {
-        *best_score = score[bin];
-        best->bin = bin;
-        best->missing_left = missing_left;
-    }
-}
-
-/* Without missing rows in the node nothing says where they should go: then they
- * follow the larger child (ties: left). With them, both directions compete, and
- * "everything present left, missing right" is a split too. The first of equal
- * scores stays. */
+/* Without missing rows in the node nothing says where they should go (rt_split_left
+ * does). With them, both directions compete, and "everything present left, missing
+ * right" is a split too. Of equal scores the earlier bin's stays, then "missing left".
+ */
 void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
                       const rt_histogram *histogram, int64_t cells, rt_sums node,
                       rt_split *best)
@@ -134,25 +121,35 @@ void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
     const rt_sums none = {0, 0, 0};
     const rt_sums missing = rt_sums_cell(histogram, cells + cut->n_bins);
     const int32_t inner = cut->n_bins - 1;
-    double with_missing[RT_MAX_BINS + 1];
-    double without[RT_MAX_BINS + 1];
-    double best_score = rt_no_score(rules);
+    const int32_t candidates = missing.rows > 0 ? inner + 1 : inner;
+    cut_at chosen = best_cut(rules, histogram, cells, candidates, none, node);
 
     *best = (rt_split){.l2 = rules->l2};
     if (missing.rows > 0) {
-        scan_bins(rules, histogram, cells, inner, missing, node, with_missing);
-        take_best(rules, with_missing, inner, true, &best_score, best);
+        cut_at other = best_cut(rules, histogram, cells, inner, missing, node);
+        best->missing_left =
+            other.score > chosen.score ||
+            (other.score == chosen.score && other.bin >= 0 && other.bin <= chosen.bin);
+        chosen = best->missing_left ? other : chosen;
     }
-    const int32_t candidates = missing.rows > 0 ? inner + 1 : inner;
-    scan_bins(rules, histogram, cells, candidates, none, node, without);
-    take_best(rules, without, candidates, false, &best_score, best);
-    if (best_score > rt_no_score(rules)) {
-        best->left = sum_bins(histogram, cells, best->bin);
-        if (missing.rows == 0) {
-            best->missing_left = 2 * best->left.rows >= node.rows;
-        } else if (best->missing_left) {
-            best->left = rt_sums_plus(best->left, missing);
-        }
+    best->bin = chosen.bin < 0 ? 0 : chosen.bin;
+    best->gain =
+        rt_net_gain(rules, chosen.score, rt_split_score(rules, node, rules->l2));
+}
+
+/* Where no row is missing, missing ones will follow the larger child (ties: left). */
+void rt_split_left(const rt_cut *cut, const rt_histogram *histogram, int64_t cells,
+                   rt_sums node, rt_split *split)
+{
+    const rt_sums missing = rt_sums_cell(histogram, cells + cut->n_bins);
+    rt_sums left = {0, 0, 0};
+    for (int32_t bin = 0; bin <= split->bin; bin++) {
+        left = rt_sums_plus(left, rt_sums_cell(histogram, cells + bin));
     }
-    best->gain = rt_net_gain(rules, best_score, rt_split_score(rules, node, rules->l2));
+    if (missing.rows == 0) {
+        split->missing_left = 2 * left.rows >= node.rows;
+    } else if (split->missing_left) {
+        left = rt_sums_plus(left, missing);
+    }
+    split->left = left;
 }

@@ -56,13 +56,17 @@ rt_split_rules rt_split_rules_from(const rt_gbdt_params *params, bool monotone,
                                    double g_unit, double h_unit);
 
 /* `best` receives the feature's best split, gain 0 if it has none. `cells` is
- * the feature's first cell, `node` the sums of all its rows. */
+ * the feature's first cell, `node` the sums of all its rows. What goes left of a
+ * numeric split is left to rt_split_left, which only the best of all features needs. */
 void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
                       const rt_histogram *histogram, int64_t cells, rt_sums node,
                       rt_split *best);
 void rt_split_categorical(const rt_split_rules *rules, const rt_cut *cut,
                           const rt_histogram *histogram, int64_t cells, rt_sums node,
                           rt_split *best);
+
+void rt_split_left(const rt_cut *cut, const rt_histogram *histogram, int64_t cells,
+                   rt_sums node, rt_split *split);
 
 /* The Newton step of a leaf, -G / (H + l2), with G drawn towards 0 by l1, within
  * the range. */

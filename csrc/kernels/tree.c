@@ -9,8 +9,7 @@
 enum {
     BY_COLUMNS_BYTES = 256 * 1024,
     ALONE_CELLS = 8 * 1024,
-    LONG_WAITS_MAX = 16, /* and a quarter of all */
-    AHEAD = 16           /* rows between a prefetch and its use */
+    LONG_WAITS_MAX = 16 /* and a quarter of all */
 };
 
 static bool is_small(const rt_grower *grower, int64_t rows)
@@ -79,14 +78,17 @@ static void find_split(rt_grower *grower, const rt_leaf *leaf, int32_t at,
 /* The first of the candidates with the largest gain: smaller features win ties. */
 static void choose(rt_grower *grower, rt_leaf *leaf, const rt_split *candidates)
 {
-    leaf->best = candidates[0];
+    int32_t best = 0;
     for (int32_t i = 1; i < grower->shape.features; i++) {
-        if (candidates[i].gain > leaf->best.gain) {
-            leaf->best = candidates[i];
-        }
+        best = candidates[i].gain > candidates[best].gain ? i : best;
     }
+    leaf->best = candidates[best];
     if (leaf->best.gain <= 0.0) {
         drop_slot(grower, leaf);
+    } else if (!leaf->best.categorical) {
+        rt_split_left(&grower->bins->cuts[leaf->best.feature],
+                      &grower->slot[leaf->slot], (int64_t)best * grower->shape.stride,
+                      leaf->sums, &leaf->best);
     }
 }
 
@@ -401,64 +403,6 @@ static void plan(rt_grower *grower, int32_t ranks)
     }
 }
 
-/* Exact sums of this rank's share of every leaf. */
-static void sum_leaves(rt_grower *grower, rt_team team)
-{
-    rt_gradient *sums = grower->leaf_sums + (int64_t)team.rank * grower->max_leaves;
-    for (int32_t leaf = 0; leaf < grower->n_leaves; leaf++) {
-        const int32_t *order = grower->order + grower->leaf[leaf].begin;
-        rt_gradient sum = {0, 0};
-        int64_t begin = 0;
-        int64_t end = 0;
-        rt_team_range(team, grower->leaf[leaf].rows, &begin, &end);
-        for (int64_t i = begin; i < end; i++) {
-            if (i + AHEAD < end) {
-                __builtin_prefetch(&grower->gradients->exact[order[i + AHEAD]]);
-            }
-            rt_gradient d = grower->gradients->exact[order[i]];
-            sum.g += d.g;
-            sum.h += d.h;
-        }
-        sums[leaf] = sum;
-    }
-}
-
-/* Newton step -G / (H + l2), shrunk. Below RT_WIDE_ROWS the histograms are exact
- * already; above, G and H come from the exact numbers of the leaf's rows. */
-static void set_leaf_value(rt_grower *grower, int32_t number, int32_t ranks)
-{
-    const rt_leaf *leaf = &grower->leaf[number];
-    const rt_gradients *gradients = grower->gradients;
-    rt_sums sums = leaf->sums;
-    if (!gradients->wide) {
-        sums = (rt_sums){0, 0, leaf->rows};
-        for (int32_t r = 0; r < ranks; r++) {
-            rt_gradient part =
-                grower->leaf_sums[(int64_t)r * grower->max_leaves + number];
-            sums.g += part.g;
-            sums.h += (int64_t)part.h;
-        }
-    }
-    double g = (double)sums.g * gradients->exact_g_unit;
-    double h = (double)sums.h * gradients->exact_h_unit;
-    double rate = grower->params->value[RT_P_LEARNING_RATE];
-    rt_split_rules rules = grower->rules;
-    rules.range = leaf->range;
-    grower->node[leaf->node].value = rate * rt_leaf_value(&rules, g, h, leaf->l2);
-    grower->stats[leaf->node].cover = h;
-}
-
-static void set_leaf_values(rt_grower *grower, rt_team team)
-{
-    if (!grower->gradients->wide) {
-        sum_leaves(grower, team);
-        rt_team_barrier(team);
-    }
-    for (int32_t i = team.rank; i < grower->n_leaves; i += team.size) {
-        set_leaf_value(grower, i, team.size);
-    }
-}
-
 void rt_grower_grow(rt_grower *grower, rt_team team)
 {
     grow_root(grower, team);
@@ -477,7 +421,7 @@ void rt_grower_grow(rt_grower *grower, rt_team team)
         }
     }
     if (grower->status == RT_OK && grower->n_leaves > 1) {
-        set_leaf_values(grower, team);
+        rt_grower_value_leaves(grower, team);
     }
     rt_team_barrier(team);
 }

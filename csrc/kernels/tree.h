@@ -40,8 +40,9 @@ typedef struct rt_grower {
 
     int32_t *order; /* [rows] the tree's rows first, then those left out */
     int32_t *spare, *spare_right; /* [rows] of a partition */
-    int64_t in_tree;              /* rows of the tree */
-    int64_t *left_count;          /* [threads] of a partition */
+    int32_t *leaf_node; /* [rows] when the tree has grown; shares the memory of spare */
+    int64_t in_tree;    /* rows of the tree */
+    int64_t *left_count; /* [threads] of a partition */
 
     rt_hist_shape shape;
     int32_t *feature; /* [features] backs shape.feature */
@@ -58,7 +59,7 @@ typedef struct rt_grower {
     rt_split *candidate; /* [2 * features] */
 
     rt_leaf *leaf;          /* [max_leaves] */
-    rt_gradient *leaf_sums; /* [threads][max_leaves] exact sums of a rank's rows */
+    rt_gradient *node_sums; /* [threads][2 * max_leaves] exact sums of a rank's rows */
     int32_t n_leaves, max_leaves;
     rt_node *node; /* [2 * max_leaves - 1], and what made each of them */
     rt_node_stats *stats;
@@ -89,8 +90,9 @@ void rt_grower_sample(rt_grower *grower, uint64_t seed, int64_t number, rt_team 
  * a barrier. grower->status tells how it went. */
 void rt_grower_grow(rt_grower *grower, rt_team team);
 
-/* Adds the tree's values to all scores of the output; run by all ranks, ends with a
- * barrier. */
+/* tree_leaves.c: gives the leaves of the grown tree their values; run by all ranks.
+ * And adds them to all scores of the output; run by all ranks, ends with a barrier. */
+void rt_grower_value_leaves(rt_grower *grower, rt_team team);
 void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team);
 
 /* Appends the tree to the forest. A tree of one leaf adds nothing: it is left out,

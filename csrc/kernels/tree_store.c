@@ -1,5 +1,4 @@
-/* What surrounds the growing of a tree: its memory, adding its values to the
- * scores, and handing it to the forest. */
+/* What surrounds the growing of a tree: its memory, and handing it to the forest. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -39,7 +38,7 @@ static rt_status alloc_arrays(rt_grower *grower, rt_error *err)
         {&grower->order, rows, sizeof *grower->order},
         {&grower->spare, rows, sizeof *grower->spare},
         {&grower->spare_right, rows, sizeof *grower->spare_right},
-        {&grower->leaf_sums, grower->threads * leaves, sizeof *grower->leaf_sums},
+        {&grower->node_sums, 2 * grower->threads * leaves, sizeof *grower->node_sums},
         {&grower->left_count, grower->threads, sizeof *grower->left_count},
         {&grower->feature, features, sizeof *grower->feature},
         {&grower->shape.group, features, sizeof *grower->shape.group},
@@ -85,6 +84,7 @@ rt_status rt_grower_init(rt_grower *grower, const rt_bins *bins,
 
     rt_status status = alloc_arrays(grower, err);
     if (status == RT_OK) {
+        grower->leaf_node = grower->spare;
         grower->n_usable = list_usable(bins, grower->usable);
         grower->shape.feature = grower->feature;
         grower->shape.stride = rt_hist_stride(bins);
@@ -113,7 +113,7 @@ void rt_grower_clear(rt_grower *grower)
     rt_free(grower->order);
     rt_free(grower->spare);
     rt_free(grower->spare_right);
-    rt_free(grower->leaf_sums);
+    rt_free(grower->node_sums);
     rt_free(grower->left_count);
     rt_free(grower->feature);
     rt_free(grower->shape.group);
@@ -131,57 +131,6 @@ void rt_grower_clear(rt_grower *grower)
     rt_free(grower->stats);
     rt_free(grower->split);
     memset(grower, 0, sizeof *grower);
-}
-
-/* Scores are in units of the targets' scale; a power of two, so this is exact. */
-static double per_unit(const rt_grower *grower)
-{
-    return 1.0 / grower->gradients->targets.scale;
-}
-
-/* Rows that were left out find their leaf by their bins. */
-static double walk(const rt_grower *grower, int64_t row)
-{
-    const uint8_t *bytes = grower->bins->bytes + row * grower->bins->stride;
-    int32_t at = 0;
-    while (grower->node[at].feature != RT_LEAF) {
-        const rt_split *split = &grower->split[at];
-        const rt_cut *cut = &grower->bins->cuts[split->feature];
-        bool left =
-            rt_split_goes_left(split, cut->bin_of_byte[bytes[cut->group]], cut->n_bins);
-        at = left ? grower->node[at].left : grower->node[at].right;
-    }
-    return grower->node[at].value;
-}
-
-static void apply_leaf(rt_grower *grower, const rt_leaf *leaf, double *score,
-                       rt_team team)
-{
-    double value = grower->node[leaf->node].value * per_unit(grower);
-    int64_t begin = 0;
-    int64_t end = 0;
-    rt_team_range(team, leaf->rows, &begin, &end);
-    for (int64_t i = leaf->begin + begin; i < leaf->begin + end; i++) {
-        score[grower->order[i]] += value;
-    }
-}
-
-void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team)
-{
-    double *score = grower->gradients->score + output * grower->bins->rows;
-    if (grower->n_leaves > 1) {
-        int64_t begin = 0;
-        int64_t end = 0;
-        for (int32_t i = 0; i < grower->n_leaves; i++) {
-            apply_leaf(grower, &grower->leaf[i], score, team);
-        }
-        rt_team_range(team, grower->bins->rows - grower->in_tree, &begin, &end);
-        for (int64_t i = grower->in_tree + begin; i < grower->in_tree + end; i++) {
-            int32_t row = grower->order[i];
-            score[row] += walk(grower, row) * per_unit(grower);
-        }
-    }
-    rt_team_barrier(team);
 }
 
 static void store_set(const rt_cut *cut, const rt_split *split, uint64_t *words)

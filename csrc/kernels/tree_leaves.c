@@ -1,0 +1,113 @@
+/* What the leaves of a grown tree are worth, and adding it to the scores.
+ *
+ * A leaf's rows are scattered. Only which leaf a row is in is written leaf by leaf,
+ * into an array that is small enough for a cache; gradients and scores are then read in
+ * the order of memory. */
+#include <string.h>
+
+#include "kernels/tree.h"
+
+/* grower->leaf_node of all rows; those left out of the tree get a node beyond the last.
+ */
+static void mark_rows(rt_grower *grower, rt_team team)
+{
+    int64_t begin = 0;
+    int64_t end = 0;
+    for (int32_t i = 0; i < grower->n_leaves; i++) {
+        const rt_leaf *leaf = &grower->leaf[i];
+        rt_team_range(team, leaf->rows, &begin, &end);
+        for (int64_t at = leaf->begin + begin; at < leaf->begin + end; at++) {
+            grower->leaf_node[grower->order[at]] = leaf->node;
+        }
+    }
+    rt_team_range(team, grower->bins->rows - grower->in_tree, &begin, &end);
+    for (int64_t at = grower->in_tree + begin; at < grower->in_tree + end; at++) {
+        grower->leaf_node[grower->order[at]] = grower->n_nodes;
+    }
+    rt_team_barrier(team);
+}
+
+/* Exact sums of this rank's share of all rows, node by node. */
+static void sum_rows(rt_grower *grower, rt_team team)
+{
+    const int64_t nodes = (int64_t)grower->n_nodes + 1;
+    rt_gradient *sums = grower->node_sums + 2 * (int64_t)team.rank * grower->max_leaves;
+    int64_t begin = 0;
+    int64_t end = 0;
+    rt_team_range(team, grower->bins->rows, &begin, &end);
+    memset(sums, 0, (size_t)nodes * sizeof *sums);
+    for (int64_t row = begin; row < end; row++) {
+        rt_gradient *sum = &sums[grower->leaf_node[row]];
+        sum->g += grower->gradients->exact[row].g;
+        sum->h += grower->gradients->exact[row].h;
+    }
+    rt_team_barrier(team);
+}
+
+/* Newton step -G / (H + l2), shrunk. Below RT_WIDE_ROWS the histograms are exact
+ * already; above, G and H come from the exact numbers of the leaf's rows. */
+static void value_leaf(rt_grower *grower, const rt_leaf *leaf, int32_t ranks)
+{
+    const rt_gradients *gradients = grower->gradients;
+    rt_sums sums = leaf->sums;
+    if (!gradients->wide) {
+        sums = (rt_sums){0, 0, leaf->rows};
+        for (int64_t r = 0; r < ranks; r++) {
+            rt_gradient part =
+                grower->node_sums[2 * r * grower->max_leaves + leaf->node];
+            sums.g += part.g;
+            sums.h += (int64_t)part.h;
+        }
+    }
+    double g = (double)sums.g * gradients->exact_g_unit;
+    double h = (double)sums.h * gradients->exact_h_unit;
+    double rate = grower->params->value[RT_P_LEARNING_RATE];
+    rt_split_rules rules = grower->rules;
+    rules.range = leaf->range;
+    grower->node[leaf->node].value = rate * rt_leaf_value(&rules, g, h, leaf->l2);
+    grower->stats[leaf->node].cover = h;
+}
+
+void rt_grower_value_leaves(rt_grower *grower, rt_team team)
+{
+    mark_rows(grower, team);
+    if (!grower->gradients->wide) {
+        sum_rows(grower, team);
+    }
+    for (int32_t i = team.rank; i < grower->n_leaves; i += team.size) {
+        value_leaf(grower, &grower->leaf[i], team.size);
+    }
+}
+
+/* Rows that were left out find their leaf by their bins. */
+static int32_t walk(const rt_grower *grower, int64_t row)
+{
+    const uint8_t *bytes = grower->bins->bytes + row * grower->bins->stride;
+    int32_t at = 0;
+    while (grower->node[at].feature != RT_LEAF) {
+        const rt_split *split = &grower->split[at];
+        const rt_cut *cut = &grower->bins->cuts[split->feature];
+        bool left =
+            rt_split_goes_left(split, cut->bin_of_byte[bytes[cut->group]], cut->n_bins);
+        at = left ? grower->node[at].left : grower->node[at].right;
+    }
+    return at;
+}
+
+/* Scores are in units of the targets' scale: a power of two, so dividing is exact. */
+void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team)
+{
+    double *score = grower->gradients->score + output * grower->bins->rows;
+    const double per_unit = 1.0 / grower->gradients->targets.scale;
+    int64_t begin = 0;
+    int64_t end = 0;
+    if (grower->n_leaves > 1) {
+        rt_team_range(team, grower->bins->rows, &begin, &end);
+        for (int64_t row = begin; row < end; row++) {
+            int32_t node = grower->leaf_node[row];
+            node = node < grower->n_nodes ? node : walk(grower, row);
+            score[row] += grower->node[node].value * per_unit;
+        }
+    }
+    rt_team_barrier(team);
+}
