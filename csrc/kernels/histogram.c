@@ -8,7 +8,8 @@ enum {
     LINE_CELLS = 8, /* 8-byte cells in a cache line */
     HALF_PAGE_CELLS = 256,
     MERGE_CELLS = 1024, /* merged at a time, so that they stay in the cache */
-    BYTE = 256
+    BYTE = 256,
+    CELL_BYTES = 2 * sizeof(int64_t) + sizeof(uint32_t)
 };
 
 static int32_t padded(int32_t cells)
@@ -52,21 +53,30 @@ void rt_hist_group(rt_hist_shape *shape, const rt_bins *bins)
     }
 }
 
-/* One block for the three planes. */
+/* A histogram over memory for either form: 20 bytes a cell. */
+static rt_histogram over(void *block, int64_t cells, bool is_wide)
+{
+    int64_t *g = block;
+    return (rt_histogram){.is_wide = is_wide,
+                          .wide = block,
+                          .g = g,
+                          .h = g + cells,
+                          .rows = (uint32_t *)(void *)(g + 2 * cells)};
+}
+
 rt_status rt_histogram_init(rt_histogram *histogram, int64_t cells, rt_error *err)
 {
     void *block = NULL;
-    const size_t cell = 2 * sizeof(int64_t) + sizeof(uint32_t);
-    rt_status status = rt_alloc(&block, cells, cell, "rt_histogram_init", err);
-    histogram->g = block;
-    histogram->h = block == NULL ? NULL : histogram->g + cells;
-    histogram->rows = block == NULL ? NULL : (uint32_t *)(void *)(histogram->h + cells);
+    rt_status status = rt_alloc(&block, cells, CELL_BYTES, "rt_histogram_init", err);
+    if (status == RT_OK) {
+        *histogram = over(block, cells, false);
+    }
     return status;
 }
 
 void rt_histogram_clear(rt_histogram *histogram)
 {
-    rt_free(histogram->g);
+    rt_free(histogram->wide);
     memset(histogram, 0, sizeof *histogram);
 }
 
@@ -98,12 +108,12 @@ void rt_scratch_clear(rt_scratch *scratch)
     memset(scratch, 0, sizeof *scratch);
 }
 
-/* Bytes [begin, end) of the shape. Between two looks at the cancel flag there are
- * RT_PACKED_ROWS rows. */
+/* Bytes [begin, end) of the shape; wide rows go to `wide`. Between two looks at the
+ * cancel flag there are RT_PACKED_ROWS rows. */
 static void add_rows(const rt_bins *bins, const rt_gradients *gradients,
                      const rt_hist_shape *shape, int32_t begin, int32_t end,
                      const int32_t *order, int64_t count, rt_scratch *scratch,
-                     rt_ctl *ctl)
+                     rt_gradient *wide, rt_ctl *ctl)
 {
     const int64_t cells = (int64_t)shape->groups * shape->group_stride;
     const int64_t first = (int64_t)begin * shape->group_stride;
@@ -116,7 +126,7 @@ static void add_rows(const rt_bins *bins, const rt_gradients *gradients,
         rows.order = order + at;
         rows.count = count - at < RT_PACKED_ROWS ? count - at : RT_PACKED_ROWS;
         if (gradients->wide) {
-            gradients->hot->add_wide(&rows, gradients->exact, scratch->wide + first);
+            gradients->hot->add_wide(&rows, gradients->exact, wide + first);
             continue;
         }
         gradients->hot->add_packed(&rows, gradients->packed, scratch->packed + first);
@@ -136,74 +146,56 @@ static void take_plane(int64_t *from, int64_t *to, int64_t count)
     }
 }
 
-/* Moves cells [at, at + count) of one rank's scratch into `out`, or adds them there. */
-static void take_cells(const rt_gradients *gradients, rt_scratch *scratch, int64_t at,
-                       int64_t count, bool fresh, rt_histogram *out)
+/* Moves cells [from, from + count) of one rank's scratch to those of `out` from `at`
+ * on; what is there is forgotten (`fresh`) or added to. */
+static void take_cells(const rt_gradients *gradients, rt_scratch *scratch, int64_t from,
+                       int64_t count, bool fresh, rt_histogram *out, int64_t at)
 {
     if (gradients->wide) {
-        gradients->hot->flush_wide(scratch->wide + at, count, fresh, out->g + at,
-                                   out->h + at, out->rows + at);
+        if (fresh) {
+            memset(out->wide + at, 0, (size_t)count * sizeof *out->wide);
+        }
+        for (int64_t i = 0; i < count; i++) {
+            out->wide[at + i].g += scratch->wide[from + i].g;
+            out->wide[at + i].h += scratch->wide[from + i].h;
+            scratch->wide[from + i] = (rt_gradient){0, 0};
+        }
         return;
     }
-    gradients->hot->flush(scratch->packed + at, count, fresh, out->g + at, out->h + at,
-                          out->rows + at);
+    gradients->hot->flush(scratch->packed + from, count, fresh, out->g + at,
+                          out->h + at, out->rows + at);
     if (scratch->flushed) {
-        take_plane(scratch->sum.g + at, out->g + at, count);
-        take_plane(scratch->sum.h + at, out->h + at, count);
-        for (int64_t i = at; i < at + count; i++) {
-            out->rows[i] += scratch->sum.rows[i];
-            scratch->sum.rows[i] = 0;
+        take_plane(scratch->sum.g + from, out->g + at, count);
+        take_plane(scratch->sum.h + from, out->h + at, count);
+        for (int64_t i = 0; i < count; i++) {
+            out->rows[at + i] += scratch->sum.rows[from + i];
+            scratch->sum.rows[from + i] = 0;
         }
     }
 }
 
+/* Rows lie beneath h and are never more on the right: nothing is borrowed. */
 static void subtract_cells(const rt_gradients *gradients, rt_histogram *from,
                            const rt_histogram *what, int64_t at, int64_t count)
 {
+    if (gradients->wide) {
+        gradients->hot->subtract(2 * count, &from->wide[at].g, &what->wide[at].g);
+        return;
+    }
     gradients->hot->subtract(count, from->g + at, what->g + at);
     gradients->hot->subtract(count, from->h + at, what->h + at);
     gradients->hot->subtract_rows(count, from->rows + at, what->rows + at);
 }
 
-static void merge_cells(const rt_gradients *gradients, rt_scratch *scratch,
-                        int32_t ranks, int64_t at, int64_t count, rt_histogram *out,
-                        rt_histogram *parent)
+/* Cells [from, from + count) of all ranks together. */
+static void take_all(const rt_gradients *gradients, rt_scratch *scratch, int32_t ranks,
+                     int64_t from, int64_t count, rt_histogram *out, int64_t at)
 {
     bool fresh = true; /* some rank has rows: a node is never empty */
     for (int32_t r = 0; r < ranks; r++) {
         if (scratch[r].used) {
-            take_cells(gradients, &scratch[r], at, count, fresh, out);
+            take_cells(gradients, &scratch[r], from, count, fresh, out, at);
             fresh = false;
-        }
-    }
-    if (parent != NULL) {
-        subtract_cells(gradients, parent, out, at, count);
-    }
-}
-
-/* What all ranks have counted of one byte, value by value. */
-static void take_group(const rt_gradients *gradients, rt_scratch *scratch,
-                       int32_t ranks, int64_t at, rt_histogram *sum)
-{
-    for (int32_t r = 0; r < ranks; r++) {
-        rt_scratch *part = &scratch[r];
-        if (!part->used) {
-            continue;
-        }
-        if (gradients->wide) {
-            gradients->hot->flush_wide(part->wide + at, BYTE, false, sum->g, sum->h,
-                                       sum->rows);
-            continue;
-        }
-        gradients->hot->flush(part->packed + at, BYTE, false, sum->g, sum->h,
-                              sum->rows);
-        if (part->flushed) {
-            take_plane(part->sum.g + at, sum->g, BYTE);
-            take_plane(part->sum.h + at, sum->h, BYTE);
-            for (int64_t i = 0; i < BYTE; i++) {
-                sum->rows[i] += part->sum.rows[at + i];
-                part->sum.rows[at + i] = 0;
-            }
         }
     }
 }
@@ -214,6 +206,15 @@ static void spread(const rt_cut *cut, const rt_histogram *sum, const uint8_t *li
                    int32_t n_live, rt_histogram *out, int64_t at)
 {
     const size_t cells = (size_t)cut->n_bins + 1;
+    if (sum->is_wide) {
+        memset(out->wide + at, 0, cells * sizeof *out->wide);
+        for (int32_t i = 0; i < n_live; i++) {
+            rt_gradient *to = &out->wide[at + cut->bin_of_byte[live[i]]];
+            to->g += sum->wide[live[i]].g;
+            to->h += sum->wide[live[i]].h;
+        }
+        return;
+    }
     memset(out->g + at, 0, cells * sizeof *out->g);
     memset(out->h + at, 0, cells * sizeof *out->h);
     memset(out->rows + at, 0, cells * sizeof *out->rows);
@@ -226,21 +227,29 @@ static void spread(const rt_cut *cut, const rt_histogram *sum, const uint8_t *li
     }
 }
 
+/* The values of a byte that some row has. */
+static int32_t list_live(const rt_histogram *sum, uint8_t live[BYTE])
+{
+    int32_t n_live = 0;
+    for (int32_t byte = 0; byte < BYTE; byte++) {
+        uint64_t rows =
+            sum->is_wide ? sum->wide[byte].h & RT_COUNT_MASK : sum->rows[byte];
+        live[n_live] = (uint8_t)byte;
+        n_live += rows > 0 ? 1 : 0;
+    }
+    return n_live;
+}
+
 static void merge_group(const rt_bins *bins, const rt_gradients *gradients,
                         const rt_hist_shape *shape, rt_scratch *scratch, int32_t ranks,
                         int32_t place, rt_histogram *out, rt_histogram *parent)
 {
-    int64_t g[BYTE] = {0};
-    int64_t h[BYTE] = {0};
-    uint32_t rows[BYTE] = {0};
-    rt_histogram sum = {g, h, rows};
-    uint8_t live[BYTE + 1];
-    int32_t n_live = 0;
-    take_group(gradients, scratch, ranks, (int64_t)place * shape->group_stride, &sum);
-    for (int32_t byte = 0; byte < BYTE; byte++) {
-        live[n_live] = (uint8_t)byte;
-        n_live += rows[byte] > 0 ? 1 : 0;
-    }
+    _Alignas(RT_ALIGNMENT) char block[BYTE * CELL_BYTES];
+    uint8_t live[BYTE];
+    rt_histogram sum = over(block, BYTE, gradients->wide);
+    take_all(gradients, scratch, ranks, (int64_t)place * shape->group_stride, BYTE,
+             &sum, 0);
+    const int32_t n_live = list_live(&sum, live);
     for (int32_t i = shape->first[place]; i >= 0; i = shape->next[i]) {
         const rt_cut *cut = &bins->cuts[shape->feature[i]];
         int64_t at = (int64_t)i * shape->stride;
@@ -266,8 +275,11 @@ static void merge(const rt_bins *bins, const rt_gradients *gradients,
     }
     const int64_t stop = (int64_t)end * shape->stride;
     for (int64_t at = (int64_t)begin * shape->stride; at < stop; at += MERGE_CELLS) {
-        merge_cells(gradients, scratch, ranks, at,
-                    stop - at < MERGE_CELLS ? stop - at : MERGE_CELLS, out, parent);
+        int64_t count = stop - at < MERGE_CELLS ? stop - at : MERGE_CELLS;
+        take_all(gradients, scratch, ranks, at, count, out, at);
+        if (parent != NULL) {
+            subtract_cells(gradients, parent, out, at, count);
+        }
     }
 }
 
@@ -283,7 +295,7 @@ void rt_hist_build(const rt_bins *bins, const rt_gradients *gradients,
     scratch[team.rank].flushed = false;
     if (end > begin) {
         add_rows(bins, gradients, shape, 0, shape->groups, order + begin, end - begin,
-                 &scratch[team.rank], ctl);
+                 &scratch[team.rank], scratch[team.rank].wide, ctl);
     }
     rt_team_barrier(team);
     rt_team_range(team, shape->groups, &begin, &end);
@@ -297,8 +309,20 @@ void rt_hist_build_part(const rt_bins *bins, const rt_gradients *gradients,
                         int32_t begin, int32_t end, rt_scratch *scratch,
                         rt_histogram *out, rt_histogram *parent, rt_ctl *ctl)
 {
+    if (gradients->wide && !bins->joint) { /* the scratch would have the same cells */
+        const int64_t at = (int64_t)begin * shape->stride;
+        const int64_t cells = (int64_t)(end - begin) * shape->stride;
+        memset(out->wide + at, 0, (size_t)cells * sizeof *out->wide);
+        add_rows(bins, gradients, shape, begin, end, order, count, scratch, out->wide,
+                 ctl);
+        if (parent != NULL) {
+            subtract_cells(gradients, parent, out, at, cells);
+        }
+        return;
+    }
     scratch->used = true;
     scratch->flushed = false;
-    add_rows(bins, gradients, shape, begin, end, order, count, scratch, ctl);
+    add_rows(bins, gradients, shape, begin, end, order, count, scratch, scratch->wide,
+             ctl);
     merge(bins, gradients, shape, begin, end, scratch, 1, out, parent);
 }

@@ -1,10 +1,11 @@
 /* Sums of g, h and rows per bin of every feature in play.
  *
- * A node's histogram has three planes (g, h, rows) of `features` x `stride`
- * cells. The stride is padded by a cache line beyond the bins: with a stride of
- * exactly 256 cells the same bin of all features falls on one set of the L1
- * cache, which made skewed columns up to fourteen times slower. Each rank adds
- * its rows into a scratch of its own; merging is integer addition. */
+ * A node's histogram has `features` x `stride` cells, in the form of the gradients: for
+ * packed ones three planes (g, h, rows), for wide ones g and h with the rows beneath.
+ * The stride is padded by a cache line beyond the bins: with a stride of exactly 256
+ * cells the same bin of all features falls on one set of the L1 cache, which made
+ * skewed columns up to fourteen times slower. Each rank adds its rows into a scratch of
+ * its own; merging is integer addition. */
 #ifndef RT_KERNELS_HISTOGRAM_H
 #define RT_KERNELS_HISTOGRAM_H
 
@@ -18,6 +19,8 @@
 #include "kernels/team.h"
 
 typedef struct rt_histogram {
+    bool is_wide; /* the sums are in `wide`, else in the planes: it is one memory */
+    rt_gradient *wide;
     int64_t *g;
     int64_t *h;
     uint32_t *rows;

@@ -36,7 +36,8 @@ typedef struct rt_hot_rows {
 
 /* The sides of all candidate splits of one numeric feature. */
 typedef struct rt_hot_scan {
-    const int64_t *g, *h; /* [bins] of the feature */
+    const rt_gradient *wide; /* [bins] of the feature; NULL: in planes */
+    const int64_t *g, *h;    /* [bins] each */
     const uint32_t *rows;
     int32_t bins;
     int64_t first_g, first_h, first_rows; /* what is left of the first bin */
@@ -68,8 +69,6 @@ typedef struct rt_hot {
     /* Adds the packed sums to the planes, or `fresh`: puts them there; clears them. */
     void (*flush)(int64_t *packed, int64_t cells, bool fresh, int64_t *g, int64_t *h,
                   uint32_t *rows);
-    void (*flush_wide)(rt_gradient *wide, int64_t cells, bool fresh, int64_t *g,
-                       int64_t *h, uint32_t *rows);
     /* a -= b, plane by plane */
     void (*subtract)(int64_t cells, int64_t *restrict a, const int64_t *restrict b);
     void (*subtract_rows)(int64_t cells, uint32_t *restrict a,

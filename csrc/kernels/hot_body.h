@@ -105,19 +105,6 @@ static void flush(int64_t *restrict packed, int64_t cells, bool fresh,
     }
 }
 
-static void flush_wide(rt_gradient *restrict wide, int64_t cells, bool fresh,
-                       int64_t *restrict g, int64_t *restrict h,
-                       uint32_t *restrict rows)
-{
-    const int64_t keep = fresh ? 0 : -1;
-    for (int64_t i = 0; i < cells; i++) {
-        g[i] = (g[i] & keep) + wide[i].g;
-        h[i] = (h[i] & keep) + (int64_t)(wide[i].h >> RT_COUNT_BITS);
-        rows[i] = (rows[i] & (uint32_t)keep) + (uint32_t)(wide[i].h & RT_COUNT_MASK);
-        wide[i] = (rt_gradient){0, 0};
-    }
-}
-
 static void subtract(int64_t cells, int64_t *restrict a, const int64_t *restrict b)
 {
     for (int64_t i = 0; i < cells; i++) {
@@ -140,21 +127,25 @@ static inline bool stands(const rt_hot_scan *job, int64_t h, int64_t rows)
            (double)h * job->h_unit >= job->min_child_weight;
 }
 
-/* score[i] = G^2 / (H + l2) of both sides, as one fraction: a division takes as long as
+/* key[i]: G^2 / (H + l2) of both sides, as one fraction: a division takes as long as
  * all the rest. h sums to less than 2^53, so the right side's is exact in double too.
- * Scores are not negative: as integers they have the same order. */
-static int64_t score_bins(const rt_hot_scan *job, const int64_t *restrict left_g,
-                          const int64_t *restrict left_h, int32_t count,
-                          int64_t *restrict key)
+ * Scores are not negative: as integers they have the same order. The left sides' sums
+ * lie `step` apart, h above `shift` bits. */
+__attribute__((always_inline)) static inline int64_t
+score_bins(const rt_hot_scan *job, const int64_t *restrict left_g,
+           const int64_t *restrict left_h, const int64_t step, const int32_t shift,
+           int64_t count, int64_t *restrict key)
 {
     const double g_unit = job->g_unit, h_unit = job->h_unit, l2 = job->l2;
     const double node_h = (double)job->node_h;
     const int64_t node_g = job->node_g;
     int64_t most = 0;
-    for (int32_t i = 0; i < count; i++) {
-        const double h = as_double_small(left_h[i]);
-        const double a = as_double(left_g[i]) * g_unit;
-        const double c = as_double(node_g - left_g[i]) * g_unit;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t g = left_g[i * step];
+        const double h =
+            as_double_small((int64_t)((uint64_t)left_h[i * step] >> shift));
+        const double a = as_double(g) * g_unit;
+        const double c = as_double(node_g - g) * g_unit;
         const double left_l2 = h * h_unit + l2;
         const double right_l2 = (node_h - h) * h_unit + l2;
         const double score =
@@ -176,7 +167,7 @@ static int32_t first_equal(const int64_t *key, int32_t count, int64_t wanted)
 }
 
 /* Sides grow from bin to bin: those bins at which both can stand alone are a run. */
-static int32_t scan(const rt_hot_scan *job, double *best)
+static int32_t scan_planes(const rt_hot_scan *job, double *best)
 {
     int64_t left_g[UPPERS], left_h[UPPERS], left_rows[UPPERS], key[UPPERS];
     int64_t g = job->first_g, h = job->first_h, rows = job->first_rows;
@@ -198,9 +189,52 @@ static int32_t scan(const rt_hot_scan *job, double *best)
         return -1;
     }
     const int64_t most =
-        score_bins(job, left_g + begin, left_h + begin, end - begin, key);
+        score_bins(job, left_g + begin, left_h + begin, 1, 0, end - begin, key);
     memcpy(best, &most, sizeof most);
     return begin + first_equal(key, end - begin, most);
+}
+
+static inline bool wide_stands(const rt_hot_scan *job, uint64_t h)
+{
+    return stands(job, (int64_t)(h >> RT_COUNT_BITS), (int64_t)(h & RT_COUNT_MASK));
+}
+
+/* scan_planes where rows lie beneath h: one addition sums all three. */
+static int32_t scan_wide(const rt_hot_scan *job, double *best)
+{
+    rt_gradient left[UPPERS];
+    int64_t key[UPPERS];
+    const rt_gradient first = {job->first_g, ((uint64_t)job->first_h << RT_COUNT_BITS) +
+                                                 (uint64_t)job->first_rows};
+    const uint64_t all =
+        ((uint64_t)job->node_h << RT_COUNT_BITS) + (uint64_t)job->node_rows;
+    int32_t begin = 0;
+    int32_t end = job->bins;
+    pair sum;
+    memcpy(&sum, &first, sizeof sum);
+    for (int32_t i = 0; i < job->bins; i++) {
+        sum += ((const pair *)job->wide)[i];
+        memcpy(&left[i], &sum, sizeof sum);
+    }
+    while (begin < end && !wide_stands(job, left[begin].h)) {
+        begin++;
+    }
+    while (end > begin && !wide_stands(job, all - left[end - 1].h)) {
+        end--;
+    }
+    if (begin == end) {
+        return -1;
+    }
+    const int64_t *from = (const int64_t *)(const void *)&left[begin];
+    const int64_t most =
+        score_bins(job, from, from + 1, 2, RT_COUNT_BITS, end - begin, key);
+    memcpy(best, &most, sizeof most);
+    return begin + first_equal(key, end - begin, most);
+}
+
+static int32_t scan(const rt_hot_scan *job, double *best)
+{
+    return job->wide != NULL ? scan_wide(job, best) : scan_planes(job, best);
 }
 
 /* Without branches: each row is written to both sides, and only one of the two
@@ -444,7 +478,6 @@ const rt_hot RT_HOT = {
     .add_packed = add_packed,
     .add_wide = add_wide,
     .flush = flush,
-    .flush_wide = flush_wide,
     .subtract = subtract,
     .subtract_rows = subtract_rows,
     .scan = scan,

@@ -90,7 +90,8 @@ static cut_at best_cut(const rt_split_rules *rules, const rt_histogram *histogra
     if (!rules->plain) {
         return best_bounded(rules, histogram, cells, bins, first, node);
     }
-    rt_hot_scan scan = {.g = histogram->g + cells,
+    rt_hot_scan scan = {.wide = histogram->is_wide ? histogram->wide + cells : NULL,
+                        .g = histogram->g + cells,
                         .h = histogram->h + cells,
                         .rows = histogram->rows + cells,
                         .bins = bins,

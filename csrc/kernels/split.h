@@ -102,6 +102,11 @@ static inline rt_sums rt_sums_plus(rt_sums a, rt_sums b)
 
 static inline rt_sums rt_sums_cell(const rt_histogram *histogram, int64_t at)
 {
+    if (histogram->is_wide) {
+        const rt_gradient cell = histogram->wide[at];
+        return (rt_sums){cell.g, (int64_t)(cell.h >> RT_COUNT_BITS),
+                         (int64_t)(cell.h & RT_COUNT_MASK)};
+    }
     return (rt_sums){histogram->g[at], histogram->h[at], histogram->rows[at]};
 }
 

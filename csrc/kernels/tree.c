@@ -37,16 +37,20 @@ static bool may_split(const rt_grower *grower, int64_t rows, int32_t depth)
 /* A histogram slot, from the free ones or new; called by one rank. */
 static int32_t take_slot(rt_grower *grower)
 {
+    int32_t slot = grower->slots;
     if (grower->n_free > 0) {
-        return grower->free_slot[--grower->n_free];
+        slot = grower->free_slot[--grower->n_free];
+    } else {
+        rt_status status =
+            rt_histogram_init(&grower->slot[slot], grower->cells_room, &grower->error);
+        if (status != RT_OK) {
+            grower->status = status;
+            return -1;
+        }
+        grower->slots++;
     }
-    rt_status status = rt_histogram_init(&grower->slot[grower->slots],
-                                         grower->cells_room, &grower->error);
-    if (status != RT_OK) {
-        grower->status = status;
-        return -1;
-    }
-    return grower->slots++;
+    grower->slot[slot].is_wide = grower->gradients->wide;
+    return slot;
 }
 
 static void drop_slot(rt_grower *grower, rt_leaf *leaf)

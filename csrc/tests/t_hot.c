@@ -144,6 +144,7 @@ static void best_bin_is_found(void)
 {
     int64_t g[256], h[256];
     uint32_t rows[256];
+    rt_gradient wide[256];
     int32_t none = 0;
     for (uint64_t seed = 0; seed < SCANS; seed++) {
         rt_hot_scan job;
@@ -151,9 +152,13 @@ static void best_bin_is_found(void)
         draw_bins(g, h, rows, &job, seed);
         const int32_t bin = plain_scan(&job, &wanted);
         none += bin < 0 ? 1 : 0;
-        for (int32_t k = 0; k < 2; k++) {
+        for (int32_t i = 0; i < job.bins; i++) {
+            wide[i] = (rt_gradient){g[i], ((uint64_t)h[i] << RT_COUNT_BITS) + rows[i]};
+        }
+        for (int32_t k = 0; k < 4; k++) {
             double best = 0.0;
-            CHECK(hots[k]->scan(&job, &best) == bin);
+            job.wide = k < 2 ? NULL : wide;
+            CHECK(hots[k % 2]->scan(&job, &best) == bin);
             CHECK(memcmp(&best, &wanted, sizeof best) == 0);
         }
     }

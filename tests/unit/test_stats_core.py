@@ -59,20 +59,22 @@ def test_any_team_gives_equal_bytes(name):
 
 
 def test_a_team_has_as_many_threads_as_asked_for():
-    """The Python thread, and a task whose team of seven includes itself."""
+    """The Python thread, a task whose team of seven includes itself, and while the team is
+    made one thread more (base/spread.h)."""
     x, day = np.zeros(4_000_000), np.zeros(4_000_000, np.int32)
     before = thread_count()
-    peak = 0
+    seen = set()
     for _ in range(20):  # the team lives for milliseconds: look until it was seen
         worker = threading.Thread(
             target=_core.drift_counts, args=(x, day, EDGES, 1), kwargs={"n_threads": 7}
         )
         worker.start()
         while worker.is_alive():
-            peak = max(peak, thread_count() - before)
-        if peak >= 8:
+            seen.add(thread_count() - before)
+        if 8 in seen:
             break
-    assert peak == 8
+    assert 8 in seen
+    assert max(seen) <= 9
 
 
 def thread_count():
