@@ -3,6 +3,7 @@
 
 #include "base/philox.h"
 #include "base/radix_sort.h"
+#include "base/rng.h"
 #include "kernels/ranks.h"
 #include "tests/test.h"
 
@@ -188,6 +189,38 @@ static void placements_are_doubled_ranks_of_the_other_class(void)
 done:;
 }
 
+/* A far outlier makes all other keys begin alike, in groups small and large, with ties.
+ */
+static void keys_that_begin_alike_are_told_apart(void)
+{
+    enum { ALIKE = 300 };
+    static uint8_t y[ALIKE];
+    static double score[ALIKE];
+    rt_delong d;
+    uint64_t sums[2] = {0, 0};
+    for (int32_t i = 0; i < ALIKE; i++) {
+        const uint64_t bits = rt_mix64((uint64_t)i + 1);
+        y[i] = (uint8_t)(bits & 1);
+        /* 20 rows are near 2, the others near 1; a third of the values occur often. */
+        score[i] =
+            (i < 20 ? 2.0 : 1.0) + (double)(bits % 3 == 0 ? 5 : bits >> 40) * 0x1p-50;
+    }
+    score[ALIKE - 1] = 1e300;
+    score[ALIKE - 2] = -1e300;
+    for (int32_t i = 0; i < ALIKE; i++) {
+        for (int32_t j = 0; j < ALIKE; j++) {
+            sums[1 - y[i]] += y[i] == y[j]           ? 0
+                              : score[j] < score[i]  ? 2
+                              : score[j] == score[i] ? 1
+                                                     : 0;
+        }
+    }
+    TRY(rt_delong_sums(y, score, score, ALIKE, 1, NULL, &d, NULL));
+    CHECK(d.sum[0][0].low == sums[0] && d.sum[1][0].low == sums[1]);
+    CHECK(d.sum[0][1].low == sums[0] && d.sum[1][1].low == sums[1]);
+done:;
+}
+
 static void distances_of_samples(void)
 {
     const double a[] = {0.0, 3.0, 1.0};
@@ -217,6 +250,7 @@ static const rt_test tests[] = {
     {"floats rank like doubles", floats_rank_like_doubles},
     {"placements are doubled ranks of the other class",
      placements_are_doubled_ranks_of_the_other_class},
+    {"keys that begin alike are told apart", keys_that_begin_alike_are_told_apart},
     {"distances of samples", distances_of_samples},
 };
 
