@@ -44,13 +44,13 @@ static inline double nearest(double x)
     return (x + SHIFT) - SHIFT;
 }
 
-/* A whole number below 2^51 as an integer. */
+/* nearest() as an integer. */
 static inline int64_t as_integer_small(double x)
 {
     return (int64_t)(rt_to_bits(x + SHIFT) - rt_to_bits(SHIFT));
 }
 
-/* nearest() as an integer, up to 2^62: the lower 32 bits by themselves. */
+/* The same up to 2^62: the lower 32 bits by themselves. */
 static inline int64_t as_integer(double x)
 {
 #ifdef RT_HOT_CONVERTS
