@@ -12,7 +12,7 @@ static void ADD_NAME(add_chosen)(const rt_hot_rows *rows, const ADD_CELL *values
         const uint8_t *bytes = rows->bytes + row * rows->row_bytes;
         const ADD_CELL add = values[row];
         ADD_CELL *at = cells;
-        LOOK_AHEAD(rows, i, values);
+        LOOK_AHEAD(rows, i, rows->row_bytes, values);
         for (int32_t j = 0; j < rows->features; j++, at += rows->stride) {
             at[bytes[rows->feature[j]]] += add;
         }
@@ -40,7 +40,7 @@ ADD_NAME(add_all)(const rt_hot_rows *rows, const ADD_CELL *values,
         const ADD_CELL add = values[row];
         ADD_CELL *at = cells;
         int32_t j = 0;
-        LOOK_AHEAD(rows, i, values);
+        LOOK_AHEAD(rows, i, features, values);
         for (; j + 8 <= features; j += 8, at += 8 * stride) {
             uint64_t eight;
             memcpy(&eight, bytes + j, sizeof eight);

@@ -12,8 +12,7 @@ enum {
     AHEAD = 16,   /* rows between a prefetch and its use */
     LINE = 64,    /* bytes of the cache */
     UPPERS = 256, /* of bin_floats, the last one +inf */
-    FEW_EDGES = 32,
-    EIGHT = 8
+    FEW_EDGES = 32
 };
 
 /* Between whole numbers and doubles by bits that vectors can move: only AVX-512 has
@@ -66,14 +65,15 @@ static inline int64_t as_integer(double x)
 typedef int64_t pair __attribute__((vector_size(16), may_alias));
 
 /* A macro: gcc holds a function that does nothing but prefetch for one without effect
- * and drops its calls. All lines of the row: not every processor fetches the second by
+ * and drops its calls. All lines of the
+ * `span` bytes that are read: not every processor fetches the second by
  * itself, and a row need not begin where a line does. */
-#define LOOK_AHEAD(rows, i, values)                                                    \
+#define LOOK_AHEAD(rows, i, span, values)                                              \
     do {                                                                               \
         if ((i) + AHEAD < (rows)->count) {                                             \
             const int64_t next = (rows)->order[(i) + AHEAD];                           \
             const uint8_t *line = (rows)->bytes + next * (rows)->row_bytes;            \
-            const uint8_t *last = line + (rows)->row_bytes - 1;                        \
+            const uint8_t *last = line + (span)-1;                                     \
             for (; line < last; line += LINE) {                                        \
                 __builtin_prefetch(line);                                              \
             }                                                                          \
