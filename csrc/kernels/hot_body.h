@@ -238,16 +238,16 @@ static int32_t scan(const rt_hot_scan *job, double *best)
 }
 
 /* Without branches: each row is written to both sides, and only one of the two
- * moves on. `left` may be `order` itself. */
-static int64_t partition(const uint8_t *column, const uint8_t *restrict table,
-                         const int32_t *order, int64_t count, int32_t *left,
-                         int32_t *right)
+ * moves on. */
+__attribute__((always_inline)) static inline int64_t
+part(const uint8_t *column, const uint8_t *restrict table, const int32_t *order,
+     int64_t count, int32_t *left, int32_t *right, const bool look_ahead)
 {
     int64_t lefts = 0;
     int64_t rights = 0;
     for (int64_t i = 0; i < count; i++) {
         const int32_t row = order[i];
-        if (i + 2 * AHEAD < count) {
+        if (look_ahead && i + 2 * AHEAD < count) {
             __builtin_prefetch(column + order[i + 2 * AHEAD]);
         }
         const int64_t goes_left = table[column[row]];
@@ -257,6 +257,18 @@ static int64_t partition(const uint8_t *column, const uint8_t *restrict table,
         rights += 1 - goes_left;
     }
     return lefts;
+}
+
+/* `left` may be `order` itself. Where most lines of the column are needed, the processor
+ * fetches them by itself. */
+static int64_t partition(const uint8_t *column, const uint8_t *table,
+                         const int32_t *order, int64_t count, int32_t *left,
+                         int32_t *right)
+{
+    if (count > 0 && order[count - 1] - order[0] < LINE * count) {
+        return part(column, table, order, count, left, right, false);
+    }
+    return part(column, table, order, count, left, right, true);
 }
 
 /* A binary search of eight steps that all numbers of a batch take together, so
