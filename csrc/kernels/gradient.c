@@ -12,6 +12,7 @@ enum {
     WIDE_WEIGHT_BITS = 16, /* all weights of the wide form sum to at most 2^this */
     EXACT_WEIGHT_BITS = 24 /* the same for the numbers beside the packed form */
 };
+_Static_assert(RT_TEAM_BATCH <= (int)RT_HOT_BATCH, "a batch is taken at once");
 
 static rt_status alloc_arrays(rt_gradients *gradients, int32_t threads, rt_error *err)
 {
@@ -73,17 +74,15 @@ void rt_gradients_clear(rt_gradients *gradients)
 void rt_gradients_round(rt_gradients *gradients, rt_team team)
 {
     const int64_t rows = gradients->targets.rows;
-    int64_t begin = 0;
-    int64_t end = 0;
     if (gradients->targets.loss != RT_LOSS_SOFTMAX) {
         return;
     }
-    rt_team_range(team, rows, &begin, &end);
-    for (int64_t at = begin; at < end; at += RT_HOT_BATCH) {
-        const int64_t count = end - at < RT_HOT_BATCH ? end - at : RT_HOT_BATCH;
-        gradients->hot->soft_sums(gradients->score + at, rows,
-                                  gradients->targets.outputs, count,
-                                  gradients->soft + at, gradients->soft + rows + at);
+    for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        gradients->hot->soft_sums(gradients->score + own.begin, rows,
+                                  gradients->targets.outputs, own.end - own.begin,
+                                  gradients->soft + own.begin,
+                                  gradients->soft + rows + own.begin);
     }
 }
 
@@ -112,8 +111,8 @@ static void predict_batch(const rt_gradients *gradients, int32_t output, int64_t
     }
 }
 
-static void derive_rows(rt_gradients *gradients, int32_t output, int64_t begin,
-                        int64_t end, double weight_scale, rt_gradient *maxima)
+static void derive_rows(rt_gradients *gradients, int32_t output, double weight_scale,
+                        rt_team team)
 {
     const rt_targets *targets = &gradients->targets;
     const bool square = targets->loss == RT_LOSS_SQUARE;
@@ -121,8 +120,10 @@ static void derive_rows(rt_gradients *gradients, int32_t output, int64_t begin,
     rt_gradient most = {0, 0};
     double p[RT_HOT_BATCH];
     double target[RT_HOT_BATCH];
-    for (int64_t at = begin; at < end; at += RT_HOT_BATCH) {
-        const int64_t count = end - at < RT_HOT_BATCH ? end - at : RT_HOT_BATCH;
+    for (rt_batch own = rt_batch_first(team, targets->rows); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        const int64_t at = own.begin;
+        const int64_t count = own.end - at;
         predict_batch(gradients, output, at, count, p, target);
         rt_hot_derive job = {
             .count = count,
@@ -140,7 +141,7 @@ static void derive_rows(rt_gradients *gradients, int32_t output, int64_t begin,
         most.g = job.most_g > most.g ? job.most_g : most.g;
         most.h = (uint64_t)job.most_h > most.h ? (uint64_t)job.most_h : most.h;
     }
-    *maxima = most;
+    gradients->maxima[team.rank] = most;
 }
 
 /* The largest e that keeps most * 2^e below 2^bits. */
@@ -163,6 +164,18 @@ static rt_gradient largest(const rt_gradient *maxima, int32_t ranks)
     return most;
 }
 
+static void pack_rows(rt_gradients *gradients, uint64_t noise_key, int32_t g_exponent,
+                      int32_t h_exponent, rt_team team)
+{
+    const int64_t rows = gradients->targets.rows;
+    for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        gradients->hot->pack(gradients->exact + own.begin, own.end - own.begin,
+                             own.begin, noise_key, rt_pow2(g_exponent),
+                             rt_pow2(h_exponent), gradients->packed + own.begin);
+    }
+}
+
 /* All rows, also those that the tree leaves out: batches without gaps cost less
  * than choosing. */
 void rt_gradients_update(rt_gradients *gradients, int32_t output, int64_t in_tree,
@@ -172,8 +185,6 @@ void rt_gradients_update(rt_gradients *gradients, int32_t output, int64_t in_tre
     const bool square = gradients->targets.loss == RT_LOSS_SQUARE;
     int32_t exponent = (wide ? (int32_t)WIDE_WEIGHT_BITS : (int32_t)EXACT_WEIGHT_BITS) -
                        rt_ceil_log2(gradients->targets.total_weight);
-    int64_t begin = 0;
-    int64_t end = 0;
     if (team.rank == 0) {
         gradients->wide = wide;
         gradients->exact_g_unit =
@@ -184,9 +195,7 @@ void rt_gradients_update(rt_gradients *gradients, int32_t output, int64_t in_tre
         gradients->h_unit = gradients->exact_h_unit;
     }
     rt_team_barrier(team);
-    rt_team_range(team, gradients->targets.rows, &begin, &end);
-    derive_rows(gradients, output, begin, end, rt_pow2(exponent),
-                &gradients->maxima[team.rank]);
+    derive_rows(gradients, output, rt_pow2(exponent), team);
     rt_team_barrier(team);
     if (wide) {
         return;
@@ -194,9 +203,7 @@ void rt_gradients_update(rt_gradients *gradients, int32_t output, int64_t in_tre
     rt_gradient most = largest(gradients->maxima, team.size);
     int32_t g_exponent = packed_exponent(most.g, RT_PACKED_G_BITS);
     int32_t h_exponent = packed_exponent((int64_t)most.h, RT_PACKED_H_BITS);
-    gradients->hot->pack(gradients->exact + begin, end - begin, begin, noise_key,
-                         rt_pow2(g_exponent), rt_pow2(h_exponent),
-                         gradients->packed + begin);
+    pack_rows(gradients, noise_key, g_exponent, h_exponent, team);
     if (team.rank == 0) {
         gradients->g_unit = gradients->exact_g_unit * rt_pow2(-g_exponent);
         gradients->h_unit = gradients->exact_h_unit * rt_pow2(-h_exponent);

@@ -108,6 +108,13 @@ void rt_scratch_clear(rt_scratch *scratch)
     memset(scratch, 0, sizeof *scratch);
 }
 
+static void start_scratch(rt_scratch *scratch)
+{
+    scratch->used = false;
+    scratch->flushed = false;
+    scratch->unflushed = 0;
+}
+
 /* Bytes [begin, end) of the shape; wide rows go to `wide`. Between two looks at the
  * cancel flag there are RT_PACKED_ROWS rows. */
 static void add_rows(const rt_bins *bins, const rt_gradients *gradients,
@@ -122,6 +129,7 @@ static void add_rows(const rt_bins *bins, const rt_gradients *gradients,
                         .feature = shape->all ? NULL : shape->group + begin,
                         .features = end - begin,
                         .stride = shape->group_stride};
+    scratch->used = scratch->used || count > 0;
     for (int64_t at = 0; at < count && !rt_ctl_cancelled(ctl); at += RT_PACKED_ROWS) {
         rows.order = order + at;
         rows.count = count - at < RT_PACKED_ROWS ? count - at : RT_PACKED_ROWS;
@@ -129,12 +137,14 @@ static void add_rows(const rt_bins *bins, const rt_gradients *gradients,
             gradients->hot->add_wide(&rows, gradients->exact, wide + first);
             continue;
         }
-        gradients->hot->add_packed(&rows, gradients->packed, scratch->packed + first);
-        if (at + rows.count < count) {
-            scratch->flushed = true;
+        if (scratch->unflushed + rows.count > RT_PACKED_ROWS) {
             gradients->hot->flush(scratch->packed, cells, false, scratch->sum.g,
                                   scratch->sum.h, scratch->sum.rows);
+            scratch->flushed = true;
+            scratch->unflushed = 0;
         }
+        gradients->hot->add_packed(&rows, gradients->packed, scratch->packed + first);
+        scratch->unflushed += rows.count;
     }
 }
 
@@ -260,12 +270,11 @@ static void merge_group(const rt_bins *bins, const rt_gradients *gradients,
     }
 }
 
-/* Bytes [begin, end) of the shape: cell by cell where every byte is one feature, else
- * byte by byte. */
-static void merge(const rt_bins *bins, const rt_gradients *gradients,
-                  const rt_hist_shape *shape, int32_t begin, int32_t end,
-                  rt_scratch *scratch, int32_t ranks, rt_histogram *out,
-                  rt_histogram *parent)
+/* Cell by cell where every byte is one feature, else byte by byte. */
+void rt_hist_merge(const rt_bins *bins, const rt_gradients *gradients,
+                   const rt_hist_shape *shape, int32_t begin, int32_t end,
+                   rt_scratch *scratch, int32_t ranks, rt_histogram *out,
+                   rt_histogram *parent)
 {
     if (bins->joint) {
         for (int32_t place = begin; place < end; place++) {
@@ -283,46 +292,36 @@ static void merge(const rt_bins *bins, const rt_gradients *gradients,
     }
 }
 
-void rt_hist_build(const rt_bins *bins, const rt_gradients *gradients,
-                   const rt_hist_shape *shape, const int32_t *order, int64_t count,
-                   rt_scratch *scratch, rt_histogram *out, rt_histogram *parent,
-                   rt_team team, rt_ctl *ctl)
+void rt_hist_add(const rt_bins *bins, const rt_gradients *gradients,
+                 const rt_hist_shape *shape, const int32_t *order, int64_t count,
+                 rt_scratch *scratch, rt_ctl *ctl)
 {
-    int64_t begin = 0;
-    int64_t end = 0;
-    rt_team_range(team, count, &begin, &end);
-    scratch[team.rank].used = end > begin;
-    scratch[team.rank].flushed = false;
-    if (end > begin) {
-        add_rows(bins, gradients, shape, 0, shape->groups, order + begin, end - begin,
-                 &scratch[team.rank], scratch[team.rank].wide, ctl);
-    }
-    rt_team_barrier(team);
-    rt_team_range(team, shape->groups, &begin, &end);
-    merge(bins, gradients, shape, (int32_t)begin, (int32_t)end, scratch, team.size, out,
-          parent);
-    rt_team_barrier(team);
+    start_scratch(scratch);
+    add_rows(bins, gradients, shape, 0, shape->groups, order, count, scratch,
+             scratch->wide, ctl);
 }
 
 void rt_hist_build_part(const rt_bins *bins, const rt_gradients *gradients,
-                        const rt_hist_shape *shape, const int32_t *order, int64_t count,
-                        int32_t begin, int32_t end, rt_scratch *scratch,
-                        rt_histogram *out, rt_histogram *parent, rt_ctl *ctl)
+                        const rt_hist_shape *shape, const int32_t *order,
+                        const rt_run *run, int32_t runs, int32_t begin, int32_t end,
+                        rt_scratch *scratch, rt_histogram *out, rt_histogram *parent,
+                        rt_ctl *ctl)
 {
-    if (gradients->wide && !bins->joint) { /* the scratch would have the same cells */
-        const int64_t at = (int64_t)begin * shape->stride;
-        const int64_t cells = (int64_t)(end - begin) * shape->stride;
+    /* The scratch would have the same cells. */
+    const bool at_once = gradients->wide && !bins->joint;
+    const int64_t at = (int64_t)begin * shape->stride;
+    const int64_t cells = (int64_t)(end - begin) * shape->stride;
+    if (at_once) {
         memset(out->wide + at, 0, (size_t)cells * sizeof *out->wide);
-        add_rows(bins, gradients, shape, begin, end, order, count, scratch, out->wide,
-                 ctl);
-        if (parent != NULL) {
-            subtract_cells(gradients, parent, out, at, cells);
-        }
-        return;
     }
-    scratch->used = true;
-    scratch->flushed = false;
-    add_rows(bins, gradients, shape, begin, end, order, count, scratch, scratch->wide,
-             ctl);
-    merge(bins, gradients, shape, begin, end, scratch, 1, out, parent);
+    start_scratch(scratch);
+    for (int32_t i = 0; i < runs; i++) {
+        add_rows(bins, gradients, shape, begin, end, order + run[i].begin, run[i].rows,
+                 scratch, at_once ? out->wide : scratch->wide, ctl);
+    }
+    if (!at_once) {
+        rt_hist_merge(bins, gradients, shape, begin, end, scratch, 1, out, parent);
+    } else if (parent != NULL) {
+        subtract_cells(gradients, parent, out, at, cells);
+    }
 }

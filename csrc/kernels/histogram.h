@@ -33,8 +33,9 @@ typedef struct rt_scratch {
     int64_t *packed;
     rt_histogram sum;
     void *block;
-    bool used;    /* has rows of the histogram being built */
-    bool flushed; /* has some of them in `sum` */
+    bool used;         /* has rows of the histogram being built */
+    bool flushed;      /* has some of them in `sum` */
+    int64_t unflushed; /* so many of them are still packed */
 } rt_scratch;
 
 typedef struct rt_hist_shape {
@@ -65,19 +66,25 @@ RT_CHECKED rt_status rt_scratch_init(rt_scratch *scratch, int64_t cells, bool pa
                                      rt_error *err);
 void rt_scratch_clear(rt_scratch *scratch);
 
-/* Histogram of rows order[0..count) into `out`, and taken off `parent` (NULL: no
- * parent); run by all ranks, each with its own scratch[rank], ends with a barrier.
- * When cancelled the sums are partial. */
-void rt_hist_build(const rt_bins *bins, const rt_gradients *gradients,
-                   const rt_hist_shape *shape, const int32_t *order, int64_t count,
-                   rt_scratch *scratch, rt_histogram *out, rt_histogram *parent,
-                   rt_team team, rt_ctl *ctl);
+/* One rank's rows order[0..count) into a scratch of its own. When cancelled the sums
+ * are partial. */
+void rt_hist_add(const rt_bins *bins, const rt_gradients *gradients,
+                 const rt_hist_shape *shape, const int32_t *order, int64_t count,
+                 rt_scratch *scratch, rt_ctl *ctl);
 
-/* The same of bytes [begin, end) of the shape only, by one rank with a scratch of its
- * own: where rows are few, ranks share the columns and have nothing to merge. */
+/* When all ranks have added theirs: bytes [begin, end) of the shape of
+ * scratch[0..ranks) into `out`, and taken off `parent` (NULL: no parent). */
+void rt_hist_merge(const rt_bins *bins, const rt_gradients *gradients,
+                   const rt_hist_shape *shape, int32_t begin, int32_t end,
+                   rt_scratch *scratch, int32_t ranks, rt_histogram *out,
+                   rt_histogram *parent);
+
+/* Both, for bytes [begin, end) of the shape and the rows of all runs of `order`, by one
+ * rank: where rows are few, ranks share the columns and have nothing to merge. */
 void rt_hist_build_part(const rt_bins *bins, const rt_gradients *gradients,
-                        const rt_hist_shape *shape, const int32_t *order, int64_t count,
-                        int32_t begin, int32_t end, rt_scratch *scratch,
-                        rt_histogram *out, rt_histogram *parent, rt_ctl *ctl);
+                        const rt_hist_shape *shape, const int32_t *order,
+                        const rt_run *run, int32_t runs, int32_t begin, int32_t end,
+                        rt_scratch *scratch, rt_histogram *out, rt_histogram *parent,
+                        rt_ctl *ctl);
 
 #endif

@@ -259,8 +259,8 @@ part(const uint8_t *column, const uint8_t *restrict table, const int32_t *order,
     return lefts;
 }
 
-/* `left` may be `order` itself. Where most lines of the column are needed, the processor
- * fetches them by itself. */
+/* `left` may be `order` itself. Where most lines of the column are needed, the
+ * processor fetches them by itself. */
 static int64_t partition(const uint8_t *column, const uint8_t *table,
                          const int32_t *order, int64_t count, int32_t *left,
                          int32_t *right)

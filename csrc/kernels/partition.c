@@ -1,98 +1,61 @@
-/* Which rows a tree sees, and which side of a split they take. Both keep the
- * rows' order, so the result is the same however many ranks share the work:
- * every rank counts, then writes where the counts before it end. */
+/* Which rows a tree sees, and which side of a split they take. Every rank lists its own
+ * rows and parts its own lists: nobody has to wait for anybody. */
 #include <string.h>
 
 #include "base/rng.h"
 #include "kernels/tree.h"
 
-/* Left rows of all ranks before this one, and of all together. */
-static void offsets(const rt_grower *grower, rt_team team, int64_t *before,
-                    int64_t *total)
+void rt_partition_plan(rt_grower *grower, const rt_split *split)
 {
-    *before = 0;
-    *total = 0;
-    for (int32_t r = 0; r < team.size; r++) {
-        *before += r < team.rank ? grower->left_count[r] : 0;
-        *total += grower->left_count[r];
-    }
-}
-
-static void fill_table(const rt_bins *bins, const rt_split *split, uint8_t table[256])
-{
+    const rt_bins *bins = grower->bins;
     const rt_cut *cut = &bins->cuts[split->feature];
+    grower->step.column = rt_bins_column(bins, split->feature);
     for (int32_t byte = 0; byte < 256; byte++) {
-        table[byte] =
+        grower->step.goes_left[byte] =
             rt_split_goes_left(split, cut->bin_of_byte[byte], cut->n_bins) ? 1 : 0;
     }
 }
 
-/* One look at every row's bin: a rank puts its left rows into one spare array and
- * the others into a second one; after a barrier all know where to copy them. Alone,
- * the left rows can stay where they are. */
-void rt_partition(rt_grower *grower, const rt_leaf *leaf, const rt_split *split,
-                  void (*meanwhile)(rt_grower *), rt_team team)
+/* Left rows stay where they are, the others wait in the spare array. */
+void rt_partition(rt_grower *grower, int32_t rank)
 {
-    const rt_bins *bins = grower->bins;
-    int32_t *order = grower->order + leaf->begin;
-    int64_t begin = 0;
-    int64_t end = 0;
-    int64_t before = 0;
-    int64_t total = 0;
-    uint8_t table[256];
-
-    fill_table(bins, split, table);
-    rt_team_range(team, leaf->rows, &begin, &end);
-    const int64_t count = end - begin;
-    int32_t *left = team.size == 1 ? order : grower->spare + leaf->begin + begin;
-    int32_t *right = grower->spare_right + leaf->begin + begin;
+    rt_run *left = rt_run_of(grower, grower->step.left, rank);
+    int32_t *order = grower->order + left->begin;
+    int32_t *spare = grower->spare + left->begin;
     const int64_t lefts = grower->gradients->hot->partition(
-        rt_bins_column(bins, split->feature), table, order + begin, count, left, right);
-    grower->left_count[team.rank] = lefts;
-    rt_team_barrier(team);
-    if (team.rank == 0) {
-        meanwhile(grower);
-    }
-    offsets(grower, team, &before, &total);
-    if (team.size > 1 && lefts > 0) {
-        memcpy(order + before, left, (size_t)lefts * sizeof *order);
-    }
-    if (count > lefts) {
-        memcpy(order + total + begin - before, right,
-               (size_t)(count - lefts) * sizeof *order);
-    }
-    rt_team_barrier(team);
+        grower->step.column, grower->step.goes_left, order, left->rows, order, spare);
+    const int64_t rights = left->rows - lefts;
+    memcpy(order + lefts, spare, (size_t)rights * sizeof *order);
+    left->rows = lefts;
+    *rt_run_of(grower, grower->step.right, rank) =
+        (rt_run){left->begin + lefts, rights};
 }
 
-/* A row is in the tree when its draw is below the share: each row by itself, so
- * no rank depends on another. */
-static void draw_rows(rt_grower *grower, double share, uint64_t key, rt_team team)
+/* This rank's rows of the tree. A row is in it when its draw is below the share: each
+ * row by itself. */
+static void list_rows(rt_grower *grower, double share, uint64_t key, rt_team team)
 {
     const uint64_t limit = (uint64_t)(share * 4294967296.0);
-    int64_t rows = grower->bins->rows;
-    int64_t begin = 0;
-    int64_t end = 0;
-    int64_t before = 0;
-    int64_t total = 0;
-    int64_t count = 0;
-    rt_team_range(team, rows, &begin, &end);
-    for (int64_t i = begin; i < end; i++) {
-        count += (rt_draw64(key, (uint64_t)i) >> 32) < limit ? 1 : 0;
+    const int64_t rows = grower->bins->rows;
+    const int64_t begin = rt_team_before(team, rows);
+    int64_t end = begin;
+    for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        for (int64_t i = own.begin; i < own.end; i++) {
+            grower->order[end] = (int32_t)i;
+            end += share >= 1.0 || (rt_draw64(key, (uint64_t)i) >> 32) < limit ? 1 : 0;
+        }
     }
-    grower->left_count[team.rank] = count;
-    rt_team_barrier(team);
-    offsets(grower, team, &before, &total);
-    int64_t in = before;
-    int64_t out = total + begin - before;
-    for (int64_t i = begin; i < end; i++) {
-        bool chosen = (rt_draw64(key, (uint64_t)i) >> 32) < limit;
-        grower->order[chosen ? in : out] = (int32_t)i;
-        in += chosen ? 1 : 0;
-        out += chosen ? 0 : 1;
+    *rt_run_of(grower, 0, team.rank) = (rt_run){begin, end - begin};
+}
+
+static int64_t count_rows(const rt_grower *grower, int32_t ranks)
+{
+    int64_t rows = 0;
+    for (int32_t rank = 0; rank < ranks; rank++) {
+        rows += rt_run_of(grower, 0, rank)->rows;
     }
-    if (team.rank == 0) {
-        grower->in_tree = total;
-    }
+    return rows;
 }
 
 /* The features with the smallest draws, in ascending order of their number. The
@@ -120,31 +83,14 @@ static void draw_columns(rt_grower *grower, double share, uint64_t key)
     rt_hist_group(&grower->shape, grower->bins);
 }
 
-static void take_all_rows(rt_grower *grower, rt_team team)
-{
-    int64_t begin = 0;
-    int64_t end = 0;
-    rt_team_range(team, grower->bins->rows, &begin, &end);
-    for (int64_t i = begin; i < end; i++) {
-        grower->order[i] = (int32_t)i;
-    }
-    if (team.rank == 0) {
-        grower->in_tree = grower->bins->rows;
-    }
-}
-
 void rt_grower_sample(rt_grower *grower, uint64_t seed, int64_t number, rt_team team)
 {
-    double rows = grower->params->value[RT_P_SUBSAMPLE];
-    double columns = grower->params->value[RT_P_COLSAMPLE];
-    if (rows < 1.0) {
-        draw_rows(grower, rows, rt_draw_key(seed, RT_DRAW_ROWS, (uint64_t)number),
-                  team);
-    } else {
-        take_all_rows(grower, team);
-    }
+    list_rows(grower, grower->params->value[RT_P_SUBSAMPLE],
+              rt_draw_key(seed, RT_DRAW_ROWS, (uint64_t)number), team);
+    rt_team_barrier(team);
     if (team.rank == 0) {
-        draw_columns(grower, columns,
+        grower->in_tree = count_rows(grower, team.size);
+        draw_columns(grower, grower->params->value[RT_P_COLSAMPLE],
                      rt_draw_key(seed, RT_DRAW_COLUMNS, (uint64_t)number));
     }
     rt_team_barrier(team);

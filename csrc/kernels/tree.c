@@ -1,10 +1,12 @@
 #include "kernels/tree.h"
 
-/* Who works on a node. Large ones: each rank takes a share of the rows, which costs
- * six barriers and a merge. Nodes with fewer bytes of bins than this (some 100
- * microseconds of work) have their columns shared, with two barriers; the smallest are
- * left to rank 0. On a busy machine a barrier can cost a wake-up: when rank 0 has had
- * to sleep too often, it does all but the large ones alone. None of this changes a
+#include <string.h>
+
+/* Who works on a node. Large ones: each rank its own rows, which costs three barriers
+ * and a merge. Nodes with fewer bytes of bins than this (some 100 microseconds of work)
+ * are parted by rank 0 and have their columns shared, with two barriers; the smallest
+ * are left to rank 0. On a busy machine a barrier can cost a wake-up: when rank 0 has
+ * had to sleep too often, it does all but the large ones alone. None of this changes a
  * result. */
 enum {
     BY_COLUMNS_BYTES = 256 * 1024,
@@ -96,23 +98,34 @@ static void choose(rt_grower *grower, rt_leaf *leaf, const rt_split *candidates)
     }
 }
 
-/* Best splits of one or two leaves (second: -1 for none), features shared among
- * the ranks. Only rank 0 knows them when it returns. */
-static void find_splits(rt_grower *grower, int32_t first, int32_t second, rt_team team)
+/* Candidates of the features in bytes [begin, end) of the shape, for those of the
+ * step's leaves that may be split. */
+static void find_splits(rt_grower *grower, int32_t begin, int32_t end)
 {
-    int32_t features = grower->shape.features;
-    int32_t items = second >= 0 ? 2 * features : features;
-    for (int32_t item = team.rank; item < items; item += team.size) {
-        int32_t leaf = item < features ? first : second;
-        find_split(grower, &grower->leaf[leaf], item % features,
-                   &grower->candidate[item]);
-    }
-    rt_team_barrier(team);
-    if (team.rank == 0) {
-        choose(grower, &grower->leaf[first], grower->candidate);
-        if (second >= 0) {
-            choose(grower, &grower->leaf[second], grower->candidate + features);
+    const rt_hist_shape *shape = &grower->shape;
+    for (int32_t place = begin; place < end; place++) {
+        for (int32_t at = shape->first[place]; at >= 0; at = shape->next[at]) {
+            if (grower->step.split_left) {
+                find_split(grower, &grower->leaf[grower->step.left], at,
+                           &grower->candidate[at]);
+            }
+            if (grower->step.split_right) {
+                find_split(grower, &grower->leaf[grower->step.right], at,
+                           &grower->candidate[shape->features + at]);
+            }
         }
+    }
+}
+
+/* Rank 0, when all ranks have found theirs. */
+static void choose_splits(rt_grower *grower)
+{
+    if (grower->step.split_left) {
+        choose(grower, &grower->leaf[grower->step.left], grower->candidate);
+    }
+    if (grower->step.split_right) {
+        choose(grower, &grower->leaf[grower->step.right],
+               grower->candidate + grower->shape.features);
     }
 }
 
@@ -152,37 +165,76 @@ static void start_root(rt_grower *grower)
                                 .slot = -1,
                                 .l2 = grower->rules.l2,
                                 .range = grower->rules.range};
-    grower->step.stop =
-        !may_split(grower, grower->in_tree, 0) || grower->shape.features == 0;
-    if (!grower->step.stop) {
+    grower->step.left = 0;
+    grower->step.split_left =
+        may_split(grower, grower->in_tree, 0) && grower->shape.features > 0;
+    grower->step.split_right = false;
+    if (grower->step.split_left) {
         grower->leaf[0].slot = take_slot(grower);
-        grower->step.stop = grower->status != RT_OK;
+        grower->step.split_left = grower->status == RT_OK;
     }
+}
+
+/* This rank's rows of a leaf into its scratch. */
+static void add_own_rows(rt_grower *grower, int32_t leaf, rt_team team)
+{
+    const rt_run run = *rt_run_of(grower, leaf, team.rank);
+    rt_hist_add(grower->bins, grower->gradients, &grower->shape,
+                grower->order + run.begin, run.rows, &grower->scratch[team.rank],
+                grower->ctl);
+}
+
+/* Bytes [begin, end) of the shape from the scratch of all ranks. */
+static void merge(rt_grower *grower, int32_t ranks, int32_t begin, int32_t end,
+                  rt_histogram *out, rt_histogram *parent)
+{
+    rt_hist_merge(grower->bins, grower->gradients, &grower->shape, begin, end,
+                  grower->scratch, ranks, out, parent);
+}
+
+/* The bytes that are this rank's, where ranks share the columns. */
+static void own_bytes(const rt_grower *grower, rt_team team, int32_t *begin,
+                      int32_t *end)
+{
+    int64_t first = 0;
+    int64_t last = 0;
+    rt_team_range(team, grower->shape.groups, &first, &last);
+    *begin = (int32_t)first;
+    *end = (int32_t)last;
+}
+
+/* The root's histogram, sums and candidates; all ranks. */
+static void build_root(rt_grower *grower, rt_team team)
+{
+    rt_leaf *root = &grower->leaf[0];
+    rt_histogram *histogram = &grower->slot[root->slot];
+    int32_t begin = 0;
+    int32_t end = 0;
+    own_bytes(grower, team, &begin, &end);
+    add_own_rows(grower, 0, team);
+    rt_team_barrier(team);
+    merge(grower, team.size, begin, end, histogram, NULL);
+    rt_team_barrier(team);
+    if (team.rank == 0) {
+        root->sums = sum_node(grower, histogram);
+    }
+    rt_team_barrier(team);
+    find_splits(grower, begin, end);
+    rt_team_barrier(team);
 }
 
 static void grow_root(rt_grower *grower, rt_team team)
 {
-    rt_leaf *root = &grower->leaf[0];
     if (team.rank == 0) {
         start_root(grower);
     }
     rt_team_barrier(team);
-    if (!grower->step.stop) {
-        rt_hist_build(grower->bins, grower->gradients, &grower->shape, grower->order,
-                      root->rows, grower->scratch, &grower->slot[root->slot], NULL,
-                      team, grower->ctl);
+    if (grower->step.split_left) {
+        build_root(grower, team);
     }
     if (team.rank == 0) {
-        if (!grower->step.stop) {
-            root->sums = sum_node(grower, &grower->slot[root->slot]);
-        }
-        root->node = add_node(grower, root);
-    }
-    rt_team_barrier(team);
-    if (!grower->step.stop) {
-        find_splits(grower, 0, -1, team);
-    } else {
-        rt_team_barrier(team);
+        grower->leaf[0].node = add_node(grower, &grower->leaf[0]);
+        choose_splits(grower);
     }
 }
 
@@ -215,15 +267,13 @@ static void make_children(rt_grower *grower)
     rt_leaf parent = grower->leaf[grower->step.leaf];
     const rt_split *split = &parent.best;
     bool more = grower->n_leaves + 1 < grower->max_leaves;
-    rt_leaf left = {.begin = parent.begin,
-                    .rows = split->left.rows,
+    rt_leaf left = {.rows = split->left.rows,
                     .depth = parent.depth + 1,
                     .slot = -1,
                     .sums = split->left,
                     .l2 = split->l2,
                     .range = parent.range};
     rt_leaf right = left;
-    right.begin += left.rows;
     right.rows = parent.rows - left.rows;
     right.sums = rt_sums_minus(parent.sums, left.sums);
     part_range(grower, &parent, &left, &right);
@@ -238,6 +288,7 @@ static void make_children(rt_grower *grower)
     node->right = right.node;
     grower->stats[parent.node].gain = split->gain;
     grower->split[parent.node] = *split;
+    rt_partition_plan(grower, split);
 
     /* The larger child inherits the parent's histogram (and subtracts), the
      * smaller one gets a slot of its own. */
@@ -252,13 +303,17 @@ static void make_children(rt_grower *grower)
     }
     grower->step.left = grower->step.leaf;
     grower->step.right = grower->n_leaves++;
+    grower->step.smaller = left_smaller ? grower->step.left : grower->step.right;
+    grower->step.larger = left_smaller ? grower->step.right : grower->step.left;
     grower->leaf[grower->step.left] = left;
     grower->leaf[grower->step.right] = right;
 }
 
-/* Leaves that got a histogram only for their sibling's sake give it back. */
-static void settle_children(rt_grower *grower)
+/* Rank 0 at the end of a step. Leaves that got a histogram only for their sibling's
+ * sake give it back. */
+static void finish_children(rt_grower *grower)
 {
+    choose_splits(grower);
     if (!grower->step.split_left) {
         drop_slot(grower, &grower->leaf[grower->step.left]);
     }
@@ -267,87 +322,76 @@ static void settle_children(rt_grower *grower)
     }
 }
 
-static void build_children(rt_grower *grower, rt_team team)
+static rt_histogram *slot_of(rt_grower *grower, int32_t leaf)
 {
-    rt_leaf *left = &grower->leaf[grower->step.left];
-    rt_leaf *right = &grower->leaf[grower->step.right];
-    rt_leaf *smaller = left->rows < right->rows ? left : right;
-    rt_leaf *larger = smaller == left ? right : left;
-    rt_hist_build(grower->bins, grower->gradients, &grower->shape,
-                  grower->order + smaller->begin, smaller->rows, grower->scratch,
-                  &grower->slot[smaller->slot], &grower->slot[larger->slot], team,
-                  grower->ctl);
-    bool both = grower->step.split_left && grower->step.split_right;
-    int32_t first = grower->step.split_left ? grower->step.left : grower->step.right;
-    find_splits(grower, first, both ? grower->step.right : -1, team);
-    if (team.rank == 0) {
-        settle_children(grower);
-    }
+    return &grower->slot[grower->leaf[leaf].slot];
 }
 
-/* Large nodes: all ranks, each with a share of the rows. */
-static void split_by_rows(rt_grower *grower, rt_team team)
+static bool wants_histograms(const rt_grower *grower)
 {
-    rt_leaf leaf = grower->leaf[grower->step.leaf];
-    rt_partition(grower, &leaf, &leaf.best, make_children, team);
-    bool build = grower->step.split_left || grower->step.split_right;
-    if (grower->status == RT_OK && build) {
-        build_children(grower, team);
-    } else {
-        rt_team_barrier(team); /* all have seen the step: rank 0 may plan the next */
-    }
+    return grower->step.split_left || grower->step.split_right;
 }
 
-/* Histograms and candidates of bytes [begin, end) of the shape, by one rank. */
-static void build_part(rt_grower *grower, int32_t rank, int32_t begin, int32_t end)
+/* Large nodes: every rank adds its own rows, then takes its share of the columns. */
+static void build_by_rows(rt_grower *grower, rt_team team)
 {
-    const rt_leaf *left = &grower->leaf[grower->step.left];
-    const rt_leaf *right = &grower->leaf[grower->step.right];
-    const rt_leaf *smaller = left->rows < right->rows ? left : right;
-    const rt_leaf *larger = smaller == left ? right : left;
-    const rt_hist_shape *shape = &grower->shape;
-    rt_hist_build_part(grower->bins, grower->gradients, shape,
-                       grower->order + smaller->begin, smaller->rows, begin, end,
-                       &grower->scratch[rank], &grower->slot[smaller->slot],
-                       &grower->slot[larger->slot], grower->ctl);
-    for (int32_t place = begin; place < end; place++) {
-        for (int32_t at = shape->first[place]; at >= 0; at = shape->next[at]) {
-            if (grower->step.split_left) {
-                find_split(grower, left, at, &grower->candidate[at]);
-            }
-            if (grower->step.split_right) {
-                find_split(grower, right, at, &grower->candidate[shape->features + at]);
-            }
-        }
-    }
+    int32_t begin = 0;
+    int32_t end = 0;
+    add_own_rows(grower, grower->step.smaller, team);
+    rt_team_barrier(team);
+    own_bytes(grower, team, &begin, &end);
+    merge(grower, team.size, begin, end, slot_of(grower, grower->step.smaller),
+          slot_of(grower, grower->step.larger));
+    find_splits(grower, begin, end);
 }
 
-/* Rank 0, when all columns are done. */
-static void finish_parts(rt_grower *grower)
+/* Small nodes: bytes [begin, end) of the shape by one rank, the rows of all `ranks`. */
+static void build_part(rt_grower *grower, int32_t rank, int32_t ranks, int32_t begin,
+                       int32_t end)
 {
-    if (grower->step.split_left) {
-        choose(grower, &grower->leaf[grower->step.left], grower->candidate);
-    }
-    if (grower->step.split_right) {
-        choose(grower, &grower->leaf[grower->step.right],
-               grower->candidate + grower->shape.features);
-    }
-    settle_children(grower);
+    rt_hist_build_part(grower->bins, grower->gradients, &grower->shape, grower->order,
+                       rt_run_of(grower, grower->step.smaller, 0), ranks, begin, end,
+                       &grower->scratch[rank], slot_of(grower, grower->step.smaller),
+                       slot_of(grower, grower->step.larger), grower->ctl);
+    find_splits(grower, begin, end);
 }
 
-/* Small nodes whose rows rank 0 has parted already. */
-static void split_by_columns(rt_grower *grower, rt_team team)
+static void build_by_columns(rt_grower *grower, rt_team team)
 {
-    int64_t begin = 0;
-    int64_t end = 0;
-    rt_team_range(team, grower->shape.groups, &begin, &end);
-    build_part(grower, team.rank, (int32_t)begin, (int32_t)end);
-    bool slept = rt_team_barrier(team);
+    int32_t begin = 0;
+    int32_t end = 0;
+    rt_team_barrier(team); /* all have parted their rows */
+    own_bytes(grower, team, &begin, &end);
+    build_part(grower, team.rank, team.size, begin, end);
+}
+
+/* What all ranks do together; ends with a barrier: rank 0 may plan the next. */
+static void split(rt_grower *grower, rt_team team)
+{
+    rt_partition(grower, team.rank);
+    if (grower->step.by_columns) {
+        build_by_columns(grower, team);
+    } else if (wants_histograms(grower)) {
+        build_by_rows(grower, team);
+    }
+    const bool slept = rt_team_barrier(team);
     if (team.rank == 0) {
         grower->waits++;
         grower->long_waits += slept ? 1 : 0;
-        finish_parts(grower);
+        finish_children(grower);
     }
+}
+
+/* Rank 0 for all. */
+static void split_alone(rt_grower *grower, int32_t ranks)
+{
+    for (int32_t rank = 0; rank < ranks; rank++) {
+        rt_partition(grower, rank);
+    }
+    if (wants_histograms(grower)) {
+        build_part(grower, 0, ranks, 0, grower->shape.groups);
+    }
+    finish_children(grower);
 }
 
 /* Is it this leaf's turn before the other's? The older one's when they are equal. */
@@ -385,25 +429,23 @@ static void pick(rt_grower *grower)
  * that all ranks share, or the end. */
 static void plan(rt_grower *grower, int32_t ranks)
 {
-    const rt_team alone = {.rank = 0, .size = 1, .barrier = NULL};
     for (;;) {
         pick(grower);
-        grower->step.by_columns = false;
-        const rt_leaf leaf = grower->leaf[grower->step.stop ? 0 : grower->step.leaf];
-        if (grower->step.stop || (ranks > 1 && !is_small(grower, leaf.rows))) {
+        if (grower->step.stop) {
             return;
         }
-        rt_partition(grower, &leaf, &leaf.best, make_children, alone);
-        bool build = grower->step.split_left || grower->step.split_right;
-        if (grower->status != RT_OK || !build) {
-            continue;
+        const int64_t rows = grower->leaf[grower->step.leaf].rows;
+        make_children(grower);
+        if (grower->status != RT_OK) {
+            continue; /* to be told to stop */
         }
-        if (ranks > 1 && worth_sharing(grower, leaf.rows)) {
-            grower->step.by_columns = true;
+        const bool small = is_small(grower, rows);
+        grower->step.by_columns = small && wants_histograms(grower);
+        if (ranks > 1 &&
+            (!small || (grower->step.by_columns && worth_sharing(grower, rows)))) {
             return;
         }
-        build_part(grower, 0, 0, grower->shape.groups);
-        finish_parts(grower);
+        split_alone(grower, ranks);
     }
 }
 
@@ -418,11 +460,7 @@ void rt_grower_grow(rt_grower *grower, rt_team team)
         if (grower->step.stop) {
             break;
         }
-        if (grower->step.by_columns) {
-            split_by_columns(grower, team);
-        } else {
-            split_by_rows(grower, team);
-        }
+        split(grower, team);
     }
     if (grower->status == RT_OK && grower->n_leaves > 1) {
         rt_grower_value_leaves(grower, team);

@@ -2,9 +2,10 @@
  * (ties: the older leaf; depth-wise, the shallowest comes first) until none gains or
  * max_leaf_nodes is reached.
  *
- * `order` holds the tree's rows; each leaf owns a contiguous run of it, which a
- * split partitions stably. Only the smaller child's histogram is built from
- * rows: the larger one's is the parent's minus that, exactly. */
+ * Every row belongs to one rank (team.h), which lists those of the tree in its part of
+ * `order`; of each leaf it has a run of that, ascending, which a split parts. Only the
+ * smaller child's histogram is built from rows: the larger one's is the parent's minus
+ * that, exactly. */
 #ifndef RT_KERNELS_TREE_H
 #define RT_KERNELS_TREE_H
 
@@ -22,7 +23,7 @@
 #include "kernels/team.h"
 
 typedef struct rt_leaf {
-    int64_t begin, rows; /* its run of `order` */
+    int64_t rows;
     int32_t node, depth;
     int32_t slot; /* histogram, -1: it will never be split */
     rt_sums sums;
@@ -38,11 +39,11 @@ typedef struct rt_grower {
     rt_gradients *gradients;
     rt_ctl *ctl;
 
-    int32_t *order; /* [rows] the tree's rows first, then those left out */
-    int32_t *spare, *spare_right; /* [rows] of a partition */
-    int32_t *leaf_node; /* [rows] when the tree has grown; shares the memory of spare */
+    int32_t *order;     /* [rows] rank after rank, those of the tree */
+    int32_t *spare;     /* [rows] */
+    int32_t *leaf_node; /* [rows] when the tree has grown */
     int64_t in_tree;    /* rows of the tree */
-    int64_t *left_count; /* [threads] of a partition */
+    rt_run *run;        /* [max_leaves][threads] of `order` */
 
     rt_hist_shape shape;
     int32_t *feature; /* [features] backs shape.feature */
@@ -69,7 +70,9 @@ typedef struct rt_grower {
     /* The step all ranks are in, written by rank 0 between barriers. */
     struct {
         bool stop, by_columns, split_left, split_right;
-        int32_t leaf, left, right;
+        int32_t leaf, left, right, smaller, larger;
+        const uint8_t *column; /* [rows] bytes, and which of them go left */
+        uint8_t goes_left[256];
     } step;
     int64_t waits, long_waits; /* of rank 0 for nodes that were shared by columns */
     rt_status status;
@@ -100,10 +103,14 @@ void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team);
 RT_CHECKED rt_status rt_grower_store(const rt_grower *grower, rt_forest *forest,
                                      rt_error *err);
 
-/* partition.c: stable, by the bins of `split`; `left_rows` is known from the
- * histogram. Rank 0 calls `meanwhile` once all ranks have begun. Ends with a barrier.
- */
-void rt_partition(rt_grower *grower, const rt_leaf *leaf, const rt_split *split,
-                  void (*meanwhile)(rt_grower *), rt_team team);
+static inline rt_run *rt_run_of(const rt_grower *grower, int32_t leaf, int32_t rank)
+{
+    return &grower->run[(int64_t)leaf * grower->threads + rank];
+}
+
+/* partition.c: puts into the step how rows are parted; then one rank's rows of the leaf
+ * become those of the step's children. */
+void rt_partition_plan(rt_grower *grower, const rt_split *split);
+void rt_partition(rt_grower *grower, int32_t rank);
 
 #endif

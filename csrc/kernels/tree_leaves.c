@@ -2,46 +2,52 @@
  *
  * A leaf's rows are scattered. Only which leaf a row is in is written leaf by leaf,
  * into an array that is small enough for a cache; gradients and scores are then read in
- * the order of memory. */
+ * the order of memory. Every rank does so for its own rows. */
 #include <string.h>
 
 #include "kernels/tree.h"
 
-/* grower->leaf_node of all rows; those left out of the tree get a node beyond the last.
- */
-static void mark_rows(rt_grower *grower, rt_team team)
+/* Those left out of the tree get a node beyond the last. */
+static void mark_left_out(rt_grower *grower, rt_team team)
 {
-    int64_t begin = 0;
-    int64_t end = 0;
-    for (int32_t i = 0; i < grower->n_leaves; i++) {
-        const rt_leaf *leaf = &grower->leaf[i];
-        rt_team_range(team, leaf->rows, &begin, &end);
-        for (int64_t at = leaf->begin + begin; at < leaf->begin + end; at++) {
-            grower->leaf_node[grower->order[at]] = leaf->node;
+    const int64_t rows = grower->bins->rows;
+    for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        for (int64_t row = own.begin; row < own.end; row++) {
+            grower->leaf_node[row] = grower->n_nodes;
         }
     }
-    rt_team_range(team, grower->bins->rows - grower->in_tree, &begin, &end);
-    for (int64_t at = grower->in_tree + begin; at < grower->in_tree + end; at++) {
-        grower->leaf_node[grower->order[at]] = grower->n_nodes;
-    }
-    rt_team_barrier(team);
 }
 
-/* Exact sums of this rank's share of all rows, node by node. */
+/* grower->leaf_node of this rank's rows. */
+static void mark_rows(rt_grower *grower, rt_team team)
+{
+    if (grower->in_tree < grower->bins->rows) {
+        mark_left_out(grower, team);
+    }
+    for (int32_t i = 0; i < grower->n_leaves; i++) {
+        const rt_run run = *rt_run_of(grower, i, team.rank);
+        for (int64_t at = run.begin; at < run.begin + run.rows; at++) {
+            grower->leaf_node[grower->order[at]] = grower->leaf[i].node;
+        }
+    }
+}
+
+/* Exact sums of this rank's rows, node by node. */
 static void sum_rows(rt_grower *grower, rt_team team)
 {
+    const int64_t rows = grower->bins->rows;
     const int64_t nodes = (int64_t)grower->n_nodes + 1;
     rt_gradient *sums = grower->node_sums + 2 * (int64_t)team.rank * grower->max_leaves;
-    int64_t begin = 0;
-    int64_t end = 0;
-    rt_team_range(team, grower->bins->rows, &begin, &end);
     memset(sums, 0, (size_t)nodes * sizeof *sums);
-    for (int64_t row = begin; row < end; row++) {
-        rt_gradient *sum = &sums[grower->leaf_node[row]];
-        sum->g += grower->gradients->exact[row].g;
-        sum->h += grower->gradients->exact[row].h;
+    for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        for (int64_t row = own.begin; row < own.end; row++) {
+            rt_gradient *sum = &sums[grower->leaf_node[row]];
+            sum->g += grower->gradients->exact[row].g;
+            sum->h += grower->gradients->exact[row].h;
+        }
     }
-    rt_team_barrier(team);
 }
 
 /* Newton step -G / (H + l2), shrunk. Below RT_WIDE_ROWS the histograms are exact
@@ -73,6 +79,7 @@ void rt_grower_value_leaves(rt_grower *grower, rt_team team)
     mark_rows(grower, team);
     if (!grower->gradients->wide) {
         sum_rows(grower, team);
+        rt_team_barrier(team);
     }
     for (int32_t i = team.rank; i < grower->n_leaves; i += team.size) {
         value_leaf(grower, &grower->leaf[i], team.size);
@@ -97,13 +104,13 @@ static int32_t walk(const rt_grower *grower, int64_t row)
 /* Scores are in units of the targets' scale: a power of two, so dividing is exact. */
 void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team)
 {
-    double *score = grower->gradients->score + output * grower->bins->rows;
+    const int64_t rows = grower->bins->rows;
+    double *score = grower->gradients->score + output * rows;
     const double per_unit = 1.0 / grower->gradients->targets.scale;
-    int64_t begin = 0;
-    int64_t end = 0;
-    if (grower->n_leaves > 1) {
-        rt_team_range(team, grower->bins->rows, &begin, &end);
-        for (int64_t row = begin; row < end; row++) {
+    const int64_t end = grower->n_leaves > 1 ? rows : 0;
+    for (rt_batch own = rt_batch_first(team, end); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        for (int64_t row = own.begin; row < own.end; row++) {
             int32_t node = grower->leaf_node[row];
             node = node < grower->n_nodes ? node : walk(grower, row);
             score[row] += grower->node[node].value * per_unit;

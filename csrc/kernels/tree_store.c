@@ -37,9 +37,9 @@ static rt_status alloc_arrays(rt_grower *grower, rt_error *err)
     } wanted[] = {
         {&grower->order, rows, sizeof *grower->order},
         {&grower->spare, rows, sizeof *grower->spare},
-        {&grower->spare_right, rows, sizeof *grower->spare_right},
+        {&grower->leaf_node, rows, sizeof *grower->leaf_node},
+        {&grower->run, grower->threads * leaves, sizeof *grower->run},
         {&grower->node_sums, 2 * grower->threads * leaves, sizeof *grower->node_sums},
-        {&grower->left_count, grower->threads, sizeof *grower->left_count},
         {&grower->feature, features, sizeof *grower->feature},
         {&grower->shape.group, features, sizeof *grower->shape.group},
         {&grower->shape.first, features, sizeof *grower->shape.first},
@@ -84,7 +84,6 @@ rt_status rt_grower_init(rt_grower *grower, const rt_bins *bins,
 
     rt_status status = alloc_arrays(grower, err);
     if (status == RT_OK) {
-        grower->leaf_node = grower->spare;
         grower->n_usable = list_usable(bins, grower->usable);
         grower->shape.feature = grower->feature;
         grower->shape.stride = rt_hist_stride(bins);
@@ -112,9 +111,9 @@ void rt_grower_clear(rt_grower *grower)
     }
     rt_free(grower->order);
     rt_free(grower->spare);
-    rt_free(grower->spare_right);
+    rt_free(grower->leaf_node);
+    rt_free(grower->run);
     rt_free(grower->node_sums);
-    rt_free(grower->left_count);
     rt_free(grower->feature);
     rt_free(grower->shape.group);
     rt_free(grower->shape.first);
