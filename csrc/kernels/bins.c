@@ -9,7 +9,7 @@
 #include "base/rng.h"
 #include "kernels/hot.h"
 
-enum { FILL_ROWS = 256, NARROW = 256, BYTE = 256 };
+enum { FILL_ROWS = 256, NARROW = 256, BYTE = 256, CUT_COLUMNS = 16 };
 
 static int64_t round_up(int64_t value, int64_t to)
 {
@@ -55,12 +55,12 @@ static rt_status carve_cuts(rt_bins *bins, const int32_t *levels, rt_error *err)
     return RT_OK;
 }
 
-/* Each thread sorts one column at a time: keys and their spare copy, or for
+/* Each thread cuts some columns at a time: the keys of all and a spare for one, or for
  * categories the counts, the ranking and its spare. Bytes are joined by one. */
 static rt_status make_workspace(rt_bins *bins, const int32_t *levels, rt_error *err)
 {
     void *block = NULL;
-    int64_t items = 2 * bins->n_sample;
+    int64_t items = (bins->cut_columns + 1) * bins->n_sample;
     for (int32_t f = 0; f < bins->features; f++) {
         items = 3 * (int64_t)levels[f] > items ? 3 * (int64_t)levels[f] : items;
     }
@@ -117,7 +117,11 @@ rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
     bins->max_bins = max_bins;
     bins->hot = rt_hot_in_use();
     bins->stride = (int32_t)round_up(features, RT_ROW_ALIGNMENT);
-    bins->threads = threads < features ? threads : features; /* one column each */
+    bins->threads = threads < features ? threads : features;
+    bins->cut_columns = features / bins->threads;
+    if (bins->cut_columns > CUT_COLUMNS) {
+        bins->cut_columns = CUT_COLUMNS;
+    }
 
     rt_status status = rt_alloc(&block, features, sizeof(rt_cut), "rt_bins_init", err);
     if (status != RT_OK) {
@@ -195,20 +199,29 @@ static void narrow_uppers(rt_cut *cut)
     }
 }
 
-static void cut_number_column(rt_bins *bins, const rt_matrix *x, int32_t feature,
-                              uint64_t *keys)
+/* The sampled numbers of columns [begin, end) that are there, as keys; a column's lie
+ * n_sample after those of the one before. Together, for they share the lines of memory.
+ */
+static void gather_keys(const rt_bins *bins, const rt_matrix *x, int32_t begin,
+                        int32_t end, uint64_t *keys, int64_t *present)
 {
-    rt_cut *cut = &bins->cuts[feature];
-    uint64_t *counts = keys + bins->n_sample;
-    int64_t present = 0;
-    int64_t distinct = 0;
+    memset(present, 0, (size_t)(end - begin) * sizeof *present);
     for (int64_t i = 0; i < bins->n_sample; i++) {
-        int64_t row = bins->sample == NULL ? i : bins->sample[i];
-        double value = rt_matrix_at(x, source_row(bins, row), feature);
-        if (!isnan(value)) {
-            keys[present++] = rt_key_of(value);
+        const int64_t row =
+            source_row(bins, bins->sample == NULL ? i : bins->sample[i]);
+        for (int32_t k = 0; k < end - begin; k++) {
+            const double value = rt_matrix_at(x, row, begin + k);
+            keys[k * bins->n_sample + present[k]] = rt_key_of(value);
+            present[k] += isnan(value) ? 0 : 1;
         }
     }
+}
+
+static void cut_number_column(const rt_bins *bins, int32_t feature, uint64_t *keys,
+                              uint64_t *counts, int64_t present)
+{
+    rt_cut *cut = &bins->cuts[feature];
+    int64_t distinct = 0;
     rt_sort_keys(keys, counts, present);
     /* The spare half is free again: collapse equal keys, counting them there. */
     for (int64_t i = 0; i < present; i++) {
@@ -251,37 +264,63 @@ static void cut_level_column(rt_bins *bins, const rt_matrix *x, int32_t feature,
     rt_cut_levels(cut, counts, counts + cut->levels);
 }
 
-/* Whether a column of few bins needs a digit for what is missing. */
-static void note_missing(rt_bins *bins, const rt_matrix *x, int32_t feature)
+static bool is_missing(const rt_cut *cut, double value)
 {
-    rt_cut *cut = &bins->cuts[feature];
-    bool missing = false;
-    for (int64_t i = 0; i < bins->rows && !missing; i++) {
-        double value = rt_matrix_at(x, source_row(bins, i), feature);
-        missing = cut->levels == 0 ? isnan(value)
-                                   : rt_bin_of_level(cut, value) == cut->n_bins;
+    return cut->levels == 0 ? isnan(value) : rt_bin_of_level(cut, value) == cut->n_bins;
+}
+
+/* Which of columns [begin, end) that have few bins need a digit for what is missing. */
+static void note_missing(rt_bins *bins, const rt_matrix *x, int32_t begin, int32_t end)
+{
+    int32_t open[CUT_COLUMNS]; /* those of which nothing was missing so far */
+    int32_t n_open = 0;
+    for (int32_t f = begin; f < end; f++) {
+        atomic_store_explicit(&bins->cuts[f].has_missing, false, memory_order_relaxed);
+        open[n_open] = f;
+        n_open += bins->cuts[f].n_bins < RT_DIGITS_MAX ? 1 : 0;
     }
-    atomic_store_explicit(&cut->has_missing, missing, memory_order_relaxed);
+    for (int64_t i = 0; i < bins->rows && n_open > 0; i++) {
+        const int64_t row = source_row(bins, i);
+        for (int32_t k = n_open - 1; k >= 0; k--) {
+            rt_cut *cut = &bins->cuts[open[k]];
+            if (is_missing(cut, rt_matrix_at(x, row, open[k]))) {
+                atomic_store_explicit(&cut->has_missing, true, memory_order_relaxed);
+                open[k] = open[--n_open];
+            }
+        }
+    }
+}
+
+/* Columns [begin, end), at most bins->cut_columns. */
+static void cut_columns(rt_bins *bins, const rt_matrix *x, int32_t begin, int32_t end,
+                        uint64_t *workspace)
+{
+    int64_t present[CUT_COLUMNS];
+    uint64_t *counts = workspace + bins->cut_columns * bins->n_sample;
+    gather_keys(bins, x, begin, end, workspace, present);
+    for (int32_t f = begin; f < end; f++) {
+        if (bins->cuts[f].levels == 0) {
+            cut_number_column(bins, f, workspace + (f - begin) * bins->n_sample, counts,
+                              present[f - begin]);
+        }
+    }
+    for (int32_t f = begin; f < end; f++) { /* the keys are not needed any more */
+        if (bins->cuts[f].levels != 0) {
+            cut_level_column(bins, x, f, workspace);
+        }
+    }
+    note_missing(bins, x, begin, end);
 }
 
 void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
 {
-    if (team.rank >= bins->threads) {
-        return;
-    }
-    int32_t step = team.size < bins->threads ? team.size : bins->threads;
-    for (int32_t f = team.rank; f < bins->features; f += step) {
-        if (rt_ctl_cancelled(ctl)) {
-            return;
-        }
-        if (bins->cuts[f].levels == 0) {
-            cut_number_column(bins, x, f, bins->workspace[team.rank]);
-        } else {
-            cut_level_column(bins, x, f, bins->workspace[team.rank]);
-        }
-        if (bins->cuts[f].n_bins < RT_DIGITS_MAX) {
-            note_missing(bins, x, f);
-        }
+    const int32_t columns = bins->cut_columns;
+    const int32_t ranks = team.size < bins->threads ? team.size : bins->threads;
+    for (int32_t f = team.rank * columns;
+         team.rank < ranks && f < bins->features && !rt_ctl_cancelled(ctl);
+         f += ranks * columns) {
+        const int32_t end = f + columns < bins->features ? f + columns : bins->features;
+        cut_columns(bins, x, f, end, bins->workspace[team.rank]);
     }
 }
 

@@ -53,7 +53,8 @@ typedef struct rt_bins {
     uint8_t *columns; /* the same bytes again, column by column */
     rt_cut *cuts;
     void *arena;           /* backs the arrays of all cuts */
-    uint64_t **workspace;  /* [threads] two keys per row, or counts of levels */
+    int32_t cut_columns;   /* cut together by one thread */
+    uint64_t **workspace;  /* [threads] their keys and a spare, or counts of levels */
     uint8_t *pairs;        /* [RT_BYTE_PAIRS] */
     int32_t *new_group;    /* [features] */
     const int32_t *source; /* [rows] row of the matrix, or NULL: all of them */
@@ -66,7 +67,7 @@ typedef struct rt_bins {
 /* Above this many rows the cuts of numeric columns come from about so many, drawn
  * by a hash of the row's number: a quantile then errs by a thousandth of the rows. */
 enum {
-    RT_CUT_ROWS = 1 << 18,
+    RT_CUT_ROWS = 200000,
     RT_BYTE_PAIRS = 1 << 16,
     RT_DIGITS_MAX = 16,
     RT_ROW_ALIGNMENT = 8
