@@ -11,6 +11,7 @@ void rt_barrier_init(rt_barrier *barrier)
 {
     atomic_init(&barrier->arrived, 0);
     atomic_init(&barrier->generation, 0);
+    atomic_init(&barrier->sleepers, 0);
     pthread_mutex_init(&barrier->mutex, NULL);
     pthread_cond_init(&barrier->opened, NULL);
 }
@@ -28,14 +29,17 @@ static void relax(void)
 #endif
 }
 
-/* The generation moves under the mutex, so a sleeper cannot miss it. */
+/* All atomics are in one order: who is not yet counted as a sleeper will see the new
+ * generation before it waits; who is, holds the mutex until it does. */
 static void open_barrier(rt_barrier *barrier)
 {
     atomic_store(&barrier->arrived, 0);
-    pthread_mutex_lock(&barrier->mutex);
     atomic_fetch_add(&barrier->generation, 1);
-    pthread_cond_broadcast(&barrier->opened);
-    pthread_mutex_unlock(&barrier->mutex);
+    if (atomic_load(&barrier->sleepers) > 0) {
+        pthread_mutex_lock(&barrier->mutex);
+        pthread_cond_broadcast(&barrier->opened);
+        pthread_mutex_unlock(&barrier->mutex);
+    }
 }
 
 bool rt_barrier_wait(rt_barrier *barrier, int32_t size)
@@ -52,9 +56,11 @@ bool rt_barrier_wait(rt_barrier *barrier, int32_t size)
         relax();
     }
     pthread_mutex_lock(&barrier->mutex);
+    atomic_fetch_add(&barrier->sleepers, 1);
     while (atomic_load(&barrier->generation) == mine) {
         pthread_cond_wait(&barrier->opened, &barrier->mutex);
     }
+    atomic_fetch_sub(&barrier->sleepers, 1);
     pthread_mutex_unlock(&barrier->mutex);
     return true;
 }

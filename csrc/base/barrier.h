@@ -16,6 +16,7 @@
 typedef struct rt_barrier {
     _Atomic int32_t arrived;
     _Atomic uint32_t generation; /* grows by one each time all have arrived */
+    _Atomic int32_t sleepers;
     pthread_mutex_t mutex;
     pthread_cond_t opened;
 } rt_barrier;

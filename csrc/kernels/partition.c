@@ -7,13 +7,15 @@
 
 void rt_partition_plan(rt_grower *grower, const rt_split *split)
 {
-    const rt_bins *bins = grower->bins;
-    const rt_cut *cut = &bins->cuts[split->feature];
-    grower->step.column = rt_bins_column(bins, split->feature);
+    const rt_cut *cut = &grower->bins->cuts[split->feature];
+    const rt_split by = *split; /* copies, which nothing else can point to */
+    const int32_t missing = cut->n_bins;
+    uint8_t goes_left[256];
     for (int32_t byte = 0; byte < 256; byte++) {
-        grower->step.goes_left[byte] =
-            rt_split_goes_left(split, cut->bin_of_byte[byte], cut->n_bins) ? 1 : 0;
+        goes_left[byte] = rt_split_goes_left(&by, cut->bin_of_byte[byte], missing);
     }
+    memcpy(grower->step.goes_left, goes_left, sizeof goes_left);
+    grower->step.column = rt_bins_column(grower->bins, split->feature);
 }
 
 /* Left rows stay where they are, the others wait in the spare array. */

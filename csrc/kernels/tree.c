@@ -63,69 +63,95 @@ static void drop_slot(rt_grower *grower, rt_leaf *leaf)
     }
 }
 
-static void find_split(rt_grower *grower, const rt_leaf *leaf, int32_t at,
-                       rt_split *best)
+static rt_split find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t at)
 {
     int32_t feature = grower->shape.feature[at];
     const rt_cut *cut = &grower->bins->cuts[feature];
     const rt_histogram *histogram = &grower->slot[leaf->slot];
     int64_t cells = (int64_t)at * grower->shape.stride;
     rt_split_rules rules = grower->rules;
+    rt_split found;
     rules.range = leaf->range;
     rules.monotone = grower->monotone == NULL ? 0 : grower->monotone[feature];
     if (cut->levels == 0) {
-        rt_split_numeric(&rules, cut, histogram, cells, leaf->sums, best);
+        rt_split_numeric(&rules, cut, histogram, cells, leaf->sums, &found);
     } else {
-        rt_split_categorical(&rules, cut, histogram, cells, leaf->sums, best);
+        rt_split_categorical(&rules, cut, histogram, cells, leaf->sums, &found);
     }
-    best->feature = feature;
+    found.feature = feature;
+    return found;
 }
 
-/* The first of the candidates with the largest gain: smaller features win ties. */
-static void choose(rt_grower *grower, rt_leaf *leaf, const rt_split *candidates)
+/* The larger gain comes first; of equal ones, that of the smaller feature. */
+static bool is_better(const rt_split *split, const rt_split *than)
 {
-    int32_t best = 0;
-    for (int32_t i = 1; i < grower->shape.features; i++) {
-        best = candidates[i].gain > candidates[best].gain ? i : best;
-    }
-    leaf->best = candidates[best];
-    if (leaf->best.gain <= 0.0) {
-        drop_slot(grower, leaf);
-    } else if (!leaf->best.categorical) {
-        rt_split_left(&grower->bins->cuts[leaf->best.feature],
-                      &grower->slot[leaf->slot], (int64_t)best * grower->shape.stride,
-                      leaf->sums, &leaf->best);
-    }
+    return split->gain > than->gain ||
+           (split->gain == than->gain && split->gain > 0.0 &&
+            split->feature < than->feature);
 }
 
-/* Candidates of the features in bytes [begin, end) of the shape, for those of the
- * step's leaves that may be split. */
-static void find_splits(rt_grower *grower, int32_t begin, int32_t end)
+/* Of the features in bytes [begin, end) of the shape. */
+static rt_split best_split(const rt_grower *grower, const rt_leaf *leaf, int32_t begin,
+                           int32_t end)
 {
     const rt_hist_shape *shape = &grower->shape;
+    rt_split best = {.gain = 0.0};
+    int32_t best_at = -1;
     for (int32_t place = begin; place < end; place++) {
         for (int32_t at = shape->first[place]; at >= 0; at = shape->next[at]) {
-            if (grower->step.split_left) {
-                find_split(grower, &grower->leaf[grower->step.left], at,
-                           &grower->candidate[at]);
-            }
-            if (grower->step.split_right) {
-                find_split(grower, &grower->leaf[grower->step.right], at,
-                           &grower->candidate[shape->features + at]);
+            const rt_split found = find_split(grower, leaf, at);
+            if (is_better(&found, &best)) {
+                best = found;
+                best_at = at;
             }
         }
     }
+    if (best_at >= 0 && !best.categorical) {
+        rt_split_left(&grower->bins->cuts[best.feature], &grower->slot[leaf->slot],
+                      (int64_t)best_at * shape->stride, leaf->sums, &best);
+    }
+    return best;
 }
 
-/* Rank 0, when all ranks have found theirs. */
-static void choose_splits(rt_grower *grower)
+/* This rank's candidates, by bytes [begin, end) of the shape, for those of the step's
+ * leaves that may be split. */
+static void find_splits(rt_grower *grower, int32_t rank, int32_t begin, int32_t end)
 {
+    rt_candidates *mine = &grower->candidates[rank];
     if (grower->step.split_left) {
-        choose(grower, &grower->leaf[grower->step.left], grower->candidate);
+        mine->left = best_split(grower, &grower->leaf[grower->step.left], begin, end);
     }
     if (grower->step.split_right) {
-        choose(grower, &grower->leaf[grower->step.right],
-               grower->candidate + grower->shape.features);
+        mine->right = best_split(grower, &grower->leaf[grower->step.right], begin, end);
+    }
+}
+
+/* A leaf that no split improves needs its histogram no more. */
+static void settle(rt_grower *grower, rt_leaf *leaf)
+{
+    if (leaf->best.gain <= 0.0) {
+        drop_slot(grower, leaf);
+    }
+}
+
+/* Rank 0, when the first `ranks` have found theirs. */
+static void choose_splits(rt_grower *grower, int32_t ranks)
+{
+    rt_leaf *left = &grower->leaf[grower->step.left];
+    rt_leaf *right = &grower->leaf[grower->step.right];
+    rt_candidates best = grower->candidates[0];
+    for (int32_t rank = 1; rank < ranks; rank++) {
+        const rt_candidates *other = &grower->candidates[rank];
+        best.left = is_better(&other->left, &best.left) ? other->left : best.left;
+        best.right = is_better(&other->right, &best.right) ? other->right : best.right;
+    }
+    if (grower->step.split_left) {
+        left->best = best.left;
+        settle(grower, left);
+    }
+    if (grower->step.split_right) {
+        right->best = best.right;
+        settle(grower, right);
     }
 }
 
@@ -166,6 +192,7 @@ static void start_root(rt_grower *grower)
                                 .l2 = grower->rules.l2,
                                 .range = grower->rules.range};
     grower->step.left = 0;
+    grower->step.right = 0;
     grower->step.split_left =
         may_split(grower, grower->in_tree, 0) && grower->shape.features > 0;
     grower->step.split_right = false;
@@ -219,7 +246,7 @@ static void build_root(rt_grower *grower, rt_team team)
         root->sums = sum_node(grower, histogram);
     }
     rt_team_barrier(team);
-    find_splits(grower, begin, end);
+    find_splits(grower, team.rank, begin, end);
     rt_team_barrier(team);
 }
 
@@ -234,7 +261,7 @@ static void grow_root(rt_grower *grower, rt_team team)
     }
     if (team.rank == 0) {
         grower->leaf[0].node = add_node(grower, &grower->leaf[0]);
-        choose_splits(grower);
+        choose_splits(grower, team.size);
     }
 }
 
@@ -311,9 +338,9 @@ static void make_children(rt_grower *grower)
 
 /* Rank 0 at the end of a step. Leaves that got a histogram only for their sibling's
  * sake give it back. */
-static void finish_children(rt_grower *grower)
+static void finish_children(rt_grower *grower, int32_t ranks)
 {
-    choose_splits(grower);
+    choose_splits(grower, ranks);
     if (!grower->step.split_left) {
         drop_slot(grower, &grower->leaf[grower->step.left]);
     }
@@ -342,7 +369,7 @@ static void build_by_rows(rt_grower *grower, rt_team team)
     own_bytes(grower, team, &begin, &end);
     merge(grower, team.size, begin, end, slot_of(grower, grower->step.smaller),
           slot_of(grower, grower->step.larger));
-    find_splits(grower, begin, end);
+    find_splits(grower, team.rank, begin, end);
 }
 
 /* Small nodes: bytes [begin, end) of the shape by one rank, the rows of all `ranks`. */
@@ -353,7 +380,7 @@ static void build_part(rt_grower *grower, int32_t rank, int32_t ranks, int32_t b
                        rt_run_of(grower, grower->step.smaller, 0), ranks, begin, end,
                        &grower->scratch[rank], slot_of(grower, grower->step.smaller),
                        slot_of(grower, grower->step.larger), grower->ctl);
-    find_splits(grower, begin, end);
+    find_splits(grower, rank, begin, end);
 }
 
 static void build_by_columns(rt_grower *grower, rt_team team)
@@ -378,7 +405,7 @@ static void split(rt_grower *grower, rt_team team)
     if (team.rank == 0) {
         grower->waits++;
         grower->long_waits += slept ? 1 : 0;
-        finish_children(grower);
+        finish_children(grower, team.size);
     }
 }
 
@@ -391,7 +418,7 @@ static void split_alone(rt_grower *grower, int32_t ranks)
     if (wants_histograms(grower)) {
         build_part(grower, 0, ranks, 0, grower->shape.groups);
     }
-    finish_children(grower);
+    finish_children(grower, 1);
 }
 
 /* Is it this leaf's turn before the other's? The older one's when they are equal. */

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/alloc.h"
 #include "base/ctl.h"
 #include "base/status.h"
 #include "kernels/bins.h"
@@ -31,6 +32,12 @@ typedef struct rt_leaf {
     rt_range range;
     rt_split best;
 } rt_leaf;
+
+/* The best splits of a step's leaves by one rank's columns; in lines of its own. */
+typedef struct rt_candidates {
+    _Alignas(RT_ALIGNMENT) rt_split left;
+    rt_split right;
+} rt_candidates;
 
 typedef struct rt_grower {
     const rt_bins *bins;
@@ -57,7 +64,7 @@ typedef struct rt_grower {
     rt_histogram *slot; /* [slots], made when first needed */
     int32_t *free_slot;
     int32_t slots, n_free;
-    rt_split *candidate; /* [2 * features] */
+    rt_candidates *candidates; /* [threads] */
 
     rt_leaf *leaf;          /* [max_leaves] */
     rt_gradient *node_sums; /* [threads][2 * max_leaves] exact sums of a rank's rows */

@@ -50,7 +50,7 @@ static rt_status alloc_arrays(rt_grower *grower, rt_error *err)
         {&grower->scratch, grower->threads, sizeof *grower->scratch},
         {&grower->slot, leaves + 1, sizeof *grower->slot},
         {&grower->free_slot, leaves + 1, sizeof *grower->free_slot},
-        {&grower->candidate, 2 * features, sizeof *grower->candidate},
+        {&grower->candidates, grower->threads, sizeof *grower->candidates},
         {&grower->leaf, leaves, sizeof *grower->leaf},
         {&grower->node, 2 * leaves, sizeof *grower->node},
         {&grower->stats, 2 * leaves, sizeof *grower->stats},
@@ -124,7 +124,7 @@ void rt_grower_clear(rt_grower *grower)
     rt_free(grower->scratch);
     rt_free(grower->slot);
     rt_free(grower->free_slot);
-    rt_free(grower->candidate);
+    rt_free(grower->candidates);
     rt_free(grower->leaf);
     rt_free(grower->node);
     rt_free(grower->stats);
