@@ -2,8 +2,9 @@
 
     python -m benchmarks.bench_training [--rows NAME ...] [--repeats 5] [--scale 1.0] [--threads 2]
 
-Ours and the peer's turns alternate in one process; a ratio is the median of ours over the
-median of theirs. Times include binning, from the same float32 array in memory; tables are
+Ours and the peer's turns alternate in one process, each after a rest of 50 ms: idle threads of
+the other's OpenMP runtime spin for some milliseconds after its last region. A ratio is the median
+of ours over the median of theirs. Times include binning, from the same float32 array in memory; tables are
 made from counters (training_data.py). Quality is measured on as many test rows and given as
 ours - theirs: AUC (larger is better), or log-loss and RMSE in per cent of theirs (smaller is
 better). Writes build/bench/training.json: {row, peer, ours_s, peer_s, ratio, gate, aim,
@@ -34,6 +35,8 @@ from benchmarks.training_data import TABLES
 from benchmarks.training_peers import OURS, PEERS, Job, has_peer
 
 RESULT = Path(__file__).resolve().parent.parent / "build" / "bench" / "training.json"
+
+REST_SECONDS = 0.05
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 LEAVES = {"leaves": 31}
@@ -68,6 +71,7 @@ def alternate(
     results: dict[str, Any] = {}
     for _ in range(repeats):
         for name, call in calls.items():
+            time.sleep(REST_SECONDS)
             start = clock()
             results[name] = call()
             seconds[name].append(clock() - start)
