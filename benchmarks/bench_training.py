@@ -4,10 +4,10 @@
 
 Ours and the peer's turns alternate in one process, each after a rest of 50 ms: idle threads of
 the other's OpenMP runtime spin for some milliseconds after its last region. A ratio is the median
-of ours over the median of theirs. Times include binning, from the same float32 array in memory; tables are
-made from counters (training_data.py). Quality is measured on as many test rows and given as
-ours - theirs: AUC (larger is better), or log-loss and RMSE in per cent of theirs (smaller is
-better). Writes build/bench/training.json: {row, peer, ours_s, peer_s, ratio, gate, aim,
+of ours over the median of theirs. Times include binning, from the same float32 array in memory;
+tables are made from counters (training_data.py). Quality is measured on as many test rows and
+given as ours - theirs: AUC (larger is better), or log-loss and RMSE in per cent of theirs (smaller
+is better). Writes build/bench/training.json: {row, peer, ours_s, peer_s, ratio, gate, aim,
 quality_delta, threads}. `floor` is our time over (updates x time of one update), where an
 update adds one row's gradient to one bin; both come from the same run. `quality` repeats D1 with
 five seeds: the one-sided 95 % lower bound of the paired AUC difference, and log-loss in per cent.
