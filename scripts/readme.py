@@ -93,20 +93,27 @@ def weeks_table(figures: Mapping[str, Any]) -> str:
     return table(["over the year", "count"], [[k.replace("_", " "), v] for k, v in tally.items()])
 
 
-def ratios_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def ratios_table(rows: Sequence[Mapping[str, Any]], *, quality: bool = False) -> str:
     """Ours beside the peers; a gate that was missed is marked."""
     body = []
     for row in rows:
         both = [row.get(f"{who}_mb", row[f"{who}_s"]) for who in ("ours", "peer")]
         missed = " MISSED" if row["ratio"] > row["gate"] else ""
         numbers = [f"{value:.3g}" for value in (*both, row["ratio"])]
-        body.append([row["row"], row["peer"], row["threads"], *numbers, f"{row['gate']}{missed}"])
-    return table(["task", "peer", "threads", "ours", "peer's", "ratio", "gate"], body)
+        cells = [row["row"], row["peer"], row["threads"], *numbers, f"{row['gate']}{missed}"]
+        body.append([*cells, _signed(row["quality_delta"])] if quality else cells)
+    head = ["task", "peer", "threads", "ours", "peer's", "ratio", "gate"]
+    return table([*head, "quality"] if quality else head, body)
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2g}"
 
 
 def training_table(figures: Mapping[str, Any]) -> str:
-    """Seconds of training and prediction."""
-    return ratios_table([row for row in figures["training"] if row["ratio"] is not None])
+    """Seconds of training and prediction, and the difference in quality."""
+    rows = [row for row in figures["training"] if row["ratio"] is not None]
+    return ratios_table(rows, quality=True)
 
 
 def evaluation_table(figures: Mapping[str, Any]) -> str:

@@ -4,8 +4,8 @@
 
 /* Who works on a node. Large ones: each rank its own rows, which costs three barriers
  * and a merge. Nodes with fewer bytes of bins than this (some 100 microseconds of work)
- * are parted by rank 0 and have their columns shared, with two barriers; the smallest
- * are left to rank 0. On a busy machine a barrier can cost a wake-up: when rank 0 has
+ * have their columns shared, so that nothing is to be merged; the smallest are left to
+ * rank 0. On a busy machine a barrier can cost a wake-up: when rank 0 has
  * had to sleep too often, it does all but the large ones alone. None of this changes a
  * result. */
 enum {
@@ -403,8 +403,8 @@ static void split(rt_grower *grower, rt_team team)
     }
     const bool slept = rt_team_barrier(team);
     if (team.rank == 0) {
-        grower->waits++;
-        grower->long_waits += slept ? 1 : 0;
+        grower->waits += grower->step.by_columns ? 1 : 0;
+        grower->long_waits += grower->step.by_columns && slept ? 1 : 0;
         finish_children(grower, team.size);
     }
 }

@@ -37,7 +37,8 @@ class Boosting:
         colsample, subsample: share of columns and rows that each tree sees.
         max_bins: bins of a numeric column, at most 255.
         cat_smooth, cat_l2, min_data_per_group, max_cat_to_onehot, max_cat_threshold:
-            categorical splits, with the meaning they have in LightGBM.
+            categorical splits, with the meaning they have in LightGBM. A column's 255 most
+            frequent categories are told apart; rarer ones count as missing.
         monotonic_cst: {column: 1 (never falls), -1 (never rises)}, or one number for each
             column.
         early_stopping_rounds: stop after so many rounds without a better loss of the rows of
