@@ -5,9 +5,8 @@
 /* Who works on a node. Large ones: each rank its own rows, which costs three barriers
  * and a merge. Nodes with fewer bytes of bins than this (some 100 microseconds of work)
  * have their columns shared, so that nothing is to be merged; the smallest are left to
- * rank 0. On a busy machine a barrier can cost a wake-up: when rank 0 has
- * had to sleep too often, it does all but the large ones alone. None of this changes a
- * result. */
+ * rank 0. On a busy machine a barrier can cost a wake-up: when rank 0 has had to sleep
+ * too often, it does all but the large ones alone. None of this changes a result. */
 enum {
     BY_COLUMNS_BYTES = 256 * 1024,
     ALONE_CELLS = 8 * 1024,

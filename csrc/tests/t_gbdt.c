@@ -25,38 +25,91 @@ static rt_status same_bytes(const test_table *t, const rt_gbdt_params *params,
     return status;
 }
 
-static void check_teams(int64_t rows, int32_t rounds)
+static void check_teams(const test_table *t, int32_t rounds)
 {
     static const int32_t teams[] = {2, 3, 7};
-    test_table t = {0};
     test_fit fit = {.threads = 1};
     uint8_t *expected = NULL;
     size_t bytes = 0;
-    TRY(test_table_init(&t, rows));
-    test_fit_init(&fit, &t, 1);
+    test_fit_init(&fit, t, 1);
     fit.params.value[RT_P_N_ESTIMATORS] = rounds;
     TRY(test_train(&fit, NULL));
     CHECK(fit.model.forest.n_trees == rounds);
     TRY(rt_model_write(&fit.model, &expected, &bytes, NULL));
     for (int32_t i = 0; i < 3; i++) {
-        TRY(same_bytes(&t, &fit.params, teams[i], expected, bytes));
+        TRY(same_bytes(t, &fit.params, teams[i], expected, bytes));
     }
 done:
     rt_free(expected);
     rt_model_clear(&fit.model);
-    test_table_clear(&t);
 }
 
 static void any_team_trains_the_same_model(void)
 {
-    check_teams(6000, 6);
+    test_table t = {0};
+    TRY(test_table_init(&t, 6000));
+    check_teams(&t, 6);
+done:
+    test_table_clear(&t);
 }
+
+enum { LARGE = 90000 }; /* once is enough */
 
 static void any_team_trains_the_same_model_from_rounded_gradients(void)
 {
-    if (!rt_test_faulting) { /* large: once is enough */
-        check_teams(90000, 3);
+    test_table t = {0};
+    if (!rt_test_faulting) {
+        TRY(test_table_init(&t, LARGE));
+        check_teams(&t, 3);
     }
+done:
+    test_table_clear(&t);
+}
+
+/* All columns in one byte, so that ranks share the columns of large nodes, and most rows
+ * in few of its values: more than can be added up without a flush, though no rank alone
+ * has as many. */
+static void any_team_trains_the_same_model_from_flags(void)
+{
+    test_table t = {0};
+    if (rt_test_faulting) {
+        return;
+    }
+    TRY(test_table_init(&t, LARGE));
+    for (int64_t i = 0; i < t.rows; i++) {
+        float *x = t.x + i * TEST_FEATURES;
+        for (int32_t f = 0; f < TEST_FEATURES; f++) {
+            x[f] = test_uniform(43, 8 * i + f) < (f == 0 ? 0.4 : 0.02) ? 1.0f : 0.0f;
+        }
+        t.y[i] = test_uniform(43, 8 * i + 7) < 0.3 + 0.2 * (double)x[0] ? 1 : 0;
+    }
+    check_teams(&t, 3);
+done:
+    test_table_clear(&t);
+}
+
+static void of_equal_columns_the_first_is_split(void)
+{
+    test_table t = {0};
+    test_fit fit = {.threads = 2};
+    TRY(test_table_init(&t, 3000));
+    for (int64_t i = 0; i < t.rows; i++) {
+        float *x = t.x + i * TEST_FEATURES;
+        x[1] = x[4] = x[0];
+    }
+    for (int32_t threads = 1; threads <= 2; threads++) {
+        test_fit_init(&fit, &t, threads);
+        fit.params.value[RT_P_COLSAMPLE] = 1.0;
+        TRY(test_train(&fit, NULL));
+        for (int64_t i = 0; i < fit.model.forest.n_nodes; i++) {
+            const int32_t feature = fit.model.forest.nodes[i].feature;
+            CHECK(feature != 1 && feature != 4);
+        }
+        rt_model_clear(&fit.model);
+    }
+done:
+    rt_model_clear(&fit.model);
+    test_table_clear(&t);
 }
 
 static double log_loss(const test_table *t, const double *p)
@@ -274,6 +327,9 @@ static const rt_test tests[] = {
     {"any team trains the same model", any_team_trains_the_same_model},
     {"any team trains the same model from rounded gradients",
      any_team_trains_the_same_model_from_rounded_gradients},
+    {"any team trains the same model from flags",
+     any_team_trains_the_same_model_from_flags},
+    {"of equal columns the first is split", of_equal_columns_the_first_is_split},
     {"training lowers the loss", training_lowers_the_loss},
     {"weight two is two rows and weight zero none",
      weight_two_is_two_rows_and_weight_zero_none},
