@@ -66,9 +66,9 @@ done:
     test_table_clear(&t);
 }
 
-/* All columns in one byte, so that ranks share the columns of large nodes, and most rows
- * in few of its values: more than can be added up without a flush, though no rank alone
- * has as many. */
+/* All columns in one byte, so that ranks share the columns of large nodes, and most
+ * rows in few of its values: more than can be added up without a flush, though no rank
+ * alone has as many. */
 static void any_team_trains_the_same_model_from_flags(void)
 {
     test_table t = {0};
