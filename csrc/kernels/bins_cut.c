@@ -73,7 +73,7 @@ static walk walk_start(const uint64_t *counts, int64_t distinct, int64_t rows,
 
 /* Values so frequent that they fill a bin get one of their own; the others
  * share what is left as evenly as whole values allow (LightGBM's greedy rule in
- * exact integers, over all rows instead of a sample). */
+ * exact integers). */
 static int32_t cut_greedily(double *upper, const uint64_t *keys, const uint64_t *counts,
                             int64_t distinct, int64_t rows, int32_t max_bins)
 {
