@@ -16,7 +16,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-FOLDERS = ("base", "kernels", "model", "net", "python")
+FOLDERS = ("base", "parallel", "gbdt", "gbdt/simd", "evaluation", "model", "net", "bench", "python")
 
 INSTALL_HINTS = {
     "C compiler with OpenMP": ("gcc", "gcc", "llvm libomp (brew)"),

@@ -13,7 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/sha256.h"
-#include "kernels/predict.h"
+#include "gbdt/predict.h"
 #include "model/layout.h"
 #include "model/model.h"
 

@@ -9,7 +9,7 @@
 
 #include "base/sha256.h"
 #include "base/sizes.h"
-#include "kernels/gbdt_params.h"
+#include "gbdt/params.h"
 
 enum {
     RT_MAGIC_BYTES = 8,

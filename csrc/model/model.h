@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "kernels/forest.h"
-#include "kernels/gbdt_params.h"
+#include "gbdt/forest.h"
+#include "gbdt/params.h"
 
 typedef enum rt_kind { RT_NUMERIC = 0, RT_CATEGORICAL = 1 } rt_kind;
 

@@ -1,7 +1,7 @@
-/* Binding of kernels/accumulator.h: bytes in, bytes out. */
+/* Binding of evaluation/accumulator.h: bytes in, bytes out. */
 #include "python/arrays.h" /* Python.h has to come first */
 
-#include "kernels/accumulator.h"
+#include "evaluation/accumulator.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
-/* Binding of kernels/cells.h. */
+/* Binding of evaluation/cells.h. */
 #include "python/arrays.h" /* Python.h has to come first */
 
-#include "kernels/cells.h"
+#include "evaluation/cells.h"
 
 #include "base/limits.h"
 

@@ -1,7 +1,7 @@
-/* Binding of kernels/drift.h. */
+/* Binding of evaluation/drift.h. */
 #include "python/arrays.h" /* Python.h has to come first */
 
-#include "kernels/drift.h"
+#include "evaluation/drift.h"
 
 #include <string.h>
 

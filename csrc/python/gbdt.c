@@ -5,9 +5,9 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "kernels/f1.h"
-#include "kernels/gbdt.h"
-#include "kernels/probe.h"
+#include "bench/probe.h"
+#include "evaluation/f1.h"
+#include "gbdt/fit.h"
 
 typedef struct training {
     rt_model model;

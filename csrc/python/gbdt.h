@@ -4,7 +4,7 @@
 
 #include "python/arrays.h"
 
-#include "kernels/gbdt.h"
+#include "gbdt/fit.h"
 #include "model/model.h"
 
 /* A view of `object` (float32 or float64 as it is, in any layout; anything else

@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "base/math.h"
 #include "base/sha256.h"
-#include "kernels/predict.h"
+#include "gbdt/predict.h"
 
 typedef struct model_object {
     PyObject_HEAD rt_model model;

@@ -7,7 +7,7 @@
 
 #include "base/ctl.h"
 #include "base/status.h"
-#include "base/task.h"
+#include "parallel/task.h"
 
 typedef struct rt_module_state {
     PyObject *corrupt_error;   /* CorruptError(ValueError) */

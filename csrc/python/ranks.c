@@ -1,7 +1,7 @@
-/* Binding of kernels/ranks.h and of the counter RNG, base/philox.h. */
+/* Binding of evaluation/ranks.h and of the counter RNG, base/philox.h. */
 #include "python/arrays.h" /* Python.h has to come first */
 
-#include "kernels/ranks.h"
+#include "evaluation/ranks.h"
 
 #include <stdbool.h>
 

@@ -1,12 +1,12 @@
-/* Binding of kernels/scores.h and of the runs of kernels/ranks.h. */
+/* Binding of evaluation/scores.h and of the runs of evaluation/ranks.h. */
 #include "python/arrays.h" /* Python.h has to come first */
 
-#include "kernels/scores.h"
+#include "evaluation/scores.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
-#include "kernels/ranks.h"
+#include "evaluation/ranks.h"
 
 PyDoc_STRVAR(score_sums_doc,
              "score_sums(y, score, *, n_threads=0) -> int64[66]\n\n"

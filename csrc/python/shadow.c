@@ -1,7 +1,7 @@
-/* Binding of kernels/shadow.h. */
+/* Binding of evaluation/shadow.h. */
 #include "python/arrays.h" /* Python.h has to come first */
 
-#include "kernels/shadow.h"
+#include "evaluation/shadow.h"
 
 #include <string.h>
 

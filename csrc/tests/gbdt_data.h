@@ -8,9 +8,9 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
-#include "base/task.h"
-#include "kernels/gbdt.h"
+#include "gbdt/fit.h"
 #include "model/model.h"
+#include "parallel/task.h"
 
 enum { TEST_FEATURES = 5, TEST_LEVELS = 12 };
 

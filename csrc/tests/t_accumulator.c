@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "kernels/accumulator.h"
+#include "evaluation/accumulator.h"
 #include "tests/test.h"
 
 static const uint64_t edges[] = {1, 2};

@@ -1,5 +1,5 @@
 #include "base/sizes.h"
-#include "base/task.h"
+#include "parallel/task.h"
 #include "tests/test.h"
 
 #include <string.h>

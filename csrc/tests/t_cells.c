@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "base/philox.h"
-#include "base/task.h"
-#include "kernels/cells.h"
+#include "evaluation/cells.h"
+#include "parallel/task.h"
 #include "tests/test.h"
 
 enum { ROWS = 2000, DAYS = 4, LEVELS = 3, COUNTS = DAYS * LEVELS * RT_CELLS };

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/philox.h"
-#include "base/task.h"
-#include "kernels/counting.h"
-#include "kernels/drift.h"
+#include "evaluation/counting.h"
+#include "evaluation/drift.h"
+#include "parallel/task.h"
 #include "tests/test.h"
 
 enum { ROWS = 3000, DAYS = 5, EDGES = 3, WIDTH = EDGES + 1 + RT_DRIFT_EXTRA };

@@ -1,5 +1,5 @@
-#include "kernels/f1.h"
-#include "kernels/predict.h"
+#include "evaluation/f1.h"
+#include "gbdt/predict.h"
 #include "tests/gbdt_data.h"
 #include "tests/test.h"
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "kernels/hot.h"
+#include "gbdt/simd/dispatch.h"
 #include "tests/test.h"
 
 /* The build for processors that convert between doubles and whole numbers by vectors,
@@ -10,7 +10,7 @@
 #define RT_HOT by_instructions
 #define RT_HOT_NAME "by instructions"
 #define RT_HOT_CONVERTS
-#include "kernels/hot_body.h"
+#include "gbdt/simd/loops.h"
 
 enum { ROWS = 500, COLUMNS = 21, NARROW = 40, BINS = 30, ROW_BYTES = 24, SCANS = 3000 };
 

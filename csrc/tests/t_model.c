@@ -1,5 +1,5 @@
 #include "base/sha256.h"
-#include "kernels/predict.h"
+#include "gbdt/predict.h"
 #include "tests/gbdt_data.h"
 #include "tests/test.h"
 

@@ -1,4 +1,4 @@
-#include "kernels/predict.h"
+#include "gbdt/predict.h"
 #include "tests/gbdt_data.h"
 #include "tests/test.h"
 

@@ -4,7 +4,7 @@
 #include "base/philox.h"
 #include "base/radix_sort.h"
 #include "base/rng.h"
-#include "kernels/ranks.h"
+#include "evaluation/ranks.h"
 #include "tests/test.h"
 
 enum { ROWS = 500, MANY = 40000 };

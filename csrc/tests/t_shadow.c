@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/philox.h"
-#include "base/task.h"
-#include "kernels/shadow.h"
+#include "evaluation/shadow.h"
+#include "parallel/task.h"
 #include "tests/test.h"
 
 enum { ROWS = 1000 };

@@ -2,7 +2,7 @@
 #include <omp.h>
 #include <sched.h>
 
-#include "base/spread.h"
+#include "parallel/placement.h"
 #include "tests/test.h"
 
 #if defined(__linux__)

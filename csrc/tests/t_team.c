@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernels/team.h"
+#include "parallel/team.h"
 #include "tests/test.h"
 
 enum { ROWS_MAX = 40000 };

@@ -2,7 +2,7 @@
 
 Count a chunk of rows where it lies, keep or send the bytes, merge them in any order and tree: the
 result is, byte for byte, that of all rows counted at once. The form is versioned and
-little-endian (csrc/kernels/accumulator.h).
+little-endian (csrc/evaluation/accumulator.h).
 """
 
 from __future__ import annotations

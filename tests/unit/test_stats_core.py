@@ -60,7 +60,7 @@ def test_any_team_gives_equal_bytes(name):
 
 def test_a_team_has_as_many_threads_as_asked_for():
     """The Python thread, a task whose team of seven includes itself, and while the team is
-    made one thread more (base/spread.h)."""
+    made one thread more (parallel/placement.h)."""
     x, day = np.zeros(4_000_000), np.zeros(4_000_000, np.int32)
     before = thread_count()
     seen = set()

@@ -38,7 +38,7 @@ def plant(root: Path, name: str, text: str) -> Path:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A small tree without a fault."""
-    plant(tmp_path, "csrc/kernels/sum.c", GOOD_C)
+    plant(tmp_path, "csrc/gbdt/sum.c", GOOD_C)
     plant(tmp_path, "csrc/base/alloc.c", "void *rt_alloc(void)\n{\n    return malloc(1);\n}\n")
     plant(tmp_path, "csrc/net/http.c", "#include <curl/curl.h>\n")
     plant(tmp_path, "csrc/python/module.c", '#include <Python.h>\n#include "net/http.h"\n')
@@ -57,15 +57,15 @@ LONG_C = f"static int f(int a,\n             int b)\n{{\n{BODY * 67}}}\n"
 LONG_PY = "def f() -> None:\n" + "    x = 1\n" * 70
 
 PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
-    (tidy.include_graph, "csrc/base/x.c", '#include "kernels/bins.h"\n', 1),
-    (tidy.include_graph, "csrc/kernels/x.h", '#include "net/http.h"\n', 1),
-    (tidy.include_graph, "csrc/net/x.c", '\n# include "kernels/bins.h"\n', 2),
+    (tidy.include_graph, "csrc/base/x.c", '#include "gbdt/bins.h"\n', 1),
+    (tidy.include_graph, "csrc/gbdt/x.h", '#include "net/http.h"\n', 1),
+    (tidy.include_graph, "csrc/net/x.c", '\n# include "gbdt/bins.h"\n', 2),
     (tidy.include_graph, "csrc/model/x.c", '#include "net/http.h"\n', 1),
     (tidy.include_graph, "csrc/model/x.c", '#include "python/module.h"\n', 1),
-    (tidy.include_graph, "csrc/base/x.c", '#include "../kernels/bins.h"\n', 1),
+    (tidy.include_graph, "csrc/base/x.c", '#include "../gbdt/bins.h"\n', 1),
     (tidy.include_graph, "csrc/new/x.c", '#include "base/alloc.h"\n', 1),
     (tidy.foreign_headers, "csrc/model/x.c", "#include <Python.h>\n", 1),
-    (tidy.foreign_headers, "csrc/kernels/x.c", "#include <numpy/arrayobject.h>\n", 1),
+    (tidy.foreign_headers, "csrc/gbdt/x.c", "#include <numpy/arrayobject.h>\n", 1),
     (tidy.foreign_headers, "csrc/net/mlflow.c", "#include <curl/curl.h>\n", 1),
     (tidy.raw_allocation, "csrc/net/x.c", "int *p = malloc(4);\n", 1),
     (tidy.raw_allocation, "csrc/net/x.c", "\nfree (p);\n", 2),
@@ -73,13 +73,13 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
     (tidy.banned_calls, "csrc/net/x.c", "sprintf(a, b);\n", 1),
     (tidy.banned_calls, "csrc/base/x.c", "/* a\n b */ exit(1);\n", 2),
     (tidy.banned_calls, "csrc/base/x.c", "char *s = strerror(errno);\n", 1),
-    (tidy.pragmas, "csrc/kernels/x.c", "#pragma omp parallel for\n", 1),
-    (tidy.pragmas, "csrc/kernels/x.c", "\n#pragma omp parallel \\\n    for\n", 2),
-    (tidy.pragmas, "csrc/kernels/x.c", "#pragma omp for reduction(+ : s)\n", 1),
-    (tidy.pragmas, "csrc/kernels/x.c", "#pragma omp for schedule( dynamic )\n", 1),
-    (tidy.pragmas, "csrc/kernels/x.c", "_Pragma(omp)\n", 1),
-    (tidy.lengths, "csrc/kernels/x.c", "int x;\n\n" + LONG_C, 3),
-    (tidy.lengths, "csrc/kernels/x.c", "int x;\n" * 501, 1),
+    (tidy.pragmas, "csrc/gbdt/x.c", "#pragma omp parallel for\n", 1),
+    (tidy.pragmas, "csrc/gbdt/x.c", "\n#pragma omp parallel \\\n    for\n", 2),
+    (tidy.pragmas, "csrc/gbdt/x.c", "#pragma omp for reduction(+ : s)\n", 1),
+    (tidy.pragmas, "csrc/gbdt/x.c", "#pragma omp for schedule( dynamic )\n", 1),
+    (tidy.pragmas, "csrc/gbdt/x.c", "_Pragma(omp)\n", 1),
+    (tidy.lengths, "csrc/gbdt/x.c", "int x;\n\n" + LONG_C, 3),
+    (tidy.lengths, "csrc/gbdt/x.c", "int x;\n" * 501, 1),
     (tidy.lengths, "retrain_ops/x.py", "x = 1\n" + LONG_PY, 2),
     (tidy.lengths, "scripts/x.py", "x = 1\n" * 501, 1),
     (tidy.import_graph, "retrain_ops/steps/x.py", "import airflow.sdk\n", 1),
@@ -114,7 +114,7 @@ def test_a_planted_violation_is_found_at_its_line(
 
 
 def test_seventy_lines_are_not_too_long(tree: Path) -> None:
-    plant(tree, "csrc/kernels/x.c", LONG_C.replace(BODY, "", 1))
+    plant(tree, "csrc/gbdt/x.c", LONG_C.replace(BODY, "", 1))
     plant(tree, "retrain_ops/x.py", LONG_PY.replace("    x = 1\n", "", 1))
     assert tidy.lengths(tree) == []
 

@@ -1,0 +1,131 @@
+#include "evaluation/counting.h"
+
+#include <omp.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/sizes.h"
+#include "parallel/placement.h"
+#include "parallel/task.h"
+
+enum {
+    BLOCK_ROWS = 1 << 16,      /* rows between two looks at the cancel flag */
+    ROWS_PER_THREAD = 1 << 18, /* below this a thread costs more than it saves */
+    LINE_COUNTS = RT_ALIGNMENT / (int)sizeof(int64_t)
+};
+
+/* One thread's table: n_counts cells, then the first bad row plus one (0: none),
+ * then air up to a cache line so that no two threads write to the same one. */
+typedef struct team_tables {
+    int64_t *cells;
+    int64_t stride;
+} team_tables;
+
+static void count_share(const rt_count_job *job, int32_t rank, int32_t team,
+                        rt_ctl *ctl, int64_t *table)
+{
+    int64_t share = job->n_rows / team;
+    int64_t rest = job->n_rows % team;
+    int64_t begin = share * rank + (rank < rest ? rank : rest);
+    int64_t end = begin + share + (rank < rest ? 1 : 0);
+
+    while (begin < end && !rt_ctl_cancelled(ctl)) {
+        int64_t stop = end - begin > BLOCK_ROWS ? begin + BLOCK_ROWS : end;
+        int64_t bad = job->counter(job->input, begin, stop, table);
+        if (bad >= 0) {
+            table[job->n_counts] = bad + 1;
+            return;
+        }
+        begin = stop;
+    }
+}
+
+/* Ranges ascend with the rank, so the first table with a bad row has the first
+ * bad row of all. */
+static int64_t first_bad_row(const team_tables *tables, int64_t n_counts, int32_t team)
+{
+    for (int32_t rank = 0; rank < team; rank++) {
+        int64_t bad = tables->cells[rank * tables->stride + n_counts];
+        if (bad > 0) {
+            return bad - 1;
+        }
+    }
+    return -1;
+}
+
+static void merge_tables(const team_tables *tables, int64_t n_counts, int32_t team,
+                         int64_t *counts)
+{
+    memset(counts, 0, (size_t)n_counts * sizeof *counts);
+    for (int32_t rank = 0; rank < team; rank++) {
+        const int64_t *table = tables->cells + rank * tables->stride;
+        for (int64_t i = 0; i < n_counts; i++) {
+            counts[i] += table[i];
+        }
+    }
+}
+
+static int32_t team_size(const rt_count_job *job)
+{
+    int32_t threads = rt_resolve_threads(job->n_threads);
+    int64_t useful = 1 + job->n_rows / ROWS_PER_THREAD;
+    if (job->n_threads == 0 && useful < threads) {
+        threads = (int32_t)useful;
+    }
+    return threads;
+}
+
+static rt_status check_job(const rt_count_job *job, rt_error *err)
+{
+    if (job->n_threads < 0 || job->n_threads > RT_MAX_THREADS) {
+        return rt_fail(err, RT_INVALID, job->where,
+                       "n_threads is %d, it must lie in 0..%d", job->n_threads,
+                       RT_MAX_THREADS);
+    }
+    if (job->n_counts < 0 || job->n_counts > RT_MAX_COUNTS) {
+        return rt_fail(err, RT_LIMIT, job->where,
+                       "a table of %lld counts passes the limit of %d",
+                       (long long)job->n_counts, RT_MAX_COUNTS);
+    }
+    return RT_OK;
+}
+
+rt_status rt_count_rows(const rt_count_job *job, rt_ctl *ctl, int64_t *counts,
+                        int64_t *bad_row, rt_error *err)
+{
+    void *block = NULL;
+    team_tables tables = {NULL, 0};
+    int32_t threads = 1;
+
+    *bad_row = -1;
+    rt_status status = check_job(job, err);
+    if (status != RT_OK) {
+        goto done;
+    }
+    threads = team_size(job);
+    tables.stride = (job->n_counts / LINE_COUNTS + 1) * LINE_COUNTS;
+    status = rt_alloc(&block, tables.stride * threads, sizeof *tables.cells, job->where,
+                      err);
+    if (status != RT_OK) {
+        goto done;
+    }
+    tables.cells = block;
+    rt_spread_team(threads);
+#pragma omp parallel num_threads(threads)
+    {
+        int32_t rank = omp_get_thread_num();
+        count_share(job, rank, omp_get_num_threads(), ctl,
+                    tables.cells + rank * tables.stride);
+    }
+    if (rt_ctl_cancelled(ctl)) {
+        status = rt_fail(err, RT_CANCELLED, job->where, "cancelled while counting");
+        goto done;
+    }
+    *bad_row = first_bad_row(&tables, job->n_counts, threads);
+    merge_tables(&tables, job->n_counts, threads, counts);
+done:
+    rt_free(block);
+    return status;
+}

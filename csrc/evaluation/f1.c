@@ -1,0 +1,83 @@
+#include "evaluation/f1.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+#include "base/alloc.h"
+#include "gbdt/bins.h"
+
+static rt_status check(const double *score, const uint8_t *label, int64_t rows,
+                       rt_error *err)
+{
+    if (rows < 1) {
+        return rt_fail(err, RT_INVALID, "rt_f1_threshold", "there are no scores");
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        if (isnan(score[i]) || label[i] > 1) {
+            return rt_fail(err, RT_INVALID, "rt_f1_threshold",
+                           "row %lld: scores must be numbers, labels 0 or 1",
+                           (long long)i);
+        }
+    }
+    return RT_OK;
+}
+
+/* a/b > c/d for 0 <= a <= b, 0 <= c <= d < 2^33: below 2^66, hence 128 bits. */
+static bool larger(int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    __extension__ typedef __int128 wide_int;
+    return (wide_int)a * d > (wide_int)c * b;
+}
+
+/* From the highest score down; `positive` holds the sorted keys of the rows
+ * labelled 1, `all` of all rows. */
+static void sweep(const uint64_t *all, int64_t rows, const uint64_t *positive,
+                  int64_t positives, rt_f1_best *best)
+{
+    int64_t taken = 0;
+    int64_t at = rows;
+    *best = (rt_f1_best){rt_key_value(all[rows - 1]), 0, 0, positives};
+    while (at > 0) {
+        uint64_t key = all[at - 1];
+        while (at > 0 && all[at - 1] == key) {
+            at--;
+        }
+        while (taken < positives && positive[positives - 1 - taken] >= key) {
+            taken++;
+        }
+        int64_t predicted = rows - at;
+        if (best->predicted == 0 ||
+            larger(taken, predicted + positives, best->true_positives,
+                   best->predicted + positives)) {
+            *best = (rt_f1_best){rt_key_value(key), taken, predicted, positives};
+        }
+    }
+}
+
+rt_status rt_f1_threshold(const double *score, const uint8_t *label, int64_t rows,
+                          rt_f1_best *best, rt_error *err)
+{
+    void *block = NULL;
+    rt_status status = check(score, label, rows, err);
+    if (status == RT_OK) {
+        status = rt_alloc(&block, 3 * rows, sizeof(uint64_t), "rt_f1_threshold", err);
+    }
+    if (status != RT_OK) {
+        return status;
+    }
+    uint64_t *all = block;
+    uint64_t *positive = all + rows;
+    uint64_t *spare = positive + rows;
+    int64_t positives = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        all[i] = rt_key_of(score[i]);
+        if (label[i]) {
+            positive[positives++] = all[i];
+        }
+    }
+    rt_sort_keys(all, spare, rows);
+    rt_sort_keys(positive, spare, positives);
+    sweep(all, rows, positive, positives, best);
+    rt_free(block);
+    return RT_OK;
+}

@@ -1,0 +1,422 @@
+#include "gbdt/bins.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/rng.h"
+#include "gbdt/simd/dispatch.h"
+
+enum { FILL_ROWS = 256, NARROW = 256, BYTE = 256, CUT_COLUMNS = 16 };
+
+static int64_t round_up(int64_t value, int64_t to)
+{
+    return (value + to - 1) / to * to;
+}
+
+/* Bytes of the arrays of one cut; all multiples of 8, so that they can lie one
+ * after the other. */
+static int64_t cut_bytes(int32_t levels, int32_t max_bins)
+{
+    if (levels == 0) {
+        return (int64_t)max_bins * (int64_t)sizeof(double) +
+               NARROW * (int64_t)sizeof(float);
+    }
+    return round_up(RT_MAX_BINS * (int64_t)sizeof(int32_t), 8) +
+           round_up(levels > 0 ? levels : 0, 8);
+}
+
+static rt_status carve_cuts(rt_bins *bins, const int32_t *levels, rt_error *err)
+{
+    int64_t bytes = 0;
+    for (int32_t f = 0; f < bins->features; f++) {
+        bytes += cut_bytes(levels[f], bins->max_bins);
+    }
+    rt_status status = rt_alloc(&bins->arena, bytes, 1, "rt_bins_init", err);
+    if (status != RT_OK) {
+        return status;
+    }
+    char *next = bins->arena;
+    for (int32_t f = 0; f < bins->features; f++) {
+        rt_cut *cut = &bins->cuts[f];
+        cut->levels = levels[f];
+        if (levels[f] == 0) {
+            cut->upper = (void *)next;
+            cut->narrow = (void *)(cut->upper + bins->max_bins);
+        } else {
+            cut->level_of_bin = (void *)next;
+            cut->bin_of_level =
+                (void *)(next + round_up(RT_MAX_BINS * (int64_t)sizeof(int32_t), 8));
+        }
+        next += cut_bytes(levels[f], bins->max_bins);
+    }
+    return RT_OK;
+}
+
+/* Each thread cuts some columns at a time: the keys of all and a spare for one, or for
+ * categories the counts, the ranking and its spare. Bytes are joined by one. */
+static rt_status make_workspace(rt_bins *bins, const int32_t *levels, rt_error *err)
+{
+    void *block = NULL;
+    int64_t items = (bins->cut_columns + 1) * bins->n_sample;
+    for (int32_t f = 0; f < bins->features; f++) {
+        items = 3 * (int64_t)levels[f] > items ? 3 * (int64_t)levels[f] : items;
+    }
+    rt_status status =
+        rt_alloc(&block, bins->threads, sizeof(uint64_t *), "rt_bins_init", err);
+    bins->workspace = block;
+    if (status == RT_OK) {
+        status = rt_alloc(&block, RT_BYTE_PAIRS, 1, "rt_bins_init", err);
+        bins->pairs = block;
+    }
+    if (status == RT_OK) {
+        status = rt_alloc(&block, bins->features, sizeof(int32_t), "rt_bins_init", err);
+        bins->new_group = block;
+    }
+    for (int32_t t = 0; t < bins->threads && status == RT_OK; t++) {
+        status = rt_alloc(&block, items, sizeof(uint64_t), "rt_bins_init", err);
+        bins->workspace[t] = block;
+    }
+    return status;
+}
+
+/* Each row by itself, so the draw is the same for any team. */
+static rt_status draw_sample(rt_bins *bins, rt_error *err)
+{
+    void *block = NULL;
+    const double share = (double)RT_CUT_ROWS / (double)bins->rows;
+    const uint64_t limit = (uint64_t)(share * 9007199254740992.0); /* 2^53 */
+    bins->n_sample = bins->rows;
+    if (bins->rows <= RT_CUT_ROWS) {
+        return RT_OK;
+    }
+    rt_status status =
+        rt_alloc(&block, bins->rows, sizeof(int32_t), "rt_bins_init", err);
+    if (status != RT_OK) {
+        return status;
+    }
+    bins->sample = block;
+    bins->n_sample = 0;
+    for (int64_t i = 0; i < bins->rows; i++) {
+        bins->sample[bins->n_sample] = (int32_t)i;
+        bins->n_sample += rt_mix64((uint64_t)i + 1) >> 11 < limit ? 1 : 0;
+    }
+    return RT_OK;
+}
+
+rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
+                       const int32_t *levels, int32_t max_bins, int32_t threads,
+                       rt_error *err)
+{
+    void *block = NULL;
+    memset(bins, 0, sizeof *bins);
+    bins->rows = rows;
+    bins->features = features;
+    bins->max_bins = max_bins;
+    bins->hot = rt_hot_in_use();
+    bins->stride = (int32_t)round_up(features, RT_ROW_ALIGNMENT);
+    bins->threads = threads < features ? threads : features;
+    bins->cut_columns = features / bins->threads;
+    if (bins->cut_columns > CUT_COLUMNS) {
+        bins->cut_columns = CUT_COLUMNS;
+    }
+
+    rt_status status = rt_alloc(&block, features, sizeof(rt_cut), "rt_bins_init", err);
+    if (status != RT_OK) {
+        return status;
+    }
+    bins->cuts = block;
+    status = carve_cuts(bins, levels, err);
+    if (status == RT_OK) {
+        status = rt_alloc(&block, rows, (size_t)bins->stride, "rt_bins_init", err);
+        bins->bytes = block;
+    }
+    if (status == RT_OK) {
+        status = rt_alloc(&block, rows, (size_t)features, "rt_bins_init", err);
+        bins->columns = block;
+    }
+    if (status == RT_OK) {
+        status = draw_sample(bins, err);
+    }
+    if (status == RT_OK) {
+        status = make_workspace(bins, levels, err);
+    }
+    if (status != RT_OK) {
+        rt_bins_clear(bins);
+    }
+    return status;
+}
+
+void rt_bins_drop_workspace(rt_bins *bins)
+{
+    for (int32_t t = 0; bins->workspace != NULL && t < bins->threads; t++) {
+        rt_free(bins->workspace[t]);
+    }
+    rt_free(bins->workspace);
+    rt_free(bins->sample);
+    rt_free(bins->pairs);
+    rt_free(bins->new_group);
+    bins->workspace = NULL;
+    bins->sample = NULL;
+    bins->pairs = NULL;
+    bins->new_group = NULL;
+}
+
+void rt_bins_clear(rt_bins *bins)
+{
+    rt_bins_drop_workspace(bins);
+    rt_free(bins->bytes);
+    rt_free(bins->columns);
+    rt_free(bins->arena);
+    rt_free(bins->cuts);
+    memset(bins, 0, sizeof *bins);
+}
+
+static int64_t source_row(const rt_bins *bins, int64_t row)
+{
+    return bins->source == NULL ? row : bins->source[row];
+}
+
+/* The largest float that is not above x: floats compare with it as with x. */
+static float float_below(double x)
+{
+    if (x > (double)FLT_MAX) {
+        return FLT_MAX;
+    }
+    if (x < -(double)FLT_MAX) {
+        return -INFINITY;
+    }
+    float near = (float)x;
+    return (double)near > x ? nextafterf(near, -INFINITY) : near;
+}
+
+static void narrow_uppers(rt_cut *cut)
+{
+    for (int32_t i = 0; i < NARROW; i++) {
+        cut->narrow[i] = i < cut->n_bins - 1 ? float_below(cut->upper[i]) : INFINITY;
+    }
+}
+
+/* The sampled numbers of columns [begin, end) that are there, as keys; a column's lie
+ * n_sample after those of the one before. Together, for they share the lines of memory.
+ */
+static void gather_keys(const rt_bins *bins, const rt_matrix *x, int32_t begin,
+                        int32_t end, uint64_t *keys, int64_t *present)
+{
+    memset(present, 0, (size_t)(end - begin) * sizeof *present);
+    for (int64_t i = 0; i < bins->n_sample; i++) {
+        const int64_t row =
+            source_row(bins, bins->sample == NULL ? i : bins->sample[i]);
+        for (int32_t k = 0; k < end - begin; k++) {
+            const double value = rt_matrix_at(x, row, begin + k);
+            keys[k * bins->n_sample + present[k]] = rt_key_of(value);
+            present[k] += isnan(value) ? 0 : 1;
+        }
+    }
+}
+
+static void cut_number_column(const rt_bins *bins, int32_t feature, uint64_t *keys,
+                              uint64_t *counts, int64_t present)
+{
+    rt_cut *cut = &bins->cuts[feature];
+    int64_t distinct = 0;
+    rt_sort_keys(keys, counts, present);
+    /* The spare half is free again: collapse equal keys, counting them there. */
+    for (int64_t i = 0; i < present; i++) {
+        if (distinct > 0 && keys[i] == keys[distinct - 1]) {
+            counts[distinct - 1]++;
+        } else {
+            keys[distinct] = keys[i];
+            counts[distinct++] = 1;
+        }
+    }
+    rt_cut_numbers(cut, keys, counts, distinct, present, bins->max_bins);
+    narrow_uppers(cut);
+}
+
+/* The whole number in [0, levels) that x is, or -1. */
+static int32_t level_of(double x, int32_t levels)
+{
+    if (!(x >= 0.0 && x < (double)levels)) {
+        return -1;
+    }
+    int32_t level = (int32_t)x;
+    return (double)level == x ? level : -1;
+}
+
+static void cut_level_column(rt_bins *bins, const rt_matrix *x, int32_t feature,
+                             uint64_t *counts)
+{
+    rt_cut *cut = &bins->cuts[feature];
+    if (cut->levels < 0) {
+        return;
+    }
+    memset(counts, 0, (size_t)cut->levels * sizeof *counts);
+    for (int64_t i = 0; i < bins->rows; i++) {
+        double value = rt_matrix_at(x, source_row(bins, i), feature);
+        int32_t level = level_of(value, cut->levels);
+        if (level >= 0) {
+            counts[level]++;
+        }
+    }
+    rt_cut_levels(cut, counts, counts + cut->levels);
+}
+
+static bool is_missing(const rt_cut *cut, double value)
+{
+    return cut->levels == 0 ? isnan(value) : rt_bin_of_level(cut, value) == cut->n_bins;
+}
+
+/* Which of columns [begin, end) that have few bins need a digit for what is missing. */
+static void note_missing(rt_bins *bins, const rt_matrix *x, int32_t begin, int32_t end)
+{
+    int32_t open[CUT_COLUMNS]; /* those of which nothing was missing so far */
+    int32_t n_open = 0;
+    for (int32_t f = begin; f < end; f++) {
+        atomic_store_explicit(&bins->cuts[f].has_missing, false, memory_order_relaxed);
+        open[n_open] = f;
+        n_open += bins->cuts[f].n_bins < RT_DIGITS_MAX ? 1 : 0;
+    }
+    for (int64_t i = 0; i < bins->rows && n_open > 0; i++) {
+        const int64_t row = source_row(bins, i);
+        for (int32_t k = n_open - 1; k >= 0; k--) {
+            rt_cut *cut = &bins->cuts[open[k]];
+            if (is_missing(cut, rt_matrix_at(x, row, open[k]))) {
+                atomic_store_explicit(&cut->has_missing, true, memory_order_relaxed);
+                open[k] = open[--n_open];
+            }
+        }
+    }
+}
+
+/* Columns [begin, end), at most bins->cut_columns. */
+static void cut_columns(rt_bins *bins, const rt_matrix *x, int32_t begin, int32_t end,
+                        uint64_t *workspace)
+{
+    int64_t present[CUT_COLUMNS];
+    uint64_t *counts = workspace + bins->cut_columns * bins->n_sample;
+    gather_keys(bins, x, begin, end, workspace, present);
+    for (int32_t f = begin; f < end; f++) {
+        if (bins->cuts[f].levels == 0) {
+            cut_number_column(bins, f, workspace + (f - begin) * bins->n_sample, counts,
+                              present[f - begin]);
+        }
+    }
+    for (int32_t f = begin; f < end; f++) { /* the keys are not needed any more */
+        if (bins->cuts[f].levels != 0) {
+            cut_level_column(bins, x, f, workspace);
+        }
+    }
+    note_missing(bins, x, begin, end);
+}
+
+void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
+{
+    const int32_t columns = bins->cut_columns;
+    const int32_t ranks = team.size < bins->threads ? team.size : bins->threads;
+    for (int32_t f = team.rank * columns;
+         team.rank < ranks && f < bins->features && !rt_ctl_cancelled(ctl);
+         f += ranks * columns) {
+        const int32_t end = f + columns < bins->features ? f + columns : bins->features;
+        cut_columns(bins, x, f, end, bins->workspace[team.rank]);
+    }
+}
+
+/* Columns of few bins fill bytes in their order, as long as the product of their
+ * digits fits; every other column has a byte of its own. */
+void rt_bins_group(rt_bins *bins)
+{
+    int32_t open = -1; /* the byte that takes more digits */
+    int32_t product = 1;
+    for (int32_t f = 0; f < bins->features; f++) {
+        rt_cut *cut = &bins->cuts[f];
+        int32_t digits = cut->n_bins + (atomic_load(&cut->has_missing) ? 1 : 0);
+        bool few = rt_cut_has_digits(cut);
+        cut->opens = !few || open < 0 || product * digits > BYTE;
+        if (cut->opens) {
+            cut->group = bins->groups++;
+            product = few ? 1 : product;
+            open = few ? cut->group : open;
+            bins->digit_groups += few ? 1 : 0;
+        } else {
+            cut->group = open;
+            bins->joint = true;
+        }
+        cut->step = few ? product : 1;
+        product *= few ? digits : 1;
+        for (int32_t byte = 0; byte < BYTE; byte++) {
+            cut->bin_of_byte[byte] = (uint8_t)(few ? byte / cut->step % digits : byte);
+        }
+    }
+    bins->stride = (int32_t)round_up(bins->groups, RT_ROW_ALIGNMENT);
+}
+
+int32_t rt_bin_of_number(const rt_cut *cut, double x)
+{
+    /* Branch-free binary search over the inner uppers. */
+    const double *base = cut->upper;
+    int32_t length = cut->n_bins - 1;
+    if (isnan(x) || cut->n_bins == 0) {
+        return cut->n_bins;
+    }
+    while (length > 0) {
+        int32_t half = length / 2;
+        bool beyond = base[half] < x;
+        base += beyond ? half + 1 : 0;
+        length = beyond ? length - half - 1 : half;
+    }
+    return (int32_t)(base - cut->upper);
+}
+
+int32_t rt_bin_of_level(const rt_cut *cut, double x)
+{
+    int32_t level = level_of(x, cut->levels);
+    return level < 0 ? cut->n_bins : cut->bin_of_level[level];
+}
+
+/* One column of a block of at most FILL_ROWS rows; true if some are missing. */
+static bool fill_column(const rt_bins *bins, const rt_matrix *x, int32_t feature,
+                        int64_t begin, int64_t rows)
+{
+    const rt_cut *cut = &bins->cuts[feature];
+    float number[FILL_ROWS];
+    uint8_t bin[FILL_ROWS];
+    bool missing = false;
+    if (cut->levels == 0 && !x->is_f64 && cut->n_bins > 0) {
+        for (int64_t i = 0; i < rows; i++) {
+            number[i] = (float)rt_matrix_at(x, source_row(bins, begin + i), feature);
+        }
+        bins->hot->bin_floats(number, rows, cut->narrow, (uint8_t)cut->n_bins, bin);
+    } else {
+        for (int64_t i = 0; i < rows; i++) {
+            double value = rt_matrix_at(x, source_row(bins, begin + i), feature);
+            bin[i] = (uint8_t)(cut->levels == 0 ? rt_bin_of_number(cut, value)
+                                                : rt_bin_of_level(cut, value));
+        }
+    }
+    uint8_t *column = rt_bins_column(bins, feature) + begin;
+    for (int64_t i = 0; i < rows; i++) {
+        column[i] = (uint8_t)((cut->opens ? 0 : column[i]) + bin[i] * cut->step);
+        missing |= bin[i] == cut->n_bins;
+    }
+    return missing;
+}
+
+void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
+{
+    int64_t begin = 0;
+    int64_t end = 0;
+    rt_team_range(team, bins->rows, &begin, &end);
+    /* Small blocks: the rows stay in cache while the columns pass over them. */
+    for (int64_t at = begin; at < end && !rt_ctl_cancelled(ctl); at += FILL_ROWS) {
+        int64_t rows = end - at < FILL_ROWS ? end - at : FILL_ROWS;
+        for (int32_t f = 0; f < bins->features; f++) {
+            if (fill_column(bins, x, f, at, rows)) {
+                atomic_store_explicit(&bins->cuts[f].has_missing, true,
+                                      memory_order_relaxed);
+            }
+        }
+    }
+}

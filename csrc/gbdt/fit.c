@@ -1,0 +1,344 @@
+#include "gbdt/fit.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/math.h"
+#include "base/rng.h"
+#include "gbdt/bins.h"
+#include "gbdt/eval.h"
+#include "gbdt/gradient.h"
+#include "gbdt/grower_state.h"
+#include "parallel/placement.h"
+#include "parallel/task.h"
+
+typedef struct fit {
+    const rt_gbdt_data *data;
+    const rt_gbdt_params *params;
+    uint64_t seed;
+    int32_t threads;
+    rt_ctl *ctl;
+    rt_forest *forest;
+    rt_gbdt_report *report;
+    rt_dense_rows rows;
+    rt_bins bins;
+    rt_gradients gradients;
+    rt_grower grower;
+    rt_eval eval;
+    double best_loss;
+    int32_t best_trees; /* how many had been grown then */
+    int32_t splits;     /* of all trees of the round */
+    rt_barrier barrier;
+    rt_spread spread; /* of the round */
+    bool stop;
+} fit;
+
+static int32_t classes_of(const rt_gbdt_data *data)
+{
+    return data->loss == RT_LOSS_SQUARE   ? 0
+           : data->loss == RT_LOSS_BINARY ? 2
+                                          : data->classes;
+}
+
+static int32_t outputs_of(const rt_gbdt_data *data)
+{
+    return data->loss == RT_LOSS_SOFTMAX ? data->classes : 1;
+}
+
+static rt_status check_shape(const rt_gbdt_data *data, rt_error *err)
+{
+    const char *where = "rt_gbdt_fit";
+    const rt_matrix *x = &data->rows.x;
+    if (x->rows < 1) {
+        return rt_fail(err, RT_INVALID, where,
+                       "there are no rows to train on; check the window's filter");
+    }
+    if (x->rows >= INT32_MAX) {
+        return rt_fail(err, RT_LIMIT, where, "%lld rows are more than the limit of %d",
+                       (long long)x->rows, INT32_MAX - 1);
+    }
+    if (x->columns < 1 || x->columns > RT_MAX_FEATURES) {
+        return rt_fail(err, RT_LIMIT, where, "%d features are outside 1 to %d",
+                       x->columns, (int)RT_MAX_FEATURES);
+    }
+    for (int32_t f = 0; f < x->columns; f++) {
+        if (data->levels[f] < -1 || data->levels[f] > RT_MAX_CATEGORIES) {
+            return rt_fail(err, RT_LIMIT, where, "feature %d has more than %d levels",
+                           f, (int)RT_MAX_CATEGORIES);
+        }
+        if (data->monotone != NULL && data->monotone[f] != 0 && data->levels[f] != 0) {
+            return rt_fail(err, RT_INVALID, where,
+                           "feature %d is categorical and has no order to be "
+                           "monotone in",
+                           f);
+        }
+    }
+    return RT_OK;
+}
+
+static rt_status check_eval(const rt_gbdt_data *data, const rt_gbdt_params *params,
+                            rt_error *err)
+{
+    int64_t with_weight = 0;
+    if (data->loss == RT_LOSS_SOFTMAX &&
+        (data->classes < 2 || data->classes > RT_MAX_OUTPUTS)) {
+        return rt_fail(err, RT_LIMIT, "rt_gbdt_fit", "%d classes are outside 2 to %d",
+                       data->classes, (int)RT_MAX_OUTPUTS);
+    }
+    if (data->eval == NULL) {
+        return params->value[RT_P_EARLY_STOPPING_ROUNDS] == 0.0
+                   ? RT_OK
+                   : rt_fail(err, RT_INVALID, "rt_gbdt_fit",
+                             "early_stopping_rounds needs rows to evaluate on");
+    }
+    if (data->eval->x.columns != data->rows.x.columns) {
+        return rt_fail(err, RT_INVALID, "rt_gbdt_fit",
+                       "the rows to evaluate on have %d columns, the others %d",
+                       data->eval->x.columns, data->rows.x.columns);
+    }
+    return rt_rows_check(data->eval, classes_of(data), &with_weight, err);
+}
+
+static void make_bins(fit *f)
+{
+#pragma omp parallel num_threads(f->threads) default(none) shared(f)
+    {
+        rt_team team = {omp_get_thread_num(), omp_get_num_threads(), &f->barrier};
+        rt_bins_cut(&f->bins, &f->data->rows.x, team, f->ctl);
+        rt_team_barrier(team);
+        if (team.rank == 0) {
+            rt_bins_group(&f->bins);
+        }
+        rt_team_barrier(team);
+        rt_bins_fill(&f->bins, &f->data->rows.x, team, f->ctl);
+        if (f->bins.digit_groups > 1) { /* else a rank lays the rows it filled */
+            rt_team_barrier(team);
+            if (team.rank == 0) {
+                rt_bins_join(&f->bins);
+            }
+            rt_team_barrier(team);
+        }
+        rt_bins_lay_rows(&f->bins, team);
+    }
+}
+
+/* Rank 0 after a tree: keep it. */
+static void after_tree(fit *f)
+{
+    rt_grower *grower = &f->grower;
+    f->splits += grower->n_leaves - 1;
+    if (grower->status == RT_OK) {
+        grower->status = rt_grower_store(grower, f->forest, &grower->error);
+    }
+}
+
+/* One tree per output; run by all ranks. */
+static void grow_round(fit *f, int32_t round, rt_team team)
+{
+    rt_grower *grower = &f->grower;
+    const int32_t outputs = f->forest->n_outputs;
+    rt_gradients_round(&f->gradients, team);
+    for (int32_t k = 0; k < outputs && grower->status == RT_OK; k++) {
+        int64_t tree = (int64_t)round * outputs + k;
+        rt_grower_sample(grower, f->seed, tree, team);
+        rt_gradients_update(&f->gradients, k, grower->in_tree,
+                            rt_draw_key(f->seed, RT_DRAW_NOISE, (uint64_t)tree), team);
+        rt_grower_grow(grower, team);
+        if (grower->status == RT_OK) {
+            rt_grower_apply(grower, k, team);
+        }
+        if (team.rank == 0) {
+            after_tree(f);
+        }
+        rt_team_barrier(team);
+    }
+}
+
+/* Is the loss of the rows to evaluate on still falling? */
+static bool worth_going_on(fit *f, int32_t round)
+{
+    const int32_t patience = rt_param_i32(f->params, RT_P_EARLY_STOPPING_ROUNDS);
+    double loss = rt_eval_loss(&f->eval);
+    if (f->data->losses != NULL) {
+        f->data->losses[round] = loss;
+    }
+    if (round == 0 || loss < f->best_loss) {
+        f->best_loss = loss;
+        f->best_trees = f->forest->n_trees;
+        f->report->best_round = round + 1;
+    }
+    return patience == 0 || round + 1 - f->report->best_round < patience;
+}
+
+/* Rank 0 after a round: count it, decide whether to go on. Trees that could not
+ * split cannot in the next round either, unless rows or columns are drawn anew. */
+static void after_round(fit *f, int32_t round)
+{
+    bool sampled = f->params->value[RT_P_SUBSAMPLE] < 1.0 ||
+                   f->params->value[RT_P_COLSAMPLE] < 1.0;
+    f->report->rounds = round + 1;
+    f->stop = f->grower.status != RT_OK || (f->splits == 0 && !sampled);
+    if (f->grower.status == RT_OK && f->splits == 0 && f->forest->n_outputs > 1) {
+        rt_forest_truncate(f->forest, f->forest->n_trees - f->forest->n_outputs);
+    }
+    if (f->data->eval != NULL && !worth_going_on(f, round)) {
+        f->stop = true;
+    }
+    f->splits = 0;
+    f->spread = (rt_spread){0};
+    rt_ctl_advance(f->ctl, round + 1);
+}
+
+/* What every rank does, in step. */
+static void boost(fit *f, rt_team team)
+{
+    const int32_t rounds = rt_param_i32(f->params, RT_P_N_ESTIMATORS);
+    if (team.rank == 0) {
+        f->report->team = team.size;
+        f->stop = f->grower.n_usable == 0;
+    }
+    rt_team_barrier(team);
+    for (int32_t round = 0; round < rounds && !f->stop; round++) {
+        const int32_t first = f->forest->n_trees;
+        rt_spread_take(&f->spread);
+        grow_round(f, round, team);
+        if (f->data->eval != NULL) {
+            rt_eval_add(&f->eval, first, team);
+        }
+        if (team.rank == 0) {
+            after_round(f, round);
+        }
+        rt_team_barrier(team);
+    }
+}
+
+static rt_status run_boost(fit *f, rt_error *err)
+{
+#pragma omp parallel num_threads(f->threads) default(none) shared(f)
+    {
+        rt_team team = {omp_get_thread_num(), omp_get_num_threads(), &f->barrier};
+        boost(f, team);
+    }
+    if (f->grower.status != RT_OK && err != NULL) {
+        *err = f->grower.error;
+    }
+    return f->grower.status;
+}
+
+/* The scores to begin with, as the gradients hold them. */
+static void scaled_base(const fit *f, double *base)
+{
+    for (int32_t k = 0; k < f->forest->n_outputs; k++) {
+        base[k] = (f->forest->base_score[k] - f->rows.lowest) / f->rows.scale;
+    }
+}
+
+static rt_status grow_forest(fit *f, rt_error *err)
+{
+    double base[RT_MAX_OUTPUTS];
+    const rt_targets targets = {.loss = f->data->loss,
+                                .outputs = f->forest->n_outputs,
+                                .rows = f->rows.count,
+                                .label = f->rows.label,
+                                .value = f->rows.value,
+                                .weight = f->rows.weight,
+                                .total_weight = f->rows.total_weight,
+                                .scale = f->rows.scale};
+    scaled_base(f, base);
+    rt_status status =
+        rt_gradients_init(&f->gradients, &targets, base, f->threads, err);
+    if (status == RT_OK) {
+        status = rt_grower_init(&f->grower, &f->bins, f->params, f->data->monotone,
+                                &f->gradients, f->threads, f->ctl, err);
+    }
+    if (status == RT_OK && f->data->eval != NULL) {
+        status = rt_eval_init(&f->eval, f->data->eval, f->forest, err);
+    }
+    if (status == RT_OK) {
+        status = run_boost(f, err);
+    }
+    if (status == RT_OK && f->params->value[RT_P_EARLY_STOPPING_ROUNDS] > 0.0) {
+        rt_forest_truncate(f->forest, f->best_trees);
+    }
+    return status;
+}
+
+static rt_status train(fit *f, rt_error *err)
+{
+    rt_status status =
+        rt_bins_init(&f->bins, f->rows.count, f->data->rows.x.columns, f->data->levels,
+                     rt_param_i32(f->params, RT_P_MAX_BINS), f->threads, err);
+    if (status != RT_OK) {
+        return status;
+    }
+    f->bins.source = f->rows.source;
+    rt_spread_team(f->threads);
+    make_bins(f);
+    if (rt_ctl_cancelled(f->ctl)) {
+        return rt_fail(err, RT_CANCELLED, "rt_gbdt_fit", "training was asked to stop");
+    }
+    rt_bins_drop_workspace(&f->bins);
+    return grow_forest(f, err);
+}
+
+static rt_status fit_rows(fit *f, rt_error *err)
+{
+    rt_status status = rt_forest_init(f->forest, f->data->rows.x.columns, f->data->loss,
+                                      outputs_of(f->data), err);
+    if (status != RT_OK) {
+        return status;
+    }
+    memcpy(f->forest->levels, f->data->levels,
+           (size_t)f->data->rows.x.columns * sizeof *f->data->levels);
+    status = rt_rows_gather(&f->data->rows, classes_of(f->data), &f->rows, err);
+    if (status != RT_OK) {
+        return status;
+    }
+    f->report->rows = f->rows.count;
+    rt_rows_base(&f->rows, f->data->loss, f->forest->n_outputs, f->forest->base_score);
+    return f->rows.constant ? RT_OK : train(f, err);
+}
+
+rt_status rt_gbdt_fit(const rt_gbdt_data *data, const rt_gbdt_params *params,
+                      uint64_t seed, int32_t n_threads, rt_ctl *ctl, rt_forest *forest,
+                      rt_gbdt_report *report, rt_error *err)
+{
+    fit f = {.data = data,
+             .params = params,
+             .seed = seed,
+             .threads = rt_resolve_threads(n_threads),
+             .ctl = ctl,
+             .forest = forest,
+             .report = report};
+    memset(forest, 0, sizeof *forest);
+    memset(report, 0, sizeof *report);
+    if (f.threads > RT_MAX_THREADS) {
+        return rt_fail(err, RT_LIMIT, "rt_gbdt_fit",
+                       "%d threads are more than the limit of %d", f.threads,
+                       (int)RT_MAX_THREADS);
+    }
+    rt_status status = rt_gbdt_params_check(params, err);
+    if (status == RT_OK) {
+        status = check_shape(data, err);
+    }
+    if (status == RT_OK) {
+        status = check_eval(data, params, err);
+    }
+    rt_barrier_init(&f.barrier);
+    if (status == RT_OK) {
+        status = fit_rows(&f, err);
+    }
+    rt_barrier_destroy(&f.barrier);
+    rt_eval_clear(&f.eval);
+    rt_grower_clear(&f.grower);
+    rt_gradients_clear(&f.gradients);
+    rt_bins_clear(&f.bins);
+    rt_rows_clear(&f.rows);
+    if (status != RT_OK) {
+        rt_forest_clear(forest);
+    }
+    return status;
+}

@@ -1,0 +1,124 @@
+#include "gbdt/forest.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+rt_status rt_forest_init(rt_forest *forest, int32_t n_features, rt_loss loss,
+                         int32_t n_outputs, rt_error *err)
+{
+    const char *where = "rt_forest_init";
+    void *block = NULL;
+    memset(forest, 0, sizeof *forest);
+    forest->loss = loss;
+    forest->n_outputs = n_outputs;
+    forest->n_features = n_features;
+    rt_status status = rt_alloc(&block, n_features, sizeof(int32_t), where, err);
+    forest->levels = block;
+    if (status == RT_OK) {
+        status = rt_alloc(&block, 1, sizeof(int64_t), where, err);
+        forest->start = block;
+    }
+    if (status == RT_OK) {
+        status = rt_alloc(&block, n_outputs, sizeof(double), where, err);
+        forest->base_score = block;
+    }
+    if (status != RT_OK) {
+        rt_forest_clear(forest);
+    }
+    return status;
+}
+
+/* Doubles, so that appending n items copies at most 2 n. */
+static int64_t larger_room(int64_t room, int64_t needed)
+{
+    return 2 * room > needed ? 2 * room : needed;
+}
+
+static rt_status reserve(void **block, int64_t used, int64_t needed, int64_t *room,
+                         size_t item_bytes, rt_error *err)
+{
+    if (needed <= *room) {
+        return RT_OK;
+    }
+    int64_t larger = larger_room(*room, needed);
+    rt_status status =
+        rt_grow(block, used, larger, item_bytes, "rt_forest_reserve", err);
+    if (status == RT_OK) {
+        *room = larger;
+    }
+    return status;
+}
+
+rt_status rt_forest_reserve(rt_forest *forest, int64_t trees, int64_t nodes,
+                            int64_t words, rt_error *err)
+{
+    void *start = forest->start;
+    void *node = forest->nodes;
+    void *stats = forest->stats;
+    void *word = forest->words;
+    int64_t stats_room = forest->node_room;
+    int64_t start_room = forest->tree_room + 1;
+
+    rt_status status = reserve(&start, forest->n_trees + 1, forest->n_trees + trees + 1,
+                               &start_room, sizeof(int64_t), err);
+    forest->start = start;
+    forest->tree_room = start_room - 1;
+    if (status != RT_OK) {
+        return status;
+    }
+    /* Statistics first: node_room may only grow once both arrays have. */
+    status = reserve(&stats, forest->n_nodes, forest->n_nodes + nodes, &stats_room,
+                     sizeof(rt_node_stats), err);
+    forest->stats = stats;
+    if (status != RT_OK) {
+        return status;
+    }
+    status = reserve(&node, forest->n_nodes, forest->n_nodes + nodes,
+                     &forest->node_room, sizeof(rt_node), err);
+    forest->nodes = node;
+    if (status != RT_OK) {
+        return status;
+    }
+    status = reserve(&word, forest->n_words, forest->n_words + words,
+                     &forest->word_room, sizeof(uint64_t), err);
+    forest->words = word;
+    return status;
+}
+
+void rt_forest_truncate(rt_forest *forest, int32_t trees)
+{
+    forest->n_trees = trees;
+    forest->n_nodes = forest->start[trees];
+    forest->n_words = 0;
+    for (int64_t i = forest->n_nodes; i > 0 && forest->n_words == 0; i--) {
+        const rt_node *node = &forest->nodes[i - 1];
+        if (node->set != RT_NUMERIC_SPLIT) {
+            forest->n_words = node->set + rt_set_words(forest->levels[node->feature]);
+        }
+    }
+}
+
+double rt_forest_leaf(const rt_forest *forest, int32_t tree, const rt_matrix *x,
+                      int64_t row)
+{
+    const rt_node *root = forest->nodes + forest->start[tree];
+    const rt_node *node = root;
+    while (node->feature != RT_LEAF) {
+        double value = rt_matrix_at(x, row, node->feature);
+        node = root +
+               (rt_forest_goes_left(forest, node, value) ? node->left : node->right);
+    }
+    return node->value;
+}
+
+void rt_forest_clear(rt_forest *forest)
+{
+    rt_free(forest->base_score);
+    rt_free(forest->levels);
+    rt_free(forest->start);
+    rt_free(forest->nodes);
+    rt_free(forest->stats);
+    rt_free(forest->words);
+    memset(forest, 0, sizeof *forest);
+}

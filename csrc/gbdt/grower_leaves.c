@@ -1,0 +1,120 @@
+/* What the leaves of a grown tree are worth, and adding it to the scores.
+ *
+ * A leaf's rows are scattered. Only which leaf a row is in is written leaf by leaf,
+ * into an array that is small enough for a cache; gradients and scores are then read in
+ * the order of memory. Every rank does so for its own rows. */
+#include <string.h>
+
+#include "gbdt/grower_state.h"
+
+/* Those left out of the tree get a node beyond the last. */
+static void mark_left_out(rt_grower *grower, rt_team team)
+{
+    const int64_t rows = grower->bins->rows;
+    for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        for (int64_t row = own.begin; row < own.end; row++) {
+            grower->leaf_node[row] = grower->n_nodes;
+        }
+    }
+}
+
+/* grower->leaf_node of this rank's rows. */
+static void mark_rows(rt_grower *grower, rt_team team)
+{
+    if (grower->in_tree < grower->bins->rows) {
+        mark_left_out(grower, team);
+    }
+    for (int32_t i = 0; i < grower->n_leaves; i++) {
+        const rt_run run = *rt_run_of(grower, i, team.rank);
+        for (int64_t at = run.begin; at < run.begin + run.rows; at++) {
+            grower->leaf_node[grower->order[at]] = grower->leaf[i].node;
+        }
+    }
+}
+
+/* Exact sums of this rank's rows, node by node. */
+static void sum_rows(rt_grower *grower, rt_team team)
+{
+    const int64_t rows = grower->bins->rows;
+    const int64_t nodes = (int64_t)grower->n_nodes + 1;
+    rt_gradient *sums = grower->node_sums + 2 * (int64_t)team.rank * grower->max_leaves;
+    memset(sums, 0, (size_t)nodes * sizeof *sums);
+    for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        for (int64_t row = own.begin; row < own.end; row++) {
+            rt_gradient *sum = &sums[grower->leaf_node[row]];
+            sum->g += grower->gradients->exact[row].g;
+            sum->h += grower->gradients->exact[row].h;
+        }
+    }
+}
+
+/* Newton step -G / (H + l2), shrunk. Below RT_WIDE_ROWS the histograms are exact
+ * already; above, G and H come from the exact numbers of the leaf's rows. */
+static void value_leaf(rt_grower *grower, const rt_leaf *leaf, int32_t ranks)
+{
+    const rt_gradients *gradients = grower->gradients;
+    rt_sums sums = leaf->sums;
+    if (!gradients->wide) {
+        sums = (rt_sums){0, 0, leaf->rows};
+        for (int64_t r = 0; r < ranks; r++) {
+            rt_gradient part =
+                grower->node_sums[2 * r * grower->max_leaves + leaf->node];
+            sums.g += part.g;
+            sums.h += (int64_t)part.h;
+        }
+    }
+    double g = (double)sums.g * gradients->exact_g_unit;
+    double h = (double)sums.h * gradients->exact_h_unit;
+    double rate = grower->params->value[RT_P_LEARNING_RATE];
+    rt_split_rules rules = grower->rules;
+    rules.range = leaf->range;
+    grower->node[leaf->node].value = rate * rt_leaf_value(&rules, g, h, leaf->l2);
+    grower->stats[leaf->node].cover = h;
+}
+
+void rt_grower_value_leaves(rt_grower *grower, rt_team team)
+{
+    mark_rows(grower, team);
+    if (!grower->gradients->wide) {
+        sum_rows(grower, team);
+        rt_team_barrier(team);
+    }
+    for (int32_t i = team.rank; i < grower->n_leaves; i += team.size) {
+        value_leaf(grower, &grower->leaf[i], team.size);
+    }
+}
+
+/* Rows that were left out find their leaf by their bins. */
+static int32_t walk(const rt_grower *grower, int64_t row)
+{
+    const uint8_t *bytes = grower->bins->bytes + row * grower->bins->stride;
+    int32_t at = 0;
+    while (grower->node[at].feature != RT_LEAF) {
+        const rt_split *split = &grower->split[at];
+        const rt_cut *cut = &grower->bins->cuts[split->feature];
+        bool left =
+            rt_split_goes_left(split, cut->bin_of_byte[bytes[cut->group]], cut->n_bins);
+        at = left ? grower->node[at].left : grower->node[at].right;
+    }
+    return at;
+}
+
+/* Scores are in units of the targets' scale: a power of two, so dividing is exact. */
+void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team)
+{
+    const int64_t rows = grower->bins->rows;
+    double *score = grower->gradients->score + output * rows;
+    const double per_unit = 1.0 / grower->gradients->targets.scale;
+    const int64_t end = grower->n_leaves > 1 ? rows : 0;
+    for (rt_batch own = rt_batch_first(team, end); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        for (int64_t row = own.begin; row < own.end; row++) {
+            int32_t node = grower->leaf_node[row];
+            node = node < grower->n_nodes ? node : walk(grower, row);
+            score[row] += grower->node[node].value * per_unit;
+        }
+    }
+    rt_team_barrier(team);
+}

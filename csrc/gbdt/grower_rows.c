@@ -1,0 +1,99 @@
+/* Which rows a tree sees, and which side of a split they take. Every rank lists its own
+ * rows and parts its own lists: nobody has to wait for anybody. */
+#include <string.h>
+
+#include "base/rng.h"
+#include "gbdt/grower_state.h"
+
+void rt_partition_plan(rt_grower *grower, const rt_split *split)
+{
+    const rt_cut *cut = &grower->bins->cuts[split->feature];
+    const rt_split by = *split; /* copies, which nothing else can point to */
+    const int32_t missing = cut->n_bins;
+    uint8_t goes_left[256];
+    for (int32_t byte = 0; byte < 256; byte++) {
+        goes_left[byte] = rt_split_goes_left(&by, cut->bin_of_byte[byte], missing);
+    }
+    memcpy(grower->step.goes_left, goes_left, sizeof goes_left);
+    grower->step.column = rt_bins_column(grower->bins, split->feature);
+}
+
+/* Left rows stay where they are, the others wait in the spare array. */
+void rt_partition(rt_grower *grower, int32_t rank)
+{
+    rt_run *left = rt_run_of(grower, grower->step.left, rank);
+    int32_t *order = grower->order + left->begin;
+    int32_t *spare = grower->spare + left->begin;
+    const int64_t lefts = grower->gradients->hot->partition(
+        grower->step.column, grower->step.goes_left, order, left->rows, order, spare);
+    const int64_t rights = left->rows - lefts;
+    memcpy(order + lefts, spare, (size_t)rights * sizeof *order);
+    left->rows = lefts;
+    *rt_run_of(grower, grower->step.right, rank) =
+        (rt_run){left->begin + lefts, rights};
+}
+
+/* This rank's rows of the tree. A row is in it when its draw is below the share: each
+ * row by itself. */
+static void list_rows(rt_grower *grower, double share, uint64_t key, rt_team team)
+{
+    const uint64_t limit = (uint64_t)(share * 4294967296.0);
+    const int64_t rows = grower->bins->rows;
+    const int64_t begin = rt_team_before(team, rows);
+    int64_t end = begin;
+    for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
+         own = rt_batch_next(own)) {
+        for (int64_t i = own.begin; i < own.end; i++) {
+            grower->order[end] = (int32_t)i;
+            end += share >= 1.0 || (rt_draw64(key, (uint64_t)i) >> 32) < limit ? 1 : 0;
+        }
+    }
+    *rt_run_of(grower, 0, team.rank) = (rt_run){begin, end - begin};
+}
+
+static int64_t count_rows(const rt_grower *grower, int32_t ranks)
+{
+    int64_t rows = 0;
+    for (int32_t rank = 0; rank < ranks; rank++) {
+        rows += rt_run_of(grower, 0, rank)->rows;
+    }
+    return rows;
+}
+
+/* The features with the smallest draws, in ascending order of their number. The
+ * k-th smallest draw is found by sorting a copy of them; draws of different
+ * features differ, since the mixing function is a bijection. */
+static void draw_columns(rt_grower *grower, double share, uint64_t key)
+{
+    int32_t usable = grower->n_usable;
+    int32_t wanted = (int32_t)((double)usable * share + 0.5);
+    wanted = wanted < 1 ? 1 : wanted;
+    uint64_t *draws = grower->rank;
+    uint64_t *spare = grower->rank + grower->bins->features;
+    for (int32_t i = 0; i < usable; i++) {
+        draws[i] = rt_draw64(key, (uint64_t)grower->usable[i]);
+    }
+    rt_sort_keys(draws, spare, usable);
+    uint64_t limit = usable > 0 ? draws[wanted - 1] : 0;
+    int32_t chosen = 0;
+    for (int32_t i = 0; i < usable; i++) {
+        if (rt_draw64(key, (uint64_t)grower->usable[i]) <= limit) {
+            grower->feature[chosen++] = grower->usable[i];
+        }
+    }
+    grower->shape.features = chosen;
+    rt_hist_group(&grower->shape, grower->bins);
+}
+
+void rt_grower_sample(rt_grower *grower, uint64_t seed, int64_t number, rt_team team)
+{
+    list_rows(grower, grower->params->value[RT_P_SUBSAMPLE],
+              rt_draw_key(seed, RT_DRAW_ROWS, (uint64_t)number), team);
+    rt_team_barrier(team);
+    if (team.rank == 0) {
+        grower->in_tree = count_rows(grower, team.size);
+        draw_columns(grower, grower->params->value[RT_P_COLSAMPLE],
+                     rt_draw_key(seed, RT_DRAW_COLUMNS, (uint64_t)number));
+    }
+    rt_team_barrier(team);
+}

@@ -1,0 +1,20 @@
+#include "gbdt/simd/dispatch.h"
+
+#define RT_HOT rt_hot_baseline
+#define RT_HOT_NAME "baseline"
+#include "gbdt/simd/loops.h"
+
+const rt_hot *rt_hot_in_use(void)
+{
+#if defined(__x86_64__)
+    switch (rt_isa_in_use()) {
+    case RT_ISA_AVX512:
+        return &rt_hot_avx512;
+    case RT_ISA_AVX2:
+        return &rt_hot_avx2;
+    case RT_ISA_BASELINE:
+        break;
+    }
+#endif
+    return &rt_hot_baseline;
+}

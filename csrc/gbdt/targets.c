@@ -1,0 +1,228 @@
+#include "gbdt/targets.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/math.h"
+
+enum { STEP_BITS = 40, WEIGHT_BITS = 16 };
+
+/* Squares of larger ones, summed, would leave the range of doubles. */
+static const double value_max = 1e100;
+
+static double weight_at(const rt_gbdt_rows *rows, int64_t i)
+{
+    return rows->weight == NULL ? 1.0 : rows->weight[i];
+}
+
+static rt_status check_target(const rt_gbdt_rows *rows, int32_t classes, int64_t i,
+                              rt_error *err)
+{
+    const char *where = "rt_gbdt_fit";
+    if (classes == 0) {
+        if (!(fabs(rows->value[i]) <= value_max)) {
+            return rt_fail(err, RT_INVALID, where,
+                           "the target of row %lld is %g; targets lie within 1e100",
+                           (long long)i, rows->value[i]);
+        }
+    } else if (rows->label[i] >= classes) {
+        return rt_fail(err, RT_INVALID, where,
+                       classes == 2 ? "the label of row %lld is neither 0 nor 1"
+                                    : "the label of row %lld is not below %d",
+                       (long long)i, classes);
+    }
+    return RT_OK;
+}
+
+rt_status rt_rows_check(const rt_gbdt_rows *rows, int32_t classes, int64_t *with_weight,
+                        rt_error *err)
+{
+    *with_weight = 0;
+    for (int64_t i = 0; i < rows->x.rows; i++) {
+        double w = weight_at(rows, i);
+        rt_status status = check_target(rows, classes, i, err);
+        if (status != RT_OK) {
+            return status;
+        }
+        if (!(w >= 0.0 && w <= 1e30)) {
+            return rt_fail(err, RT_INVALID, "rt_gbdt_fit",
+                           "the weight of row %lld is %g; weights lie between 0 and "
+                           "1e30",
+                           (long long)i, w);
+        }
+        *with_weight += w > 0.0 ? 1 : 0;
+    }
+    if (*with_weight == 0) {
+        return rt_fail(err, RT_INVALID, "rt_gbdt_fit", "all weights are 0");
+    }
+    return RT_OK;
+}
+
+void rt_rows_clear(rt_dense_rows *rows)
+{
+    rt_free(rows->source);
+    rt_free(rows->label);
+    rt_free(rows->value);
+    rt_free(rows->weight);
+    memset(rows, 0, sizeof *rows);
+}
+
+static rt_status alloc_rows(const rt_gbdt_rows *rows, rt_dense_rows *out, rt_error *err)
+{
+    struct {
+        void *target; /* the address of a pointer */
+        bool wanted;
+        size_t item_bytes;
+    } parts[] = {
+        {&out->label, rows->label != NULL, sizeof *out->label},
+        {&out->value, rows->value != NULL, sizeof *out->value},
+        {&out->weight, rows->weight != NULL, sizeof *out->weight},
+        {&out->source, out->count < rows->x.rows, sizeof *out->source},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        void *block = NULL;
+        if (!parts[i].wanted) {
+            continue;
+        }
+        rt_status status =
+            rt_alloc(&block, out->count, parts[i].item_bytes, "rt_gbdt_fit", err);
+        if (status != RT_OK) {
+            return status;
+        }
+        memcpy(parts[i].target, &block, sizeof block);
+    }
+    return RT_OK;
+}
+
+static void copy_row(const rt_gbdt_rows *rows, int64_t from, rt_dense_rows *out,
+                     int64_t to)
+{
+    double w = weight_at(rows, from);
+    if (out->label != NULL) {
+        out->label[to] = rows->label[from];
+        out->class_weight[rows->label[from]] += w;
+    }
+    if (out->value != NULL) {
+        out->value[to] = rows->value[from];
+    }
+    if (out->weight != NULL) {
+        out->weight[to] = w;
+    }
+    if (out->source != NULL) {
+        out->source[to] = (int32_t)from;
+    }
+    out->total_weight += w;
+}
+
+/* By a power of two, so that scaling back is exact. */
+static void scale_values(rt_dense_rows *rows)
+{
+    double highest = rows->value[0];
+    rows->lowest = rows->value[0];
+    for (int64_t i = 1; i < rows->count; i++) {
+        rows->lowest = rows->value[i] < rows->lowest ? rows->value[i] : rows->lowest;
+        highest = rows->value[i] > highest ? rows->value[i] : highest;
+    }
+    double range = highest - rows->lowest;
+    rows->constant = !(range > 1e-290);
+    rows->scale = rows->constant ? 1.0 : rt_pow2(rt_ceil_log2(range));
+    for (int64_t i = 0; i < rows->count; i++) {
+        rows->value[i] = (rows->value[i] - rows->lowest) / rows->scale;
+    }
+}
+
+static bool one_class(const rt_dense_rows *rows)
+{
+    for (int32_t k = 0; k < RT_MAX_OUTPUTS; k++) {
+        if (rows->class_weight[k] >= rows->total_weight) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Rows without weight are dropped before anything else is decided, so that a
+ * weight of 0 equals the row's absence everywhere. Weights are summed in row
+ * order on one thread: the same double for any team. */
+rt_status rt_rows_gather(const rt_gbdt_rows *rows, int32_t classes, rt_dense_rows *out,
+                         rt_error *err)
+{
+    memset(out, 0, sizeof *out);
+    out->scale = 1.0;
+    rt_status status = rt_rows_check(rows, classes, &out->count, err);
+    if (status == RT_OK) {
+        status = alloc_rows(rows, out, err);
+    }
+    int64_t next = 0;
+    for (int64_t i = 0; i < rows->x.rows && status == RT_OK; i++) {
+        if (weight_at(rows, i) > 0.0) {
+            copy_row(rows, i, out, next++);
+        }
+    }
+    if (status != RT_OK) {
+        return status;
+    }
+    if (out->total_weight < 1e-30) {
+        return rt_fail(err, RT_INVALID, "rt_gbdt_fit",
+                       "the weights sum to %g; scale them to at least 1e-30",
+                       out->total_weight);
+    }
+    if (out->value != NULL) {
+        scale_values(out);
+    } else {
+        out->constant = one_class(out);
+    }
+    return RT_OK;
+}
+
+/* log(p / (1-p)) of the positive share. One class alone would give infinity: it
+ * gets half a row of the other class (the Jeffreys estimate for n rows). */
+static double log_odds(const rt_dense_rows *rows)
+{
+    double positive = rows->class_weight[1];
+    double negative = rows->total_weight - positive;
+    if (rows->constant) {
+        double n = (double)rows->count;
+        positive = positive > 0.0 ? n + 0.5 : 0.5;
+        negative = n + 1.0 - positive;
+    }
+    return rt_log(positive) - rt_log(negative);
+}
+
+/* Absent classes get half a row's share, for the same reason. */
+static double log_share(const rt_dense_rows *rows, int32_t class)
+{
+    double weight = rows->class_weight[class];
+    double half_row = 0.5 * rows->total_weight / (double)rows->count;
+    return rt_log(weight > 0.0 ? weight : half_row) - rt_log(rows->total_weight);
+}
+
+/* In steps of 2^-40 of the range and, up to 2^16 rows, with whole weights exact: a
+ * weight of 2 gives the same mean as two rows. */
+static double mean(const rt_dense_rows *rows)
+{
+    const double unit = rt_pow2(WEIGHT_BITS - rt_ceil_log2(rows->total_weight));
+    int64_t sum = 0;
+    for (int64_t i = 0; i < rows->count; i++) {
+        double w = (rows->weight == NULL ? 1.0 : rows->weight[i]) * unit;
+        double steps = (double)rt_round_i64(rows->value[i] * rt_pow2(STEP_BITS));
+        sum += rt_round_i64(steps * w);
+    }
+    double share = (double)sum * rt_pow2(-STEP_BITS) / (rows->total_weight * unit);
+    return rows->lowest + rows->scale * share;
+}
+
+void rt_rows_base(const rt_dense_rows *rows, rt_loss loss, int32_t outputs,
+                  double *base)
+{
+    if (loss == RT_LOSS_BINARY) {
+        base[0] = log_odds(rows);
+    } else if (loss == RT_LOSS_SQUARE) {
+        base[0] = mean(rows);
+    } else {
+        for (int32_t k = 0; k < outputs; k++) {
+            base[k] = log_share(rows, k);
+        }
+    }
+}
