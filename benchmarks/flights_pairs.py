@@ -22,7 +22,7 @@ from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.reference import slice_levels
 from retrain_ops.rows import DAY, Source, day_index
 from retrain_ops.scoring import decide, score
-from retrain_ops.spec import RetrainSpec, load_spec
+from retrain_ops.spec.spec import RetrainSpec, load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "bench" / "flights_pairs.json"

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from retrain_ops.mlflow_client import MlflowClient
     from retrain_ops.run import Run
-    from retrain_ops.spec import RetrainSpec
-    from retrain_ops.window import Window
+    from retrain_ops.spec.spec import RetrainSpec
+    from retrain_ops.spec.window import Window
 
 __version__ = "0.1.0"
 __all__ = ["MlflowClient", "RetrainSpec", "Run", "Window", "__version__"]
 
-_HOMES = {"MlflowClient": "mlflow_client", "RetrainSpec": "spec", "Run": "run", "Window": "window"}
+_HOMES = {
+    "MlflowClient": "mlflow_client",
+    "RetrainSpec": "spec.spec",
+    "Run": "run",
+    "Window": "spec.window",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -22,7 +22,7 @@ from retrain_ops.errors import ConfigError, NotYet, RetrainError, ValidationErro
 from retrain_ops.registry import Version
 from retrain_ops.run import Run, RunContext, open_run, require_workspace
 from retrain_ops.steps import STEPS, TRAINING, run_step
-from retrain_ops.window import parse_window_end
+from retrain_ops.spec.window import parse_window_end
 
 EXIT_OK = 0
 EXIT_FAILED = 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from retrain_ops.spec import RetrainSpec
+from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.stats.drift import DriftRules
 from retrain_ops.stats.gates import GateRules, judge
 from retrain_ops.stats.rounding import to_significant

@@ -10,8 +10,8 @@ from datetime import date
 from typing import Any
 
 from retrain_ops.run import require_workspace
-from retrain_ops.spec import RetrainSpec, load_spec
-from retrain_ops.window import parse_window_end
+from retrain_ops.spec.spec import RetrainSpec, load_spec
+from retrain_ops.spec.window import parse_window_end
 from retrain_ops.workspace import Workspace, canonical_json
 
 

@@ -27,7 +27,7 @@ from retrain_ops.judgement import (
     reason_of,
     reason_to_train,
 )
-from retrain_ops.spec import RetrainSpec
+from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
 from retrain_ops.stats.drift import drift_report
 from retrain_ops.stats.gates import rules_of_record

@@ -14,7 +14,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from retrain_ops.errors import DataError
-from retrain_ops.spec import RetrainSpec
+from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.workspace import open_filesystem
 
 DAY = "day"

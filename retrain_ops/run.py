@@ -17,8 +17,8 @@ from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow_client import MlflowClient
 from retrain_ops.registry import Registry, utc_text
 from retrain_ops.rows import Source
-from retrain_ops.spec import RetrainSpec, load_spec
-from retrain_ops.window import Window
+from retrain_ops.spec.spec import RetrainSpec, load_spec
+from retrain_ops.spec.window import Window
 from retrain_ops.workspace import Workspace
 
 Trigger = Literal["schedule", "manual", "backfill", "asset"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from retrain_ops.examples.flights import write_flights
-from retrain_ops.spec import RetrainSpec, load_spec
+from retrain_ops.spec.spec import RetrainSpec, load_spec
 from tests.servers.mlflow_server import MlflowServer, mlflow_python
 
 

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from retrain_ops.registry import Registry
 from retrain_ops.run import Run, RunContext
-from retrain_ops.spec import load_spec, parse_spec
-from retrain_ops.window import days_between
+from retrain_ops.spec.spec import load_spec, parse_spec
+from retrain_ops.spec.window import days_between
 from retrain_ops.workspace import Workspace
 
 FIRST = date(2020, 1, 1)

@@ -164,7 +164,7 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
         return resolve_window_end(context, self.window_end)
 
     def _cutoff(self) -> time:
-        from retrain_ops.spec import load_spec
+        from retrain_ops.spec.spec import load_spec
 
         return load_spec(self.spec, segment=self.segment).window.cutoff_time
 

@@ -51,7 +51,7 @@ def resolve_window_end(context: Mapping[str, Any], window_end: object = None) ->
 
 def newest_window_end(context: Mapping[str, Any], cutoff: Callable[[], time]) -> date:
     """The day that a run without a day of its own looks as of, unless its form names one."""
-    from retrain_ops.window import instant_in_utc, newest_window_end
+    from retrain_ops.spec.window import instant_in_utc, newest_window_end
 
     asked = _conf(context).get("window_end")
     if asked:
@@ -140,7 +140,7 @@ def _conf(context: Mapping[str, Any]) -> Mapping[str, Any]:
 def _utc_day(value: object, name: str) -> date:
     """A day, or an instant truncated to its day in UTC."""
     from retrain_ops.errors import ConfigError
-    from retrain_ops.window import instant_in_utc, parse_window_end
+    from retrain_ops.spec.window import instant_in_utc, parse_window_end
 
     if isinstance(value, datetime):
         return instant_in_utc(value).date()

@@ -29,14 +29,14 @@ class Target:
     @property
     def model_name(self) -> str:
         """The registered model's name."""
-        from retrain_ops.spec import load_spec
+        from retrain_ops.spec.spec import load_spec
 
         return self.model or load_spec(self.spec).model.name
 
     def newest_window_end(self, now: datetime) -> date:
         """The newest window end whose instant has come."""
-        from retrain_ops.spec import load_spec
-        from retrain_ops.window import newest_window_end
+        from retrain_ops.spec.spec import load_spec
+        from retrain_ops.spec.window import newest_window_end
 
         return newest_window_end(now, load_spec(self.spec).window.cutoff_time)
 
@@ -96,7 +96,7 @@ def resolve_window_end(window_end: date | None, scheduled: datetime | None) -> d
         ConfigError: neither is there.
     """
     from retrain_ops.errors import ConfigError
-    from retrain_ops.window import instant_in_utc
+    from retrain_ops.spec.window import instant_in_utc
 
     if isinstance(window_end, datetime):
         return instant_in_utc(window_end).date()

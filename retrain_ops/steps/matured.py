@@ -15,7 +15,7 @@ from retrain_ops.run import Run
 from retrain_ops.scoring import decide, load_version, score
 from retrain_ops.stats.degraded import DegradedReport, DegradedRules, judge_degraded
 from retrain_ops.steps.train import label_values, labelled, rows_of_days
-from retrain_ops.window import days_between
+from retrain_ops.spec.window import days_between
 
 
 def compare_matured(run: Run, champion: Version) -> DegradedReport | None:

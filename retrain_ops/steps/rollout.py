@@ -27,7 +27,7 @@ from retrain_ops.steps.approval import (
     needs_approval,
     record_answer,
 )
-from retrain_ops.window import days_between
+from retrain_ops.spec.window import days_between
 
 
 def candidate_path(run: Run, candidate: Version, as_of: datetime) -> str:

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from retrain_ops.run import Run, open_run
-from retrain_ops.window import days_between
+from retrain_ops.spec.window import days_between
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"

@@ -10,7 +10,7 @@ from datetime import date
 
 from retrain_ops.models.training import TrainingData, train_gbdt
 from retrain_ops.rows import Source, day_index
-from retrain_ops.spec import load_spec
+from retrain_ops.spec.spec import load_spec
 from retrain_ops.steps.train import label_values, labelled
 from scripts.proofs.weeks import SPEC
 

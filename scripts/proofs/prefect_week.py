@@ -25,7 +25,7 @@ from typing import Any
 
 from retrain_ops.mlflow_client import MlflowClient
 from retrain_ops.registry import Registry
-from retrain_ops.window import days_between
+from retrain_ops.spec.window import days_between
 from scripts.demo.places import ROOT, chosen_week
 from scripts.proofs import same_bytes
 from tests.servers.airflow_server import wait_until

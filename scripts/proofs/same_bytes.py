@@ -13,7 +13,7 @@ from typing import Any
 
 from retrain_ops.cli import run_day
 from retrain_ops.run import Run, RunContext, open_run
-from retrain_ops.window import days_between
+from retrain_ops.spec.window import days_between
 from scripts.demo.places import Places, chosen_week
 from scripts.proofs.weeks import SPEC
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from retrain_ops.cli import run_day
 from retrain_ops.run import Run, RunContext, open_run
-from retrain_ops.window import days_between
+from retrain_ops.spec.window import days_between
 from scripts.days import day_record, letters
 
 FIRST_MONDAY = date(2013, 3, 4)

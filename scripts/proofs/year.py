@@ -19,7 +19,7 @@ from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.reference import slice_levels
 from retrain_ops.rows import DAY, Source, day_index
 from retrain_ops.scoring import decide, score
-from retrain_ops.spec import RetrainSpec, load_spec
+from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.stats.gates import GateRules, judge
 from retrain_ops.stats.paired import compare, day_cells
 from scripts.proofs.weeks import SPEC

@@ -13,7 +13,7 @@ from retrain_ops.steps import run_step
 from retrain_ops.steps.by_hand import roll_back, set_alias
 from retrain_ops.steps.missed import record_missed
 from retrain_ops.steps.monitor import watch
-from retrain_ops.window import days_between
+from retrain_ops.spec.window import days_between
 from tests.synthetic import FIRST, bootstrap, toy_run, write_days
 
 START = FIRST + timedelta(days=20)

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import bench_calibration as bench
 from benchmarks.flights_pairs import Pair
-from retrain_ops.spec import parse_spec
+from retrain_ops.spec.spec import parse_spec
 from retrain_ops.stats.gates import GateRules
 from retrain_ops.stats.paired import compare, day_cells
 from scripts.proofs import year

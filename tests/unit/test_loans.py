@@ -12,7 +12,7 @@ import pytest
 
 from retrain_ops.errors import DataError
 from retrain_ops.examples import loans
-from retrain_ops.spec import load_spec
+from retrain_ops.spec.spec import load_spec
 
 SPEC = Path(__file__).resolve().parents[2] / "dags" / "loans.toml"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrain_ops.errors import ConfigError
-from retrain_ops.spec import load_spec, parse_spec
+from retrain_ops.spec.spec import load_spec, parse_spec
 
 FLIGHTS = Path(__file__).parents[2] / "dags" / "flights.toml"
 

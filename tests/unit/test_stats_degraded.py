@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from retrain_ops.errors import ConfigError, DataError
-from retrain_ops.spec import parse_spec
+from retrain_ops.spec.spec import parse_spec
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
 from tests.decisions import SPEC, random_cells
 

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, time
 import pytest
 
 from retrain_ops.errors import ConfigError
-from retrain_ops.window import parse_window_end, window_of
+from retrain_ops.spec.window import parse_window_end, window_of
 
 
 def flights_window(end: date):
