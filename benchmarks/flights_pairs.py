@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from retrain_ops import _core
+from retrain_ops.comparison.scoring import decide, score
+from retrain_ops.data.reference import slice_levels
+from retrain_ops.data.source import DAY, Source, day_index
 from retrain_ops.examples.flights import main as load_flights
 from retrain_ops.models.training import TrainingData, resolve_trainer
-from retrain_ops.reference import slice_levels
-from retrain_ops.rows import DAY, Source, day_index
-from retrain_ops.scoring import decide, score
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from retrain_ops.mlflow_client import MlflowClient
+    from retrain_ops.mlflow.client import MlflowClient
     from retrain_ops.run import Run
     from retrain_ops.spec.spec import RetrainSpec
     from retrain_ops.spec.window import Window

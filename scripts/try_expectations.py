@@ -18,7 +18,7 @@ import environments
 
 PROBE = """
 import pyarrow as pa, great_expectations as gx
-from retrain_ops.expectations import ValidationRules, validate_table
+from retrain_ops.data.expectations import ValidationRules, validate_table
 rules = ValidationRules(columns={"wind": "float", "label": "int8"}, not_null=("wind",),
                         ranges={"wind": (0.0, 60.0)}, min_rows=3, max_rows=9, label="label",
                         label_rate=(0.2, 0.8))

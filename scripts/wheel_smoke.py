@@ -74,7 +74,7 @@ def tls() -> None:
     from certificates import Authority  # beside this file
 
     from retrain_ops.errors import NetworkError
-    from retrain_ops.mlflow_client import MlflowClient
+    from retrain_ops.mlflow.client import MlflowClient
 
     authority = Authority.create(Path(tempfile.mkdtemp()))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Health)

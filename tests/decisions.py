@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from retrain_ops.judgement import gate_report, outcome_of, reason_of
+from retrain_ops.decisions.judge import gate_report, outcome_of, reason_of
 from retrain_ops.spec.spec import RetrainSpec, parse_spec
 from retrain_ops.stats.gates import GateRules
 from retrain_ops.workspace import Workspace

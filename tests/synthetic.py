@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retrain_ops.registry import Registry
+from retrain_ops.registry.registry import Registry
 from retrain_ops.run import Run, RunContext
 from retrain_ops.spec.spec import load_spec, parse_spec
 from retrain_ops.spec.window import days_between
@@ -158,7 +158,7 @@ def same_process_run(client: object, folder: Path) -> Callable[..., Run]:
 
 def bootstrap(folder: Path, client: object, day: date, **options: object) -> Run:
     """Trains the first champion of the toy model."""
-    from retrain_ops.cli import run_day
+    from retrain_ops.cli.main import run_day
 
     run = toy_run(folder, client, day, context=RunContext(bootstrap=True), **options)  # type: ignore[arg-type]
     output = run_day(run)

@@ -231,18 +231,13 @@ def _package(root: Path, path: Path) -> list[str]:
     return list(path.relative_to(root).parts[:-1])
 
 
-def _part(name: str) -> str:
-    """The command line may be cut into files: cli_registry.py is a part of cli."""
-    return "cli" if name.startswith("cli_") else name
-
-
 def import_graph(root: Path) -> list[str]:
     """airflow | prefect | cli -> steps -> the rest -> _core; an orchestrator only at home."""
     problems = []
     for path in _files(root, "retrain_ops", ".py"):
-        part = _part(path.relative_to(root / "retrain_ops").parts[0].removesuffix(".py"))
+        part = path.relative_to(root / "retrain_ops").parts[0].removesuffix(".py")
         for line, name in _imports(ast.parse(path.read_text()), _package(root, path)):
-            words = [_part(word) for word in name.split(".")]
+            words = name.split(".")
             if words[0] in ORCHESTRATORS and part != words[0]:
                 problems.append(_at(root, path, line, f"{words[0]} outside its package"))
             if words[0] != "retrain_ops" or len(words) < 2 or part == "__init__":

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from retrain_ops.airflow.approval import ApprovalSensor as ApprovalSensor
     from retrain_ops.airflow.approval import ApproveCandidateOperator as ApproveCandidateOperator
     from retrain_ops.airflow.base import ModelOperator as ModelOperator
-    from retrain_ops.airflow.dag import retraining_dag as retraining_dag
-    from retrain_ops.airflow.dag import rollout_dag as rollout_dag
-    from retrain_ops.airflow.factory import retraining_asset as retraining_asset
-    from retrain_ops.airflow.hooks import MlflowHook as MlflowHook
-    from retrain_ops.airflow.monitors import DriftMonitorOperator as DriftMonitorOperator
-    from retrain_ops.airflow.monitors import (
+    from retrain_ops.airflow.connections import MlflowHook as MlflowHook
+    from retrain_ops.airflow.dag_options import retraining_asset as retraining_asset
+    from retrain_ops.airflow.dags import drift_monitor_dag as drift_monitor_dag
+    from retrain_ops.airflow.dags import performance_monitor_dag as performance_monitor_dag
+    from retrain_ops.airflow.dags import retraining_dag as retraining_dag
+    from retrain_ops.airflow.dags import rollout_dag as rollout_dag
+    from retrain_ops.airflow.monitor_operators import DriftMonitorOperator as DriftMonitorOperator
+    from retrain_ops.airflow.monitor_operators import (
         PerformanceMonitorOperator as PerformanceMonitorOperator,
     )
-    from retrain_ops.airflow.monitors import drift_monitor_dag as drift_monitor_dag
-    from retrain_ops.airflow.monitors import performance_monitor_dag as performance_monitor_dag
     from retrain_ops.airflow.notifier import SlackNotifier as SlackNotifier
     from retrain_ops.airflow.operators import CheckDriftOperator as CheckDriftOperator
     from retrain_ops.airflow.operators import EvaluateOperator as EvaluateOperator
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 # long before it wants an operator.
 _HOMES = {
     "ModelOperator": "base",
-    "retraining_dag": "dag",
+    "retraining_dag": "dags",
     "ApprovalSensor": "approval",
     "ApproveCandidateOperator": "approval",
-    "rollout_dag": "dag",
-    "retraining_asset": "factory",
-    "MlflowHook": "hooks",
-    "DriftMonitorOperator": "monitors",
-    "PerformanceMonitorOperator": "monitors",
-    "drift_monitor_dag": "monitors",
-    "performance_monitor_dag": "monitors",
+    "rollout_dag": "dags",
+    "retraining_asset": "dag_options",
+    "MlflowHook": "connections",
+    "DriftMonitorOperator": "monitor_operators",
+    "PerformanceMonitorOperator": "monitor_operators",
+    "drift_monitor_dag": "dags",
+    "performance_monitor_dag": "dags",
     "SlackNotifier": "notifier",
     "CheckDriftOperator": "operators",
     "EvaluateOperator": "operators",

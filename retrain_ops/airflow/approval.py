@@ -21,7 +21,7 @@ else:
     ApprovalOperator = BaseOperator
 
 if TYPE_CHECKING:
-    from retrain_ops.registry import Version
+    from retrain_ops.registry.registry import Version
     from retrain_ops.run import Run
 
 __all__ = ["Approval", "ApprovalSensor", "ApproveCandidateOperator", "with_approval"]
@@ -124,7 +124,7 @@ class ApproveCandidateOperator(RetrainStepOperator, ApprovalOperator):  # type: 
         )
 
     def _describe(self, waiting: _Waiting) -> None:
-        from retrain_ops.steps.approval import evidence
+        from retrain_ops.rollout.approval import evidence
 
         run, candidate = waiting.run, waiting.candidate
         day = candidate.window_end.isoformat()
@@ -177,8 +177,8 @@ def _look(
     operator: RetrainStepOperator, context: Mapping[str, Any], *, link: str | None = None
 ) -> _Waiting | None:
     """The candidate that waits for an answer; the first look asks for it."""
-    from retrain_ops.steps import alert_failure
-    from retrain_ops.steps.approval import ask, awaiting_answer
+    from retrain_ops.rollout.approval import ask, awaiting_answer
+    from retrain_ops.steps.alerts import alert_failure
 
     run = operator.open_run(context)
     try:
@@ -195,7 +195,7 @@ def _look(
 
 def _answered(run: Run, number: str, *, approved: bool, by: str, at: datetime) -> dict[str, str]:
     """Records the answer about the version that was asked about, unless it has been decided."""
-    from retrain_ops.steps.approval import give_answer
+    from retrain_ops.rollout.approval import give_answer
 
     with run.workspace.lock():
         version = run.registry.version(number)

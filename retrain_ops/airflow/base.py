@@ -149,12 +149,12 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
 
     def slack_webhook(self) -> str | None:
         """Where messages go, when a connection says so."""
-        from retrain_ops.airflow.hooks import slack_webhook_url
+        from retrain_ops.airflow.connections import slack_webhook_url
 
         return slack_webhook_url(self.slack_conn_id) if self.slack_conn_id else None
 
     def _client(self) -> Any:
-        from retrain_ops.airflow.hooks import MlflowHook
+        from retrain_ops.airflow.connections import MlflowHook
 
         return MlflowHook(self.mlflow_conn_id).get_conn() if self.mlflow_conn_id else None
 
@@ -170,7 +170,7 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
 
     def _perform(self, context: Mapping[str, Any], busy_since: str | None = None) -> dict[str, Any]:
         from retrain_ops.errors import BusyError, ConfigError, DataError, NotYet
-        from retrain_ops.steps import alert_failure
+        from retrain_ops.steps.alerts import alert_failure
 
         run = self.open_run(context)
         try:
@@ -205,7 +205,7 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
         self, run: Run, context: Mapping[str, Any], busy: BusyError, since: str | None
     ) -> NoReturn:
         """Another run of the model is at work: nothing is wrong, for some hours."""
-        from retrain_ops.steps import alert_failure
+        from retrain_ops.steps.alerts import alert_failure
 
         now = datetime.now(UTC)
         began = datetime.fromisoformat(since) if since else now

@@ -34,10 +34,10 @@ class FailedRunAlert:
 
     def __call__(self, context: MutableMapping[str, Any]) -> None:
         """Airflow calls this with the failed task that ended last, if it knows one."""
-        from retrain_ops.airflow.hooks import usual_slack_webhook
+        from retrain_ops.airflow.connections import usual_slack_webhook
         from retrain_ops.errors import RetrainError
         from retrain_ops.notify import send
-        from retrain_ops.steps import alert_failure
+        from retrain_ops.steps.alerts import alert_failure
 
         ti = failed_instance(context)
         reason = context.get("reason") or "task_failure"

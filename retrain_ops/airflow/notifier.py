@@ -35,7 +35,7 @@ class SlackNotifier(BaseNotifier):  # type: ignore[misc]
 
     def notify(self, context: Mapping[str, Any]) -> None:
         """Post it; rate limits are respected, the webhook's address is in no log."""
-        from retrain_ops.airflow.hooks import slack_webhook_url, usual_slack_webhook
+        from retrain_ops.airflow.connections import slack_webhook_url, usual_slack_webhook
         from retrain_ops.notify import send
 
         conn_id = self.slack_conn_id

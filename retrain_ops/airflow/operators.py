@@ -37,7 +37,7 @@ class RetrainStepOperator(ModelOperator):
 
     def act(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:
         """Run the step; one that fails for good has sent its alert."""
-        from retrain_ops.steps import run_step
+        from retrain_ops.steps.runner import run_step
 
         alert = is_last_try(context)
         return run_step(self.step, run, alert=alert, patience_s=LOCK_PATIENCE_S)
@@ -62,7 +62,7 @@ class CheckDriftOperator(RetrainStepOperator):
     def act(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:
         """Record the days that were missed, then run the step."""
         if self.cron and run.context.trigger == "schedule":
-            from retrain_ops.steps.missed import record_missed
+            from retrain_ops.monitoring.missed import record_missed
 
             record_missed(run, partial(_days_of, self.cron, run.instant))
         return super().act(run, context)

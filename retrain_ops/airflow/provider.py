@@ -39,7 +39,7 @@ def get_provider_info() -> dict[str, Any]:
         "connection-types": [
             {
                 "connection-type": "mlflow",
-                "hook-class-name": "retrain_ops.airflow.hooks.MlflowHook",
+                "hook-class-name": "retrain_ops.airflow.connections.MlflowHook",
                 "hook-name": "MLflow",
                 "conn-fields": MLFLOW_FIELDS,
                 "ui-field-behaviour": MLFLOW_FORM,

@@ -31,7 +31,7 @@ class RollbackOperator(ModelOperator):
 
     def act(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:
         """One event of the registry's protocol, or none."""
-        from retrain_ops.steps.by_hand import roll_back
+        from retrain_ops.rollout.by_hand import roll_back
 
         return roll_back(run, self.version, patience_s=LOCK_PATIENCE_S)
 
@@ -57,6 +57,6 @@ class SetAliasOperator(ModelOperator):
 
     def act(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:
         """One write, or none when the alias names that version already."""
-        from retrain_ops.steps.by_hand import set_alias
+        from retrain_ops.rollout.by_hand import set_alias
 
         return set_alias(run, self.alias, self.version, patience_s=LOCK_PATIENCE_S)

@@ -12,7 +12,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
 if TYPE_CHECKING:
-    from retrain_ops.mlflow_client import MlflowClient
+    from retrain_ops.mlflow.client import MlflowClient
 
 __all__ = ["MlflowCredentials", "SlackWebhook"]
 
@@ -36,7 +36,7 @@ class MlflowCredentials(Block):  # type: ignore[misc]
 
     def client(self) -> MlflowClient:
         """The client of that server; no request is made."""
-        from retrain_ops.mlflow_client import MlflowClient
+        from retrain_ops.mlflow.client import MlflowClient
 
         return MlflowClient(
             self.tracking_uri,

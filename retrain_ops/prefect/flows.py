@@ -17,11 +17,11 @@ from prefect.states import Completed, Failed, State
 
 from retrain_ops.errors import ConflictError
 from retrain_ops.prefect.approval import ask_for_approval
-from retrain_ops.prefect.hooks import FailedRunAlert
-from retrain_ops.prefect.report import emit_news, write_artifacts
+from retrain_ops.prefect.artifacts import emit_news, write_artifacts
+from retrain_ops.prefect.callbacks import FailedRunAlert
 from retrain_ops.prefect.target import Target, flow_facts, resolve_window_end
 from retrain_ops.prefect.tasks import NOT_YET, Steps
-from retrain_ops.steps import ROLLOUT, TRAINING
+from retrain_ops.steps.runner import ROLLOUT, TRAINING
 
 SLOT_PATIENCE_S = 900.0
 # A killed run gives its slot back after this; every lease costs a renewal in three quarters of it.

@@ -55,7 +55,8 @@ class Steps:
     def _function(self, name: str) -> Callable[[], Any]:
         def perform() -> Any:
             from retrain_ops.errors import ConfigError, DataError, NotYet
-            from retrain_ops.steps import alert_failure, run_step
+            from retrain_ops.steps.alerts import alert_failure
+            from retrain_ops.steps.runner import run_step
 
             attempt = int(task_run.run_count or 1)
             run = self.run(attempt)

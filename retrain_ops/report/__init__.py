@@ -13,11 +13,11 @@ from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 
-from retrain_ops.judgement import DRIFT_COUNTS_FILE
+from retrain_ops.decisions.curves import REPORT_FILE
+from retrain_ops.decisions.judge import DRIFT_COUNTS_FILE
+from retrain_ops.mlflow.tracking import find_run, upload_once
 from retrain_ops.report.page import HISTORY_DAYS, page
 from retrain_ops.run import Run
-from retrain_ops.scorecard import REPORT_FILE
-from retrain_ops.tracking import find_run, upload_once
 
 __all__ = ["HTML_FILE", "render", "write_report"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from retrain_ops import explain
+from retrain_ops.decisions import explain
 from retrain_ops.report.figures import Axis, calibration, distribution, f1_interval, roc
 from retrain_ops.stats.distributions import student_quantile
 

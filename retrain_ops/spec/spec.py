@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from retrain_ops.errors import ConfigError
+from retrain_ops.spec.toml_tables import TableReader, find_lines
+from retrain_ops.spec.window import Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
 from retrain_ops.stats.gates import OFF_BY_DEFAULT, GateRules
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
-from retrain_ops.spec.toml_tables import TableReader, find_lines
-from retrain_ops.spec.window import Window, window_of
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
 

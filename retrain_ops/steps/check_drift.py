@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
-import numpy as np
-import pyarrow as pa
-
-from retrain_ops.decision import champion_of_key, champion_record, write_no_train
-from retrain_ops.errors import ConfigError, DataError
-from retrain_ops.judgement import (
+from retrain_ops.comparison.degraded import compare_matured
+from retrain_ops.comparison.drift import drift_of_features
+from retrain_ops.decisions.judge import (
     DRIFT_COUNTS_FILE,
     EVENT_FILE,
     EVENT_REASONS,
-    drift_rules,
     reason_to_train,
 )
-from retrain_ops.reference import count_feature
-from retrain_ops.registry import Version
+from retrain_ops.decisions.record import champion_of_key, champion_record, write_no_train
+from retrain_ops.errors import ConfigError
+from retrain_ops.registry.registry import Version
+from retrain_ops.rollout.looks import settle
 from retrain_ops.run import Run
-from retrain_ops.scoring import REFERENCE_FILE, file_of_version
-from retrain_ops.stats.drift import DriftReport, drift_report
-from retrain_ops.steps.matured import compare_matured
-from retrain_ops.steps.rollout import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,49 +121,3 @@ def _asked_by_event(run: Run) -> str | None:
     if run.context.reason in EVENT_REASONS:
         run.workspace.write_json(run.path(EVENT_FILE), {"reason": run.context.reason})
     return (run.read(EVENT_FILE) or {}).get("reason")
-
-
-def drift_of_features(run: Run, champion: Version) -> tuple[DriftReport, dict[str, Any]]:
-    """The newest days against the champion's reference, counted into the same bins.
-
-    The second value is the record of the counts, for `drift_counts.json`.
-    """
-    reference = json.loads(file_of_version(run, champion, REFERENCE_FILE))["features"]
-    names = run.spec.drift_features
-    unknown = [name for name in names if name not in reference]
-    if unknown:
-        raise ConfigError(
-            f"the champion's reference has no feature {', '.join(unknown)}: it was trained by an "
-            "older spec; retrain with --force"
-        )
-    table = _current_rows(run)
-    current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
-    before = {n: np.asarray(reference[n]["counts"], dtype=np.int64) for n in names}
-    report = drift_report(before, current, drift_rules(run.spec), seed=run.spec.model.seed)
-    return report, _counts_record(reference, current)
-
-
-def _counts_record(
-    reference: Mapping[str, Any], current: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
-    """The counts behind the drift numbers; the reference's days stay in its own file."""
-    features = {}
-    for name, counts in current.items():
-        frozen = reference[name]
-        bins = {k: frozen[k] for k in ("kind", "edges", "levels") if k in frozen}
-        totals = np.asarray(frozen["counts"], dtype=np.int64).sum(axis=0).tolist()
-        features[name] = {**bins, "reference": totals, "current": counts.tolist()}
-    return {"features": features}
-
-
-def _current_rows(run: Run) -> pa.Table:
-    days = run.spec.drift.current_days
-    table = run.source.read(
-        run.window.last_days(days), columns=run.spec.drift_features, before=run.instant
-    )
-    if table.num_rows == 0:
-        raise DataError(
-            f"{run.retrain_key}: the {days} days before the run have no rows, so nobody can say "
-            "whether they drifted; load them and run again"
-        )
-    return table

@@ -11,17 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from retrain_ops import _core
-from retrain_ops.decision import champion_of_key
-from retrain_ops.errors import DataError
-from retrain_ops.judgement import ALL_ROWS, f1_of_cells
-from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
-from retrain_ops.models.training import NATIVE
-from retrain_ops.reference import slice_levels
-from retrain_ops.registry import Version
-from retrain_ops.rows import day_index
-from retrain_ops.run import Run, note
-from retrain_ops.scorecard import REPORT_FILE, curve, usable
-from retrain_ops.scoring import (
+from retrain_ops.comparison.degraded import seen_until
+from retrain_ops.comparison.scoring import (
     REFERENCE_FILE,
     Scores,
     decide,
@@ -30,12 +21,22 @@ from retrain_ops.scoring import (
     model_folder,
     score,
 )
+from retrain_ops.data.labels import label_values, labelled, rows_of_days
+from retrain_ops.data.reference import slice_levels
+from retrain_ops.data.source import day_index
+from retrain_ops.decisions.curves import REPORT_FILE, curve, usable
+from retrain_ops.decisions.judge import ALL_ROWS, f1_of_cells
+from retrain_ops.decisions.record import champion_of_key
+from retrain_ops.errors import DataError
+from retrain_ops.mlflow.tracking import log_run
+from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
+from retrain_ops.models.training import NATIVE
+from retrain_ops.registry.registry import Version
+from retrain_ops.run import Run, note
 from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
-from retrain_ops.steps.matured import seen_until
 from retrain_ops.steps.pull_data import read_pulled
-from retrain_ops.steps.train import LOSSES_FILE, label_values, labelled, rows_of_days
-from retrain_ops.tracking import log_run
+from retrain_ops.steps.train import LOSSES_FILE
 
 
 @dataclass(frozen=True, slots=True)

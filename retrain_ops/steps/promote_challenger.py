@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from retrain_ops.decision import FILE, champion_of_key, write_decision
-from retrain_ops.events import ENDED_STATES
-from retrain_ops.judgement import bootstrap_report, gate_report, outcome_of, reason_of
-from retrain_ops.registry import Registry, Version, utc_instant, utc_text
+from retrain_ops.comparison.scoring import model_folder
+from retrain_ops.decisions.judge import bootstrap_report, gate_report, outcome_of, reason_of
+from retrain_ops.decisions.record import FILE, champion_of_key, write_decision
+from retrain_ops.mlflow.tracking import find_run, upload_once
+from retrain_ops.registry.events import ENDED_STATES
+from retrain_ops.registry.registry import Registry, Version, utc_instant, utc_text
 from retrain_ops.run import Run, note
-from retrain_ops.scoring import model_folder
-from retrain_ops.tracking import find_run, upload_once
 
 NOT_BETTER = "challenger is not significantly better"
 

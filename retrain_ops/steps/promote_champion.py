@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from retrain_ops.rollout.looks import promote_candidate
 from retrain_ops.run import Run
-from retrain_ops.steps.rollout import promote_candidate
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from retrain_ops.data.source import DAY, sha256_of_rows
 from retrain_ops.errors import DataError
-from retrain_ops.rows import DAY, sha256_of_rows
 from retrain_ops.run import Run
 
 
@@ -108,7 +108,7 @@ def _parquet_bytes(table: pa.Table) -> bytes:
 
 
 def _publish(run: Run, table: pa.Table) -> None:
-    from retrain_ops.publish import publish_features
+    from retrain_ops.data.publish import publish_features
 
     publish_features(
         table,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from retrain_ops.rollout.looks import look_at_shadow
 from retrain_ops.run import Run
-from retrain_ops.steps.rollout import look_at_shadow
 
 
 @dataclass(frozen=True, slots=True)

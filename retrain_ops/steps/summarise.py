@@ -42,7 +42,7 @@ def summarise(run: Run) -> SummaryResult:
     record = run.read("run.json") or {}
     failure = _failure(run, record.get("steps", {}))
     if failure is not None:
-        from retrain_ops.steps import alert_failure
+        from retrain_ops.steps.alerts import alert_failure
 
         alert_failure(run, *failure)
         where = f"{run.model} {run.window.end.isoformat()}"

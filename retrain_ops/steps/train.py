@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retrain_ops.comparison.scoring import REFERENCE_FILE
+from retrain_ops.data.labels import label_values, labelled, rows_of_days
+from retrain_ops.data.reference import build_reference
+from retrain_ops.data.source import day_index
 from retrain_ops.errors import DataError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.training import TrainingData, resolve_trainer
-from retrain_ops.reference import build_reference
-from retrain_ops.rows import DAY, day_index
 from retrain_ops.run import Run
-from retrain_ops.scoring import REFERENCE_FILE
 from retrain_ops.stats.rounding import to_significant
 from retrain_ops.steps.pull_data import read_pulled
 from retrain_ops.workspace import canonical_json
@@ -79,30 +79,6 @@ def train(run: Run) -> TrainResult:
         train_end=last,
         threshold_end=last,
     )
-
-
-def rows_of_days(table: pa.Table, days: tuple[object, ...]) -> pa.Table:
-    """The rows of some days, in the order they are in."""
-    wanted = pa.array(days, type=pa.date32())
-    return table.filter(pc.is_in(table[DAY], value_set=wanted))
-
-
-def labelled(table: pa.Table, label: str) -> pa.Table:
-    """The rows whose outcome is known."""
-    return table.filter(table[label].is_valid())
-
-
-def label_values(table: pa.Table, label: str) -> np.ndarray:
-    """Labels as uint8.
-
-    Raises:
-        DataError: a label is neither 0 nor 1.
-    """
-    values = table[label].cast(pa.float64()).to_numpy()
-    if not np.isin(values, (0.0, 1.0)).all():
-        bad = values[~np.isin(values, (0.0, 1.0))][0]
-        raise DataError(f"the label {label} must be 0, 1 or null; it also holds {bad:g}")
-    return np.asarray(values, dtype=np.uint8)
 
 
 def training_data(run: Run, table: pa.Table) -> TrainingData:

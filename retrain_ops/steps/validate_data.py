@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_table
 from retrain_ops.errors import ValidationError
-from retrain_ops.expectations import ValidationReport, ValidationRules, validate_table
 from retrain_ops.run import Run
 from retrain_ops.steps.pull_data import read_pulled
 

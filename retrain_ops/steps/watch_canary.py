@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops import _core
-from retrain_ops.registry import SHARE_TAG, Version, utc_instant
-from retrain_ops.rows import DAY, day_index
+from retrain_ops.comparison.scoring import decide, load_version, score
+from retrain_ops.data.labels import label_values, labelled
+from retrain_ops.data.source import DAY, day_index
+from retrain_ops.registry.registry import SHARE_TAG, Version, utc_instant
+from retrain_ops.rollout.looks import matured_days, read_requests, record_look
 from retrain_ops.run import Run
-from retrain_ops.scoring import decide, load_version, score
 from retrain_ops.stats.sequential import CanaryVerdict, judge_canary
-from retrain_ops.steps.rollout import matured_days, read_requests, record_look
-from retrain_ops.steps.train import label_values, labelled
 
 
 @dataclass(frozen=True, slots=True)

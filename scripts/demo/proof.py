@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from retrain_ops.mlflow.tracking import experiment_name
 from retrain_ops.run import Run
-from retrain_ops.tracking import experiment_name
 from scripts.demo.places import Places
 
 # Compared before and after; everything in them must stay as it was.

@@ -17,9 +17,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from retrain_ops.cli import run_day
-from retrain_ops.events import APPROVAL_TAG, ASKED_AT_TAG, utc_text
+from retrain_ops.cli.main import run_day
 from retrain_ops.examples.loans import main as load_loans
+from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, utc_text
 from retrain_ops.run import Run, RunContext, open_run
 from scripts.proofs.weeks import ROOT
 from tests.servers.airflow_server import AirflowServer, airflow_python, wait_until

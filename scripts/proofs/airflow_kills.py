@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from retrain_ops.cli import run_day
+from retrain_ops.cli.main import run_day
 from scripts.proofs.airflow_worlds import ENDED, Scheduler, scheduler
 from tests.airflow.traces import open_toy, traces
 from tests.servers.airflow2_server import BACKFILL_ENVIRONMENT

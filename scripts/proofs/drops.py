@@ -21,8 +21,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from retrain_ops.errors import NetworkError, RemoteError
-from retrain_ops.mlflow_client import MlflowClient
-from retrain_ops.registry import Registry
+from retrain_ops.mlflow.client import MlflowClient
+from retrain_ops.registry.registry import Registry
 
 FAULTS = ("before", "after", "within", "late")
 MODELS = 10

@@ -8,10 +8,10 @@ import select
 from collections.abc import Callable
 from datetime import date
 
+from retrain_ops.data.labels import label_values, labelled
+from retrain_ops.data.source import Source, day_index
 from retrain_ops.models.training import TrainingData, train_gbdt
-from retrain_ops.rows import Source, day_index
 from retrain_ops.spec.spec import load_spec
-from retrain_ops.steps.train import label_values, labelled
 from scripts.proofs.weeks import SPEC
 
 PATIENCE_S = 60.0

@@ -27,7 +27,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from retrain_ops.airflow.provider import MLFLOW_FIELDS, MLFLOW_FORM
-from retrain_ops.cli import run_day
+from retrain_ops.cli.main import run_day
 from scripts.proofs.airflow_worlds import finish, scheduler
 from tests.airflow.traces import open_toy
 from tests.servers.airflow_server import AirflowServer

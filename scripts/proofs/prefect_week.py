@@ -23,8 +23,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from retrain_ops.mlflow_client import MlflowClient
-from retrain_ops.registry import Registry
+from retrain_ops.mlflow.client import MlflowClient
+from retrain_ops.registry.registry import Registry
 from retrain_ops.spec.window import days_between
 from scripts.demo.places import ROOT, chosen_week
 from scripts.proofs import same_bytes

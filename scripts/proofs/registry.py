@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from retrain_ops.errors import ConflictError
-from retrain_ops.mlflow_client import MlflowClient
-from retrain_ops.registry import Registry, Version
+from retrain_ops.mlflow.client import MlflowClient
+from retrain_ops.registry.registry import Registry, Version
 
 FIRST = date(2013, 8, 5)
 SOURCE = "s3://nowhere/model"

@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrain_ops.cli import run_day
+from retrain_ops.cli.main import run_day
+from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import train_gbdt
-from retrain_ops.registry import SHARE_TAG, Version
+from retrain_ops.registry.registry import SHARE_TAG, Version
 from retrain_ops.run import Run, RunContext, open_run
-from retrain_ops.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.steps.pull_data import pull_data, read_pulled
 from retrain_ops.steps.train import training_data
 from scripts.proofs.weeks import SPEC

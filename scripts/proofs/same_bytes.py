@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from retrain_ops.cli import run_day
+from retrain_ops.cli.main import run_day
 from retrain_ops.run import Run, RunContext, open_run
 from retrain_ops.spec.window import days_between
 from scripts.demo.places import Places, chosen_week

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from retrain_ops.cli import run_day
+from retrain_ops.cli.main import run_day
 from retrain_ops.run import Run, RunContext, open_run
 from retrain_ops.spec.window import days_between
 from scripts.days import day_record, letters

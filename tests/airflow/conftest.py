@@ -132,11 +132,13 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     run.RunContext = FakeRunContext  # type: ignore[attr-defined]
     run.require_workspace = lambda value: value  # type: ignore[attr-defined]
     run.steps_name = lambda run: "steps"  # type: ignore[attr-defined]
-    steps = types.ModuleType("retrain_ops.steps")
-    steps.run_step = recorder.run_step  # type: ignore[attr-defined]
-    steps.alert_failure = recorder.alert_failure  # type: ignore[attr-defined]
+    runner = types.ModuleType("retrain_ops.steps.runner")
+    runner.run_step = recorder.run_step  # type: ignore[attr-defined]
+    alerts = types.ModuleType("retrain_ops.steps.alerts")
+    alerts.alert_failure = recorder.alert_failure  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "retrain_ops.run", run)
-    monkeypatch.setitem(sys.modules, "retrain_ops.steps", steps)
+    monkeypatch.setitem(sys.modules, "retrain_ops.steps.runner", runner)
+    monkeypatch.setitem(sys.modules, "retrain_ops.steps.alerts", alerts)
     return recorder
 
 

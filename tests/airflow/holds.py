@@ -19,16 +19,16 @@ PATIENCE_S = 120.0
 
 def install(folder: str) -> None:
     """Put the points where work is half done: written, but not yet recorded."""
-    import retrain_ops.steps
-    from retrain_ops.mlflow_client import MlflowClient
+    import retrain_ops.steps.runner
+    from retrain_ops.mlflow.client import MlflowClient
 
     place = Path(folder)
-    inner = retrain_ops.steps._function
+    inner = retrain_ops.steps.runner._function
 
     def function(name: str) -> Any:
         return _held_after(inner(name), place, name)
 
-    retrain_ops.steps._function = function
+    retrain_ops.steps.runner._function = function
     # The epoch is claimed and `@previous` has moved, `@champion` has not.
     alias = MlflowClient.set_alias
     MlflowClient.set_alias = _held_at_champion(alias, place)  # type: ignore[method-assign]

@@ -93,7 +93,7 @@ def _opening(opened: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def when_asked(world: World, key: str, value: str) -> Iterator[None]:
     """Sets a tag of version 2 as soon as somebody was asked about it."""
-    from retrain_ops.events import ASKED_AT_TAG
+    from retrain_ops.registry.events import ASKED_AT_TAG
 
     ended = threading.Event()
 
@@ -116,7 +116,7 @@ def when_asked(world: World, key: str, value: str) -> Iterator[None]:
 def test_an_approved_candidate_takes_over_and_the_next_day_asks_nobody(
     world: World, airflow_home: Path
 ) -> None:
-    from retrain_ops.events import APPROVAL_TAG
+    from retrain_ops.registry.events import APPROVAL_TAG
 
     with when_asked(world, APPROVAL_TAG, "approved"):
         states = world.play(airflow_home / "dags", DAY)

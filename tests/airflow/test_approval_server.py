@@ -115,7 +115,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def _candidate_waits(folder: Path, model: str, tracking_uri: str) -> None:
-    from retrain_ops.cli import EXIT_NOT_YET, run_day
+    from retrain_ops.cli.main import EXIT_NOT_YET, run_day
 
     run_day(open_toy(folder, model, BOOTSTRAP, tracking_uri, bootstrap=True))
     output = run_day(open_toy(folder, model, DAY, tracking_uri))
@@ -124,7 +124,7 @@ def _candidate_waits(folder: Path, model: str, tracking_uri: str) -> None:
 
 def _asking(world: World) -> World:
     """All four questions at once; silence about one of them is over soon."""
-    from retrain_ops.events import ASKED_AT_TAG, utc_text
+    from retrain_ops.registry.events import ASKED_AT_TAG, utc_text
 
     for model in MODELS:
         world.airflow.wait_for_dag(model)

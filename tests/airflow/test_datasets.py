@@ -40,8 +40,8 @@ def test_an_edge_is_one_event_with_day_and_reason_and_a_level_none(
     (airflow_home / "datasets" / "toy_dags.py").write_text(DAG_FILE)
     bag = DagBag(str(airflow_home / "datasets"), include_examples=False)
     bag.sync_to_db()
-    monitor: Any = types.ModuleType("retrain_ops.steps.monitor")
-    monkeypatch.setitem(sys.modules, "retrain_ops.steps.monitor", monitor)
+    monitor: Any = types.ModuleType("retrain_ops.monitoring.monitor")
+    monkeypatch.setitem(sys.modules, "retrain_ops.monitoring.monitor", monitor)
     states = []
     for day, begins in ((0, True), (1, False)):
         monitor.watch = lambda kind, run, *, patience_s, begins=begins: _result(begins)

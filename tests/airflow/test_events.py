@@ -70,7 +70,7 @@ class World:
 
     def play(self, model: str, day: date, **context: Any) -> str:
         """A whole day without Airflow, to come where a test begins."""
-        from retrain_ops.cli import run_day
+        from retrain_ops.cli.main import run_day
 
         return str(run_day(self.run(model, day, **context))["outcome"])
 

@@ -8,7 +8,7 @@ import pytest
 
 
 def _operators() -> tuple[Any, ...]:
-    from retrain_ops.airflow.dag import STEP_OPERATORS
+    from retrain_ops.airflow.dags import STEP_OPERATORS
 
     return STEP_OPERATORS
 

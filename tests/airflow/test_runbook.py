@@ -116,7 +116,7 @@ def _write_spec(folder: Path, text: str) -> None:
 
 
 def _bootstrap(folder: Path, tracking_uri: str) -> None:
-    from retrain_ops.cli import run_day
+    from retrain_ops.cli.main import run_day
 
     output = run_day(open_toy(folder, MODEL, BOOTSTRAP, tracking_uri, bootstrap=True))
     assert output["outcome"] == "challenger", output

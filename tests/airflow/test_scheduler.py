@@ -132,7 +132,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def _bootstrap(folder: Path, model: str, tracking_uri: str) -> None:
-    from retrain_ops.cli import run_day
+    from retrain_ops.cli.main import run_day
 
     output = run_day(open_toy(folder, model, BOOTSTRAP, tracking_uri, bootstrap=True))
     assert output["outcome"] == "challenger", output

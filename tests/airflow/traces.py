@@ -8,8 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from retrain_ops.mlflow.tracking import experiment_name
 from retrain_ops.run import Run, RunContext, open_run
-from retrain_ops.tracking import experiment_name
 
 
 def open_toy(folder: Path, model: str, day: date, tracking_uri: str, **context: Any) -> Run:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from retrain_ops import MlflowClient
-from retrain_ops.mlflow_client import MlflowRun
+from retrain_ops.mlflow.client import MlflowRun
 from tests.servers.contract_servers import SERVERS, ContractServer
 
 _numbers = itertools.count(1)

@@ -136,7 +136,7 @@ def test_a_run_of_a_key_is_created_once(client, experiment):
 def test_a_search_follows_its_pages_in_order(client, experiment, monkeypatch):
     made = [client.create_run(experiment, "r", i, {"n": str(i)}).run_id for i in range(5)]
     asked = {"order_by": ["attributes.start_time DESC"]}
-    monkeypatch.setattr("retrain_ops.mlflow_client.PAGE_ROWS", 2)
+    monkeypatch.setattr("retrain_ops.mlflow.client.PAGE_ROWS", 2)
     assert [r.run_id for r in client.search_runs([experiment], **asked)] == made[::-1]
     assert [r.run_id for r in client.search_runs([experiment], max_results=3, **asked)] == made[
         :1:-1

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrain_ops import MlflowClient
-from retrain_ops.cli import run_day
+from retrain_ops.cli.main import run_day
 from retrain_ops.models import load_model
 from tests.servers.mlflow_server import MlflowServer, mlflow_python
 from tests.synthetic import FIRST, SPEC, bootstrap, toy_run, write_days

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain_ops.errors import RemoteError
-from retrain_ops.mlflow_client import Experiment, MlflowRun, ModelVersion, RegisteredModel
+from retrain_ops.mlflow.client import Experiment, MlflowRun, ModelVersion, RegisteredModel
 
 
 class ProcessDied(BaseException):

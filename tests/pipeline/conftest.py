@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-import retrain_ops.steps
+import retrain_ops.steps.alerts
+import retrain_ops.steps.runner
 import retrain_ops.steps.summarise
 from tests.doubles.registry_server import Client, Server
 
@@ -17,7 +18,8 @@ def messages(monkeypatch):
         sent.append(text)
         return True
 
-    monkeypatch.setattr(retrain_ops.steps, "send", collect)
+    monkeypatch.setattr(retrain_ops.steps.alerts, "send", collect)
+    monkeypatch.setattr(retrain_ops.steps.runner, "send", collect)
     monkeypatch.setattr(retrain_ops.steps.summarise, "send", collect)
     return sent
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from retrain_ops.cli import EXIT_NOT_YET, run_day
-from retrain_ops.steps.approval import awaiting_answer, give_answer
+from retrain_ops.cli.main import EXIT_NOT_YET, run_day
+from retrain_ops.rollout.approval import awaiting_answer, give_answer
 from tests.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_days
 
 REQUIRED = SPEC + '\n[rollout]\napproval = "required"\n'

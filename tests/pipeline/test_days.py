@@ -5,10 +5,10 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from retrain_ops.cli import run_day
+from retrain_ops.cli.main import run_day
+from retrain_ops.comparison.scoring import load_version
 from retrain_ops.run import RunContext
-from retrain_ops.scoring import load_version
-from retrain_ops.steps import TRAINING, run_step
+from retrain_ops.steps.runner import TRAINING, run_step
 from tests.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_day, write_days
 
 START = FIRST + timedelta(days=20)  # the first day with a whole window behind it

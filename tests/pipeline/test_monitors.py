@@ -5,15 +5,15 @@ from datetime import date, timedelta
 
 import pytest
 
-import retrain_ops.steps.missed
-from retrain_ops.cli import run_day
+import retrain_ops.monitoring.missed
+from retrain_ops.cli.main import run_day
 from retrain_ops.errors import ConfigError
+from retrain_ops.monitoring.missed import record_missed
+from retrain_ops.monitoring.monitor import watch
+from retrain_ops.rollout.by_hand import roll_back, set_alias
 from retrain_ops.run import RunContext
-from retrain_ops.steps import run_step
-from retrain_ops.steps.by_hand import roll_back, set_alias
-from retrain_ops.steps.missed import record_missed
-from retrain_ops.steps.monitor import watch
 from retrain_ops.spec.window import days_between
+from retrain_ops.steps.runner import run_step
 from tests.synthetic import FIRST, bootstrap, toy_run, write_days
 
 START = FIRST + timedelta(days=20)
@@ -94,7 +94,7 @@ def test_drift_that_the_data_show_is_one_decision_with_and_without_an_event(worl
 
 
 def test_a_look_keeps_its_steps_and_alerts_apart_from_the_days_run(world, client, messages):
-    from retrain_ops.steps import alert_failure
+    from retrain_ops.steps.alerts import alert_failure
 
     run = toy_run(world, client, START)
     looking = replace(run, context=RunContext(look=True))
@@ -112,7 +112,7 @@ def due(after: date):
 def test_days_that_no_run_came_for_are_told_once(world, client, monkeypatch):
     told = []
     monkeypatch.setattr(
-        retrain_ops.steps.missed, "send", lambda text, *, webhook_url: told.append(text)
+        retrain_ops.monitoring.missed, "send", lambda text, *, webhook_url: told.append(text)
     )
     scheduled = RunContext(trigger="schedule")
     days = [START + timedelta(days=n) for n in range(1, 6)]

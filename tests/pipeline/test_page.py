@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import retrain_ops.report
-from retrain_ops.cli import run_day
+from retrain_ops.cli.main import run_day
 from retrain_ops.run import RunContext
 from tests.synthetic import FIRST, bootstrap, toy_run, write_days
 
@@ -44,7 +44,7 @@ def test_each_kind_of_day_leaves_its_page_and_a_rerun_the_same_bytes(world, clie
 
 
 def test_the_page_is_logged_to_the_run_of_the_day(world, client):
-    from retrain_ops.tracking import find_run
+    from retrain_ops.mlflow.tracking import find_run
 
     run = toy_run(world, client, START)
     logged = find_run(run)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import jsonschema
 import pytest
 
-from retrain_ops.cli import main, run_day
+from retrain_ops.cli.main import main, run_day
 from retrain_ops.run import RunContext
 from tests.decisions import SCHEMA
 from tests.synthetic import FIRST, SPEC, bootstrap, toy_run, write_days

@@ -92,11 +92,12 @@ class Recorder:
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    import retrain_ops.steps
+    import retrain_ops.steps.alerts
+    import retrain_ops.steps.runner
 
     recorder = Recorder()
-    monkeypatch.setattr(retrain_ops.steps, "run_step", recorder.run_step)
-    monkeypatch.setattr(retrain_ops.steps, "alert_failure", recorder.alert_failure)
+    monkeypatch.setattr(retrain_ops.steps.runner, "run_step", recorder.run_step)
+    monkeypatch.setattr(retrain_ops.steps.alerts, "alert_failure", recorder.alert_failure)
     return recorder
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from retrain_ops.cli import run_day
+from retrain_ops.cli.main import run_day
 from retrain_ops.run import RunContext
 from tests.doubles.registry_server import Client, Server
 from tests.servers.airflow_server import wait_until
@@ -76,8 +76,8 @@ class World:
         return self.prefect.wait_for_run(run_id)
 
     def registry(self) -> Any:
-        from retrain_ops.mlflow_client import MlflowClient
-        from retrain_ops.registry import Registry
+        from retrain_ops.mlflow.client import MlflowClient
+        from retrain_ops.registry.registry import Registry
 
         return Registry(client=MlflowClient(self.mlflow.url), name="toy")
 

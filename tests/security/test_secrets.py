@@ -21,7 +21,7 @@ import pytest
 
 from retrain_ops import MlflowClient
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry import Registry
+from retrain_ops.registry.registry import Registry
 from tests.faults.test_network import FAULTS
 from tests.security.test_http_rules import ECHOES
 from tests.servers.certificates import Authority
@@ -132,7 +132,7 @@ DYING = """
 import faulthandler, logging, sys
 logging.basicConfig(level=logging.DEBUG)
 faulthandler.enable()
-from retrain_ops.cli import main
+from retrain_ops.cli.main import main
 raise SystemExit(main(sys.argv[1:]))
 """
 

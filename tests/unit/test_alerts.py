@@ -8,7 +8,8 @@ import pytest
 
 from retrain_ops import steps
 from retrain_ops.run import RunContext, begin_attempt, record_step
-from retrain_ops.steps import alert_failure, run_step
+from retrain_ops.steps.alerts import alert_failure
+from retrain_ops.steps.runner import run_step
 from tests.doubles.registry_server import Client, Server
 from tests.servers.slack_server import SlackServer
 from tests.synthetic import FIRST, toy_run

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from retrain_ops.errors import NotYet
-from retrain_ops.events import APPROVAL_TAG, ASKED_AT_TAG, utc_text
-from retrain_ops.steps.approval import ask, awaiting_answer, give_answer
+from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, utc_text
+from retrain_ops.rollout.approval import ask, awaiting_answer, give_answer
+from retrain_ops.rollout.looks import candidate_path, promote_candidate
 from retrain_ops.steps.promote_challenger import _has_ended
 from retrain_ops.steps.promote_champion import promote_champion
-from retrain_ops.steps.rollout import candidate_path, promote_candidate
 from tests.doubles.registry_server import Client, Server
 from tests.servers.slack_server import SlackServer
 from tests.synthetic import SPEC, toy_run

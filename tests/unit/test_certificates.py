@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retrain_ops import certificates
-from retrain_ops.certificates import VARIABLES, find_certificates
+from retrain_ops.mlflow.certificates import VARIABLES, find_certificates
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_a_variable_that_names_nothing_is_an_error_and_no_fallback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from retrain_ops.errors import ConfigError
-    from retrain_ops.mlflow_client import MlflowClient
+    from retrain_ops.mlflow.client import MlflowClient
 
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with pytest.raises((ConfigError, OSError), match="/nowhere/ca"):

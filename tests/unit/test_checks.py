@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from retrain_ops.decisions.curves import BINS, curve
 from retrain_ops.errors import DataError
-from retrain_ops.scorecard import BINS, curve
 from retrain_ops.stats.checks import calibration_error
 from retrain_ops.stats.gates import GateRules, judge, rules_of_record
 from tests.decisions import random_cells, spec

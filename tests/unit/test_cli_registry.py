@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from retrain_ops import cli
-from retrain_ops.registry import APPROVAL_TAG, REPLACES_TAG, Registry
+from retrain_ops.cli import main as cli
+from retrain_ops.registry.registry import APPROVAL_TAG, REPLACES_TAG, Registry
 from tests.doubles.registry_server import Client, Server
 from tests.unit.test_registry import A, B, C, instant, promote, registered
 

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from retrain_ops.data.expectations import ValidationRules, validate_table
 from retrain_ops.errors import ConfigError
-from retrain_ops.expectations import ValidationRules, validate_table
 
 RULES = ValidationRules(
     columns={"id": "string", "when": "timestamp[us, tz=UTC]", "wind": "float", "label": "int8"},
@@ -144,7 +144,7 @@ def test_no_socket_is_opened_no_file_written_and_nothing_said(tmp_path: Path) ->
         import logging, sys
         logging.basicConfig(level=logging.INFO)
         import pyarrow as pa
-        from retrain_ops.expectations import ValidationRules, validate_table
+        from retrain_ops.data.expectations import ValidationRules, validate_table
         assert "great_expectations" not in sys.modules and "pandas" not in sys.modules
         def watch(event, detail):
             if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrain_ops.explain import explain
+from retrain_ops.decisions.explain import explain
 from retrain_ops.stats.gates import GateRules
 from tests.decisions import decision, random_cells
 from tests.unit.test_replay import random_decision

@@ -8,7 +8,7 @@ import pytest
 
 from retrain_ops import MlflowClient
 from retrain_ops.errors import ConfigError, NetworkError
-from retrain_ops.mlflow_rules import (
+from retrain_ops.mlflow.requests import (
     BATCH_BYTES,
     batches,
     can_be_alias,
@@ -136,7 +136,7 @@ class Registry:
     ],
 )
 def test_a_create_happens_once_whatever_becomes_of_its_answer(monkeypatch, fates, gives, creates):
-    monkeypatch.setattr("retrain_ops.mlflow_rules.LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr("retrain_ops.mlflow.requests.LOOK_AGAIN_S", 0.0)
     registry = Registry(fates)
     made = create_once(registry.mine, registry.create, deadline=5.0, look_first=True)
     assert (made, registry.made, len(registry.there)) == (gives, creates, 1)

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from retrain_ops.errors import ConflictError
-from retrain_ops.events import EVENT_TAG, REPLACES_TAG, STATE_TAG, Event
-from retrain_ops.promotion import follow, next_promotion
-from retrain_ops.registry import Registry
+from retrain_ops.registry.events import EVENT_TAG, REPLACES_TAG, STATE_TAG, Event
+from retrain_ops.registry.protocol import follow, next_promotion
+from retrain_ops.registry.registry import Registry
 from tests.doubles.registry_server import Client, ProcessDied, Server
 from tests.unit.test_registry import NOW, A, B, C, instant, promote, registered, world_with
 

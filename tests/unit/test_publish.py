@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from retrain_ops import publish
+from retrain_ops.data.publish import publish_features
 from retrain_ops.errors import ConfigError, DataError
-from retrain_ops.publish import publish_features
 from tests.servers.postgres_server import postgres
 
 

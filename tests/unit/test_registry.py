@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from retrain_ops.errors import ConflictError
-from retrain_ops.registry import SHARE_TAG, Registry, utc_instant, utc_text
+from retrain_ops.registry.registry import SHARE_TAG, Registry, utc_instant, utc_text
 from tests.doubles.registry_server import Client, ProcessDied, Server
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import retrain_ops
+from retrain_ops.decisions.replay import replay
 from retrain_ops.errors import ConfigError, DataError
-from retrain_ops.replay import replay
 from retrain_ops.stats.gates import GateRules
 from retrain_ops.workspace import canonical_json
 from tests.decisions import END, SCHEMA, decision, random_cells, spec, split, stored

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from retrain_ops.decisions.curves import curve
 from retrain_ops.report import render
 from retrain_ops.report.figures import Axis, calibration, distribution, f1_interval, roc
-from retrain_ops.scorecard import curve
 from retrain_ops.stats.gates import GateRules
 from retrain_ops.stats.paired import compare, day_cells
 from retrain_ops.stats.ranks import roc_auc

@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from retrain_ops.data.source import Source, day_index, sha256_of_rows
 from retrain_ops.errors import DataError
-from retrain_ops.rows import Source, day_index, sha256_of_rows
 from tests.synthetic import FIRST, toy_run, write_day, write_days
 
 BEFORE = datetime(2021, 1, 1, tzinfo=UTC)

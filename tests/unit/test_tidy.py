@@ -43,7 +43,7 @@ def tree(tmp_path: Path) -> Path:
     plant(tmp_path, "csrc/net/http.c", "#include <curl/curl.h>\n")
     plant(tmp_path, "csrc/python/module.c", '#include <Python.h>\n#include "net/http.h"\n')
     plant(tmp_path, "retrain_ops/steps/train.py", GOOD_PY)
-    plant(tmp_path, "retrain_ops/airflow/dag.py", "import airflow\nimport retrain_ops.steps\n")
+    plant(tmp_path, "retrain_ops/airflow/dags.py", "import airflow\nimport retrain_ops.steps\n")
     plant(tmp_path, "README.md", "Files lie in `/opt/data/`, `and/or/work/`.\n")
     return tmp_path
 
@@ -83,14 +83,14 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
     (tidy.lengths, "retrain_ops/x.py", "x = 1\n" + LONG_PY, 2),
     (tidy.lengths, "scripts/x.py", "x = 1\n" * 501, 1),
     (tidy.import_graph, "retrain_ops/steps/x.py", "import airflow.sdk\n", 1),
-    (tidy.import_graph, "retrain_ops/cli.py", "def f():\n    from prefect import flow\n", 2),
+    (tidy.import_graph, "retrain_ops/cli/main.py", "def f():\n    from prefect import flow\n", 2),
     (tidy.import_graph, "retrain_ops/airflow/x.py", "import prefect\n", 1),
     (tidy.import_graph, "retrain_ops/run.py", "from retrain_ops import cli\n", 1),
     (tidy.import_graph, "retrain_ops/stats/x.py", "from retrain_ops.run import Run\n", 1),
     (tidy.import_graph, "retrain_ops/stats/x.py", "from ..steps import train\n", 1),
-    (tidy.import_graph, "retrain_ops/registry.py", "import retrain_ops.steps.train\n", 1),
+    (tidy.import_graph, "retrain_ops/registry/registry.py", "import retrain_ops.steps.train\n", 1),
     (tidy.import_graph, "retrain_ops/steps/x.py", "import retrain_ops.airflow.dag\n", 1),
-    (tidy.import_graph, "retrain_ops/cli.py", "from retrain_ops import _core\n", 1),
+    (tidy.import_graph, "retrain_ops/cli/main.py", "from retrain_ops import _core\n", 1),
     (tidy.quiet_imports, "retrain_ops/x.py", "import os\nimport pandas as pd\n", 2),
     (tidy.quiet_imports, "retrain_ops/x.py", "def f():\n    import pickle\n", 2),
     (tidy.environment_writes, "retrain_ops/x.py", "os.environ['A'] = 'b'\n", 1),

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from retrain_ops.errors import ConfigError, DataError
-from retrain_ops.judgement import (
+from retrain_ops.decisions.judge import (
     ALL_ROWS,
     DRIFT_COUNTS_FILE,
     EVENT_FILE,
@@ -27,6 +26,7 @@ from retrain_ops.judgement import (
     reason_of,
     reason_to_train,
 )
+from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
 from retrain_ops.stats.drift import drift_report

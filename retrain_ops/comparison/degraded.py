@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from retrain_ops import _core
-from retrain_ops.registry import Version
-from retrain_ops.rows import day_index
+from retrain_ops.comparison.scoring import decide, load_version, score
+from retrain_ops.data.labels import label_values, labelled, rows_of_days
+from retrain_ops.data.source import day_index
+from retrain_ops.registry.registry import Version
 from retrain_ops.run import Run
-from retrain_ops.scoring import decide, load_version, score
-from retrain_ops.stats.degraded import DegradedReport, DegradedRules, judge_degraded
-from retrain_ops.steps.train import label_values, labelled, rows_of_days
 from retrain_ops.spec.window import days_between
+from retrain_ops.stats.degraded import DegradedReport, DegradedRules, judge_degraded
 
 
 def compare_matured(run: Run, champion: Version) -> DegradedReport | None:

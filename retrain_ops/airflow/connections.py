@@ -13,7 +13,7 @@ from retrain_ops.airflow.compat import BaseHook
 from retrain_ops.airflow.provider import MLFLOW_FIELDS, MLFLOW_FORM
 
 if TYPE_CHECKING:
-    from retrain_ops.mlflow_client import MlflowClient
+    from retrain_ops.mlflow.client import MlflowClient
 
 __all__ = ["MlflowHook", "slack_webhook_url", "usual_slack_webhook"]
 
@@ -40,7 +40,7 @@ class MlflowHook(BaseHook):  # type: ignore[misc]
 
     def get_conn(self) -> MlflowClient:
         """The client of that server; no request is made."""
-        from retrain_ops.mlflow_client import MlflowClient
+        from retrain_ops.mlflow.client import MlflowClient
 
         conn = self.get_connection(self.mlflow_conn_id)
         login, secret = conn.login or None, conn.password or None

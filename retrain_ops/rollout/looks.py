@@ -15,19 +15,19 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from retrain_ops import _core
+from retrain_ops.comparison.scoring import load_version, score
 from retrain_ops.errors import ConflictError, NotYet
-from retrain_ops.registry import SHADOW_DAYS_TAG, Event, Version, utc_instant, utc_text
-from retrain_ops.run import Run
-from retrain_ops.scoring import load_version, score
-from retrain_ops.stats.shadow import ShadowVerdict, judge_shadow
-from retrain_ops.steps.approval import (
+from retrain_ops.registry.registry import SHADOW_DAYS_TAG, Event, Version, utc_instant, utc_text
+from retrain_ops.rollout.approval import (
     Answer,
     answer_of,
     ask_and_wait,
     needs_approval,
     record_answer,
 )
+from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
+from retrain_ops.stats.shadow import ShadowVerdict, judge_shadow
 
 
 def candidate_path(run: Run, candidate: Version, as_of: datetime) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from retrain_ops.errors import ConflictError
-from retrain_ops.mlflow_types import ModelVersion
+from retrain_ops.mlflow.types import ModelVersion
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from retrain_ops.errors import ConflictError
-from retrain_ops.events import (
+from retrain_ops.registry.events import (
     CHALLENGER,
     CHAMPION,
     CLOSED_TAG,

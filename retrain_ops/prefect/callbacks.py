@@ -33,7 +33,7 @@ class FailedRunAlert:
     def __call__(self, flow: Any, flow_run: Any, state: Any) -> None:
         """Tells which step was running, and what the state says."""
         from retrain_ops.run import RunContext
-        from retrain_ops.steps import alert_failure
+        from retrain_ops.steps.alerts import alert_failure
 
         given = flow_run.parameters.get("window_end")
         day = date.fromisoformat(given[:10]) if isinstance(given, str) else given

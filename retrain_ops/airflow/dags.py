@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any, Unpack
 from retrain_ops.airflow.base import ModelOperator
 from retrain_ops.airflow.compat import DAG, Asset, EmptyOperator, Param
 from retrain_ops.airflow.context import NEWEST
-from retrain_ops.airflow.factory import (
+from retrain_ops.airflow.dag_options import (
     Options,
     model_arguments,
     new_dag,
     per_segment,
     retraining_asset,
     schedule_of,
+)
+from retrain_ops.airflow.monitor_operators import (
+    DriftMonitorOperator,
+    MonitorOperator,
+    PerformanceMonitorOperator,
 )
 from retrain_ops.airflow.operators import (
     CheckDriftOperator,
@@ -35,6 +40,8 @@ from retrain_ops.airflow.operators import (
 
 if TYPE_CHECKING:
     from retrain_ops.airflow.approval import Approval
+
+AFTER_THE_NIGHT = "30 2 * * *"
 
 ROLLOUT_OPERATORS: tuple[type[RetrainStepOperator], ...] = (
     ShadowTestOperator,
@@ -171,3 +178,79 @@ def _params() -> dict[str, Any]:
         ),
         "force": Param(False, type="boolean", description="Train even when nothing has drifted."),
     }
+
+
+def drift_monitor_dag(
+    spec: str | Path,
+    *,
+    schedule: Any = AFTER_THE_NIGHT,
+    asset: Asset | None = None,
+    segments: Sequence[str] = (),
+    **options: Unpack[Options],
+) -> DAG:
+    """Build the DAG that asks for a retraining when drift begins.
+
+    Worth having where the retraining DAG itself runs less often than drift can begin: on a
+    weekly timetable, or on events alone. A nightly one looks for itself.
+
+    :param spec: path of the model's TOML file; it is read by the tasks, never at parse
+    :param schedule: by default every day, half an hour after the usual instant
+    :param asset: whose events are sent; by default the one that `retraining_dag` listens to
+    :param segments: as in `retraining_dag`; each has its own condition and events
+
+    The remaining arguments are those of `Options`.
+    """
+    return _monitor_dag(DriftMonitorOperator, "_drift", spec, schedule, asset, segments, options)
+
+
+def performance_monitor_dag(
+    spec: str | Path,
+    *,
+    schedule: Any = AFTER_THE_NIGHT,
+    asset: Asset | None = None,
+    segments: Sequence[str] = (),
+    **options: Unpack[Options],
+) -> DAG:
+    """Build the DAG that asks for a retraining when the champion begins to fall behind.
+
+    The spec needs a `[degraded]` table: in how many windows of matured labels, by how much.
+
+    :param spec: path of the model's TOML file; it is read by the tasks, never at parse
+    :param schedule: by default every day, half an hour after the usual instant
+    :param asset: whose events are sent; by default the one that `retraining_dag` listens to
+    :param segments: as in `retraining_dag`; each has its own condition and events
+
+    The remaining arguments are those of `Options`.
+    """
+    operator = PerformanceMonitorOperator
+    return _monitor_dag(operator, "_performance", spec, schedule, asset, segments, options)
+
+
+def _monitor_dag(
+    operator: type[MonitorOperator],
+    suffix: str,
+    spec: str | Path,
+    schedule: Any,
+    asset: Asset | None,
+    segments: Sequence[str],
+    options: Options,
+) -> DAG:
+    operators: dict[str, ModelOperator] = {}
+    dag = new_dag(
+        spec,
+        suffix,
+        schedule=schedule_of(schedule),
+        operators=operators,
+        options=options,
+        doc_md=operator.__doc__,
+    )
+    asset = asset or retraining_asset(spec, options.get("model"))
+    arguments = {**model_arguments(spec, options), "asset": asset}
+
+    def look(**segment: Any) -> list[ModelOperator]:
+        return [operator(**arguments, **segment)]
+
+    with dag:
+        tasks = per_segment(look, segments)
+        operators.update({task.task_id: task for task in tasks})
+    return dag

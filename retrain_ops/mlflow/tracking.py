@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from retrain_ops.mlflow_client import MlflowRun
+from retrain_ops.mlflow.client import MlflowRun
 from retrain_ops.run import Run
 
 HASH_TAGS = ("data_sha256", "spec_sha256", "model_sha256")

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from retrain_ops import cli_registry, records
+from retrain_ops.cli import decisions, registry
 from retrain_ops.errors import ConfigError, NotYet, RetrainError, ValidationError
-from retrain_ops.registry import Version
+from retrain_ops.registry.registry import Version
 from retrain_ops.run import Run, RunContext, open_run, require_workspace
-from retrain_ops.steps import STEPS, TRAINING, run_step
 from retrain_ops.spec.window import parse_window_end
+from retrain_ops.steps.runner import STEPS, TRAINING, run_step
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -76,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="train whatever the drift check says")
     run.add_argument("--step", choices=STEPS, help="run this step alone")
     _command(commands, "status", _status, "who serves, what is open, what the days decided")
-    records.add_commands(commands)
-    cli_registry.add_commands(partial(_command, commands))
+    decisions.add_commands(commands)
+    registry.add_commands(partial(_command, commands))
     return parser
 
 
@@ -217,7 +217,3 @@ def _day_facts(run: Run, end: Any) -> dict[str, Any]:
         "outcome": decision.get("outcome", "none"),
         "reason": decision.get("reason"),
     }
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -4,7 +4,7 @@ MLflow has no compare-and-set on aliases: the last writer wins. So every change
 of `@champion` is an *event* with an epoch of its own. An epoch is claimed by
 creating an experiment of that name, which has exactly one winner; the event is
 then kept as a tag of the registered model, and the aliases follow the event of
-the highest epoch. :mod:`retrain_ops.promotion` decides; this file reads and
+the highest epoch. :mod:`retrain_ops.registry.protocol` decides; this file reads and
 writes. A killed process is finished by whoever comes next, and a paused one that
 wakes up late finds a higher epoch and writes that one's aliases instead.
 """
@@ -17,7 +17,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from retrain_ops.errors import ConflictError, RemoteError
-from retrain_ops.events import (
+from retrain_ops.mlflow.client import MlflowClient
+from retrain_ops.mlflow.requests import name_filter
+from retrain_ops.registry.events import (
     APPROVAL_TAG,
     CHALLENGER,
     CHAMPION,
@@ -39,9 +41,7 @@ from retrain_ops.events import (
     utc_instant,
     utc_text,
 )
-from retrain_ops.mlflow_client import MlflowClient
-from retrain_ops.mlflow_rules import name_filter
-from retrain_ops.promotion import (
+from retrain_ops.registry.protocol import (
     Write,
     doubled,
     findings,

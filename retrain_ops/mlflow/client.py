@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from retrain_ops._core import MlflowConnection, NetworkError, RemoteError
-from retrain_ops.certificates import find_certificates
 from retrain_ops.errors import ConfigError, ConflictError
-from retrain_ops.mlflow_rules import (
+from retrain_ops.mlflow.certificates import find_certificates
+from retrain_ops.mlflow.requests import (
     artifact_path,
     batches,
     can_be_alias,
@@ -27,7 +27,7 @@ from retrain_ops.mlflow_rules import (
     name_filter,
     tag_filter,
 )
-from retrain_ops.mlflow_types import (
+from retrain_ops.mlflow.types import (
     Artifact,
     Experiment,
     MlflowRun,

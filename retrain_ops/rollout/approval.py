@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from retrain_ops.errors import NotYet
-from retrain_ops.events import APPROVAL_TAG, ASKED_AT_TAG, Version, utc_instant, utc_text
 from retrain_ops.notify import send
+from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, Version, utc_instant, utc_text
 from retrain_ops.run import Run
 
 APPROVAL_POLL = timedelta(minutes=15)

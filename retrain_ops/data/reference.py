@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops import _core
-from retrain_ops.rows import day_index
+from retrain_ops.data.source import day_index
 
 Counts = npt.NDArray[np.int64]
 MISSING_LEVEL = "(missing)"

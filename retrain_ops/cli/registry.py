@@ -13,12 +13,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from retrain_ops.errors import ConfigError, ConflictError, NotYet
-from retrain_ops.events import World
-from retrain_ops.promotion import next_promotion, next_rollback
-from retrain_ops.registry import APPROVAL_TAG, CHAMPION, REPLACES_TAG, Event, Version, utc_text
+from retrain_ops.registry.events import World
+from retrain_ops.registry.protocol import next_promotion, next_rollback
+from retrain_ops.registry.registry import (
+    APPROVAL_TAG,
+    CHAMPION,
+    REPLACES_TAG,
+    Event,
+    Version,
+    utc_text,
+)
+from retrain_ops.rollout.approval import UNNAMED, give_answer
+from retrain_ops.rollout.looks import close_answered, promote_candidate
 from retrain_ops.run import Run
-from retrain_ops.steps.approval import UNNAMED, give_answer
-from retrain_ops.steps.rollout import close_answered, promote_candidate
 
 AddCommand = Callable[[str, Callable[[argparse.Namespace], dict[str, Any]], str], Any]
 EXIT_FAILED = 1

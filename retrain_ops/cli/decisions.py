@@ -50,15 +50,15 @@ def _open(options: argparse.Namespace) -> tuple[RetrainSpec, Workspace, date]:
 
 
 def _explain(options: argparse.Namespace) -> dict[str, Any]:
-    from retrain_ops.explain import explain
-    from retrain_ops.replay import read_decision
+    from retrain_ops.decisions.explain import explain
+    from retrain_ops.decisions.replay import read_decision
 
     _, workspace, window_end = _open(options)
     return {"text": explain(read_decision(workspace, window_end))}
 
 
 def _replay(options: argparse.Namespace) -> dict[str, Any]:
-    from retrain_ops.replay import DECISION_FILE, replay
+    from retrain_ops.decisions.replay import DECISION_FILE, replay
 
     spec, workspace, window_end = _open(options)
     done = replay(spec, workspace, window_end)

@@ -1,0 +1,5 @@
+"""`python -m retrain_ops.cli`, the same as `retrain-ops`."""
+
+from retrain_ops.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The record of a day's decision: written, judged, replayed, explained."""

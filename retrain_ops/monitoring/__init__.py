@@ -1,0 +1,1 @@
+"""What a clock watches between runs: drift, decay, days that never ran."""

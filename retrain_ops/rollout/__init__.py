@@ -1,0 +1,1 @@
+"""What happens to an open candidate: looks at it, approval, actions by hand."""

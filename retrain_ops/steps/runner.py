@@ -1,0 +1,120 @@
+"""The one way to run any of the ten steps under any orchestrator."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import time
+from dataclasses import asdict
+from typing import Any
+
+from retrain_ops.errors import NotYet
+from retrain_ops.notify import send
+from retrain_ops.run import Run, begin_attempt, record_step
+from retrain_ops.steps.alerts import alert_failure
+from retrain_ops.workspace import LOCK_PATIENCE_S
+
+log = logging.getLogger(__name__)
+
+TRAINING = (
+    "check_drift",
+    "pull_data",
+    "validate_data",
+    "train",
+    "evaluate",
+    "promote_challenger",
+)
+ROLLOUT = ("shadow_test", "promote_champion", "watch_canary")
+STEPS = (*TRAINING, *ROLLOUT, "summarise")
+
+
+def run_step(
+    name: str, run: Run, *, alert: bool = True, patience_s: float = LOCK_PATIENCE_S
+) -> dict[str, Any]:
+    """Runs one step under the model's lock and records how it went.
+
+    The result is written to `<step>.json` of the run's key; what is returned is
+    a small JSON dict: step, model, window_end, status, summary, and for
+    check_drift `triggered` and `reason`.
+
+    Args:
+        name: one of `STEPS`.
+        run: the run.
+        alert: send an alert when the step fails; orchestrators that retry pass
+            False until the last try.
+        patience_s: how long to wait for the model's lock.
+
+    Raises:
+        BusyError: another run held the lock for longer; nothing was done.
+        NotYet: the step has to wait; nothing is wrong.
+        Exception: whatever the step raised, after it was recorded.
+    """
+    if name not in STEPS:
+        raise ValueError(f"{name!r} is not a step; the steps are {', '.join(STEPS)}")
+    with run.workspace.lock(patience_s=patience_s):
+        if name == STEPS[0]:
+            begin_attempt(run)
+        started = time.monotonic()
+        entry: dict[str, Any] = {"status": "running", "try": run.context.try_number}
+        record_step(run, name, entry | _page(run))
+        try:
+            result = _function(name)(run)
+        except BaseException as problem:
+            _record_failure(run, name, problem, time.monotonic() - started)
+            if alert and not isinstance(problem, NotYet):
+                alert_failure(run, name, _one_line(problem))
+            raise
+        _write_result(run, name, result)
+        seconds = round(time.monotonic() - started, 3)
+        entry = {"status": result.status, "summary": result.summary, "seconds": seconds}
+        record_step(run, name, entry)
+    log.info("%s %s: %s", run.retrain_key, name, result.summary)
+    if run.context.look and _is_news(result):
+        # Nobody summarises a look, and the next one finds nothing to do.
+        send(f"{run.model}: {result.summary}", webhook_url=run.webhook_url)
+    return _small(run, name, result)
+
+
+def _page(run: Run) -> dict[str, str]:
+    return {"url": run.context.url} if run.context.url else {}
+
+
+def _is_news(result: Any) -> bool:
+    return result.status == "ok" and getattr(result, "verdict", "open") != "open"
+
+
+def _function(name: str) -> Any:
+    """Steps are imported when they run: parsing a DAG must not load NumPy or pyarrow."""
+    return getattr(importlib.import_module(f"retrain_ops.steps.{name}"), name)
+
+
+def _record_failure(run: Run, name: str, problem: BaseException, seconds: float) -> None:
+    status = "not_yet" if isinstance(problem, NotYet) else "failed"
+    entry = {"status": status, "error": _one_line(problem), "seconds": round(seconds, 3)}
+    record_step(run, name, entry | _page(run))
+
+
+def _write_result(run: Run, name: str, result: Any) -> None:
+    """A rollout step that found nothing to do leaves the record of the day it did."""
+    if name in ROLLOUT and result.status == "idle":
+        return
+    run.workspace.write_json(run.path(f"{name}.json"), asdict(result))
+
+
+def _small(run: Run, name: str, result: Any) -> dict[str, Any]:
+    small = {
+        "step": name,
+        "model": run.model,
+        "window_end": run.window.end.isoformat(),
+        "status": result.status,
+        "summary": result.summary,
+    }
+    for key in ("triggered", "reason", "outcome", "verdict", "candidate"):
+        if hasattr(result, key):
+            small[key] = getattr(result, key)
+    return small
+
+
+def _one_line(problem: BaseException) -> str:
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    return text if len(text) <= 500 else text[:497] + "..."
