@@ -1,6 +1,6 @@
-# Entry points. The logic is in scripts/.
+# Entry points. The logic is in tools/, demo/ and proofs/.
 export PYTHON ?= python3
-ENVIRONMENT := $(PYTHON) scripts/environments.py
+ENVIRONMENT := $(PYTHON) tools/environments.py
 .NOTPARALLEL:
 .PHONY: help build test lint format c-test c-test-sanitized proofs demo ui wheel \
 	bench-calibration bench-evaluation bench-quality bench-registry bench-training
@@ -22,8 +22,8 @@ help:
 	@echo "make bench-registry    our MLflow client beside mlflow's own: build/bench/registry.json"
 
 build:
-	@$(PYTHON) scripts/system_packages.py build
-	@RETRAIN_OPS_WERROR=1 scripts/in_environment.sh dev python setup.py -q build_ext --inplace
+	@$(PYTHON) tools/system_packages.py build
+	@RETRAIN_OPS_WERROR=1 tools/in_environment.sh dev python setup.py -q build_ext --inplace
 
 # Wiring, parsing and warnings; the servers of tests/airflow are those of Airflow 3. The dag.test
 # of 2.9 never comes back from a task that is to be retried.
@@ -31,19 +31,19 @@ QUICK_AIRFLOW := $(addprefix tests/airflow/test_,datasets.py days.py hooks.py op
 
 # tests/airflow and tests/prefect need environments of their own; pytest's closing line comes last.
 test:
-	@$(PYTHON) scripts/system_packages.py test
+	@$(PYTHON) tools/system_packages.py test
 	@$(MAKE) --no-print-directory build lint c-test c-test-sanitized
-	@scripts/in_environment.sh airflow-2.9 python -m pytest -q $(QUICK_AIRFLOW) -k "not a_retry_mends"
-	@scripts/in_environment.sh airflow-2.11 python -m pytest -q $(QUICK_AIRFLOW)
-	@scripts/in_environment.sh airflow-3.3 python -m pytest -q tests/airflow
-	@scripts/in_environment.sh prefect-3.8 python -m pytest -q tests/prefect
-	@scripts/in_environment.sh dev python -m pytest -q
+	@tools/in_environment.sh airflow-2.9 python -m pytest -q $(QUICK_AIRFLOW) -k "not a_retry_mends"
+	@tools/in_environment.sh airflow-2.11 python -m pytest -q $(QUICK_AIRFLOW)
+	@tools/in_environment.sh airflow-3.3 python -m pytest -q tests/airflow
+	@tools/in_environment.sh prefect-3.8 python -m pytest -q tests/prefect
+	@tools/in_environment.sh dev python -m pytest -q
 
 lint:
-	@scripts/in_environment.sh dev scripts/lint.sh
+	@tools/in_environment.sh dev tools/lint.sh
 
 format:
-	@scripts/in_environment.sh dev scripts/lint.sh --fix
+	@tools/in_environment.sh dev tools/lint.sh --fix
 
 c-test:
 	@$(MAKE) --no-print-directory -j 2 -C csrc check
@@ -52,31 +52,31 @@ c-test-sanitized:
 	@$(MAKE) --no-print-directory -j 2 -C csrc check SAN=address,undefined
 
 demo: build
-	@scripts/in_environment.sh dev python -m scripts.demo
+	@tools/in_environment.sh dev python -m demo
 
 ui: build
-	@scripts/in_environment.sh dev python -m scripts.demo --ui
+	@tools/in_environment.sh dev python -m demo --ui
 
 proofs: build
-	@scripts/in_environment.sh dev python -m scripts.proofs
+	@tools/in_environment.sh dev python -m proofs
 
 bench-evaluation: build
-	@scripts/in_environment.sh bench python benchmarks/bench_evaluation.py
+	@tools/in_environment.sh bench python benchmarks/bench_evaluation.py
 
 bench-calibration: build
-	@scripts/in_environment.sh dev python -m benchmarks.bench_calibration
+	@tools/in_environment.sh dev python -m benchmarks.bench_calibration
 
 wheel:
-	@$(PYTHON) scripts/system_packages.py build
-	@$(PYTHON) scripts/wheel.py
+	@$(PYTHON) tools/system_packages.py build
+	@$(PYTHON) tools/release/wheel.py
 
 bench-registry: build
-	@scripts/in_environment.sh dev python benchmarks/bench_registry.py
+	@tools/in_environment.sh dev python benchmarks/bench_registry.py
 
 bench-quality: build
-	@scripts/in_environment.sh bench-training python -m benchmarks.sklearn_checks
-	@scripts/in_environment.sh dev python -m retrain_ops.examples.flights build/data/flights
-	@scripts/in_environment.sh bench-training python -m benchmarks.quality_flights build/data/flights
+	@tools/in_environment.sh bench-training python -m benchmarks.sklearn_checks
+	@tools/in_environment.sh dev python -m retrain_ops.examples.flights build/data/flights
+	@tools/in_environment.sh bench-training python -m benchmarks.quality_flights build/data/flights
 
 bench-training: build
-	@scripts/in_environment.sh bench-training python -m benchmarks.bench_training $(ARGS)
+	@tools/in_environment.sh bench-training python -m benchmarks.bench_training $(ARGS)

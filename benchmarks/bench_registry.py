@@ -24,8 +24,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from devtools.servers.mlflow_server import MlflowServer, mlflow_python  # noqa: E402
 from retrain_ops import MlflowClient  # noqa: E402
-from tests.servers.mlflow_server import MlflowServer, mlflow_python  # noqa: E402
 
 OURS = """
 import os, sys, time

@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 __all__ = ["MlflowClient", "RetrainSpec", "Run", "Window", "__version__"]
 
 _HOMES = {
-    "MlflowClient": "mlflow_client",
+    "MlflowClient": "mlflow.client",
     "RetrainSpec": "spec.spec",
     "Run": "run",
     "Window": "spec.window",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.mlflow_server import MlflowServer, mlflow_python
 from retrain_ops.examples.flights import write_flights
 from retrain_ops.spec.spec import RetrainSpec, load_spec
-from tests.servers.mlflow_server import MlflowServer, mlflow_python
 
 
 @pytest.fixture(scope="session")

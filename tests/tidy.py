@@ -181,7 +181,7 @@ def _c_functions(path: Path) -> Iterator[tuple[int, int]]:
 
 
 def _python_files(root: Path) -> list[Path]:
-    folders = ("retrain_ops", "scripts", "tests", "dags", "benchmarks")
+    folders = ("retrain_ops", "demo", "devtools", "proofs", "tools", "tests", "dags", "benchmarks")
     return [p for folder in folders for p in _files(root, folder, ".py", ".pyi")]
 
 
@@ -253,6 +253,30 @@ def import_graph(root: Path) -> list[str]:
     return problems
 
 
+MEETING = {
+    "demo": {"demo", "devtools", "tools"},
+    "devtools": {"devtools", "tools"},
+    "proofs": {"proofs", "devtools", "tools", "benchmarks"},
+    "tests": {"tests", "devtools", "tools", "benchmarks"},
+    "tools": {"tools"},
+    "benchmarks": {"benchmarks", "devtools", "tools"},
+    "retrain_ops": set(),
+}
+"""Which of the folders beside the package a folder may import: proofs, demo and tests meet in
+devtools, and the package knows none of them."""
+
+
+def meeting_places(root: Path) -> list[str]:
+    """Tests, proofs and demo share devtools and nothing of each other."""
+    return [
+        _at(root, path, line, f"{folder} must not import {name}")
+        for folder, allowed in MEETING.items()
+        for path in _files(root, folder, ".py")
+        for line, name in _imports(ast.parse(path.read_text()), _package(root, path))
+        if name.split(".")[0] in MEETING.keys() - allowed - {"retrain_ops"}
+    ]
+
+
 def quiet_imports(root: Path) -> list[str]:
     """Optional packages are imported inside functions, and nothing ever unpickles."""
     problems = []
@@ -320,6 +344,7 @@ RULES: tuple[Callable[[Path], list[str]], ...] = (
     pragmas,
     lengths,
     import_graph,
+    meeting_places,
     quiet_imports,
     environment_writes,
     places,

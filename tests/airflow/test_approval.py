@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.doubles.registry_server import Client, Server
-from tests.servers.slack_server import SlackServer
-from tests.synthetic import FIRST, SPEC, bootstrap, same_process_run, write_days
+from devtools.doubles.registry_server import Client, Server
+from devtools.servers.slack_server import SlackServer
+from devtools.synthetic import FIRST, SPEC, bootstrap, same_process_run, write_days
 
 BOOTSTRAP, DAY = FIRST + timedelta(days=17), FIRST + timedelta(days=36)
 TOY = SPEC + '\n[rollout]\napproval = "required"\n'

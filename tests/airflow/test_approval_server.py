@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from devtools.servers.airflow_server import AirflowServer, wait_until
+from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.servers.slack_server import SlackServer
+from devtools.synthetic import FIRST, SPEC, write_days
+from devtools.traces import open_toy
 from tests.airflow.conftest import REPO
-from tests.airflow.traces import open_toy
-from tests.servers.airflow_server import AirflowServer, wait_until
-from tests.servers.mlflow_server import MlflowServer, mlflow_python
-from tests.servers.slack_server import SlackServer
-from tests.synthetic import FIRST, SPEC, write_days
 
 BOOTSTRAP, DAY = FIRST + timedelta(days=17), FIRST + timedelta(days=36)
 WITHIN_S = 180.0

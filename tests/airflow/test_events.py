@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from devtools.servers.airflow_server import AirflowServer, wait_until
+from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.synthetic import FIRST, SPEC, write_days
 from tests.airflow.conftest import REPO
-from tests.servers.airflow_server import AirflowServer, wait_until
-from tests.servers.mlflow_server import MlflowServer, mlflow_python
-from tests.synthetic import FIRST, SPEC, write_days
 
 BOOTSTRAP, CHANGED = FIRST + timedelta(days=17), FIRST + timedelta(days=36)
 QUIET, DRIFTED = FIRST + timedelta(days=18), FIRST + timedelta(days=36)

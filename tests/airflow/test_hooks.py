@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers.slack_server import SECRET_PATH, SlackServer
+from devtools.servers.slack_server import SECRET_PATH, SlackServer
 
 
 class _Tracking(BaseHTTPRequestHandler):

@@ -36,7 +36,7 @@ def parsed(airflow_home: Path) -> dict[str, Any]:
     dag_file = airflow_home / "dags" / "all_dags.py"
     dag_file.write_text(_DAG_FILE)
     done = subprocess.run(
-        [sys.executable, str(REPO / "scripts" / "parse_cost.py"), str(dag_file)],
+        [sys.executable, str(REPO / "devtools" / "parse_cost.py"), str(dag_file)],
         cwd=airflow_home,
         check=True,
         capture_output=True,
@@ -68,7 +68,7 @@ def test_the_parse_reads_only_code_of_the_package_and_the_dag_folder(
     # Airflow 2 looks for plugins of its own accord when a DAG has a timetable.
     home = [str(airflow_home / name) for name in ("dags", "plugins", "config")]
     # A warning of Airflow's shows the line that it blames, which may be the measuring script's.
-    home.append(str(REPO / "scripts" / "parse_cost.py"))
+    home.append(str(REPO / "devtools" / "parse_cost.py"))
     allowed = (*_ALLOWED, *parsed["prefixes"], str(REPO / "retrain_ops"), *home)
     outside = [path for path in parsed["opened"] if not path.startswith(allowed)]
     assert outside == []

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from tests import runbook
+from devtools import runbook
+from devtools.servers.airflow_server import AirflowServer, wait_until
+from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.servers.postgres_server import postgres
+from devtools.synthetic import FIRST, SPEC, write_days
+from devtools.traces import open_toy, traces
 from tests.airflow.conftest import REPO
-from tests.airflow.traces import open_toy, traces
-from tests.servers.airflow_server import AirflowServer, wait_until
-from tests.servers.mlflow_server import MlflowServer, mlflow_python
-from tests.servers.postgres_server import postgres
-from tests.synthetic import FIRST, SPEC, write_days
 
 BOOTSTRAP, DAY, NEXT = (FIRST + timedelta(days=d) for d in (17, 36, 37))
 WITHIN_S = 240.0

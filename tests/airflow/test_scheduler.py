@@ -16,12 +16,12 @@ from urllib.parse import quote
 
 import pytest
 
+from devtools.servers.airflow_server import AirflowServer, wait_until
+from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.servers.slack_server import SlackServer
+from devtools.synthetic import FIRST, SPEC, write_days
+from devtools.traces import open_toy, traces
 from tests.airflow.conftest import REPO
-from tests.airflow.traces import open_toy, traces
-from tests.servers.airflow_server import AirflowServer, wait_until
-from tests.servers.mlflow_server import MlflowServer, mlflow_python
-from tests.servers.slack_server import SlackServer
-from tests.synthetic import FIRST, SPEC, write_days
 
 # As in tests/pipeline: the rule of the labels reverses on day 18, so that the champion of day 17
 # is soon wrong, and the run of day 36 trains a better one, which takes over in the same run.

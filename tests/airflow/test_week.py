@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 
+from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.synthetic import FIRST, SPEC, write_days
 from retrain_ops import MlflowClient
 from tests.airflow.conftest import REPO, play
-from tests.servers.mlflow_server import MlflowServer, mlflow_python
-from tests.synthetic import FIRST, SPEC, write_days
 
 BOOTSTRAP = FIRST + timedelta(days=17)
 # Without drift, with drift and a challenger that takes over, and the day after it.
@@ -85,7 +85,7 @@ def _dev_python() -> Path:
     named = os.environ.get("RETRAIN_OPS_DEV_PYTHON")
     if named:
         return Path(named)
-    command = [sys.executable, str(REPO / "scripts" / "environments.py"), "dev"]
+    command = [sys.executable, str(REPO / "tools" / "environments.py"), "dev"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Path(done.stdout.strip())
 

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from devtools.servers.faulty_server import FaultyServer, answers, stalls
 from retrain_ops import MlflowClient
-from tests.servers.faulty_server import FaultyServer, answers, stalls
 
 GOOD = answers(200, {"registered_model": {"name": "m"}})
 

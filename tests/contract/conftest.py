@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from devtools.servers.contract_servers import SERVERS, ContractServer
 from retrain_ops import MlflowClient
 from retrain_ops.mlflow.client import MlflowRun
-from tests.servers.contract_servers import SERVERS, ContractServer
 
 _numbers = itertools.count(1)
 CHOSEN = os.environ.get("RETRAIN_OPS_CONTRACT_SERVERS", "sqlite").split(",")

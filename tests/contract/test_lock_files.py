@@ -25,8 +25,8 @@ def test_a_lock_names_exact_versions_each_package_once(lock: Path) -> None:
 @pytest.mark.airflow
 @pytest.mark.parametrize("name", ["dev", "airflow-3.3"])
 def test_great_expectations_validates_under_the_lock_file(name: str) -> None:
-    """Of the older environments `scripts/try_expectations.py` tells."""
-    command = [sys.executable, str(ROOT / "scripts" / "try_expectations.py"), name]
+    """Of the older environments `devtools/try_expectations.py` tells."""
+    command = [sys.executable, str(ROOT / "devtools" / "try_expectations.py"), name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{name}: Great Expectations 1.24.1" in done.stdout

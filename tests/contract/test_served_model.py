@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.synthetic import FIRST, SPEC, bootstrap, toy_run, write_days
 from retrain_ops import MlflowClient
 from retrain_ops.cli.main import run_day
 from retrain_ops.models import load_model
-from tests.servers.mlflow_server import MlflowServer, mlflow_python
-from tests.synthetic import FIRST, SPEC, bootstrap, toy_run, write_days
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "served_toy"

@@ -8,9 +8,9 @@ import resource
 
 import pytest
 
+from devtools.servers.faulty_server import FaultyServer, answers, floods, http, resets, says
 from retrain_ops import MlflowClient
 from retrain_ops.errors import CorruptError, NetworkError, RemoteError
-from tests.servers.faulty_server import FaultyServer, answers, floods, http, resets, says
 
 DATA = os.urandom(3_000_017)
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
+from devtools.servers.faulty_server import FaultyServer, answers, http, says
 from retrain_ops._core import MlflowConnection
-from tests.servers.faulty_server import FaultyServer, answers, http, says
 
 ROUNDS = 200
 ARGUMENTS = {"run_id": "r", "tags": [{"key": "k", "value": "v" * 100}]}

@@ -13,9 +13,7 @@ import time
 
 import pytest
 
-from retrain_ops import MlflowClient
-from retrain_ops.errors import CancelledError, NetworkError, RemoteError
-from tests.servers.faulty_server import (
+from devtools.servers.faulty_server import (
     FaultyServer,
     answers,
     drips,
@@ -25,6 +23,8 @@ from tests.servers.faulty_server import (
     says,
     stalls,
 )
+from retrain_ops import MlflowClient
+from retrain_ops.errors import CancelledError, NetworkError, RemoteError
 
 GOOD = {"registered_model": {"name": "m", "aliases": [{"alias": "champion", "version": "3"}]}}
 GOOD_BYTES = http(200, json.dumps(GOOD).encode())

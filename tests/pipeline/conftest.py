@@ -7,7 +7,7 @@ import pytest
 import retrain_ops.steps.alerts
 import retrain_ops.steps.runner
 import retrain_ops.steps.summarise
-from tests.doubles.registry_server import Client, Server
+from devtools.doubles.registry_server import Client, Server
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from datetime import date
 
 import pytest
 
-from scripts import readme
-from scripts.proofs import weeks
-from tests.synthetic import same_process_run
+from devtools import weeks
+from devtools.synthetic import same_process_run
+from tools.docs import readme
 
 
 @pytest.fixture(scope="module")

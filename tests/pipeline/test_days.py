@@ -5,11 +5,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from devtools.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_day, write_days
 from retrain_ops.cli.main import run_day
 from retrain_ops.comparison.scoring import load_version
 from retrain_ops.run import RunContext
 from retrain_ops.steps.runner import TRAINING, run_step
-from tests.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_day, write_days
 
 START = FIRST + timedelta(days=20)  # the first day with a whole window behind it
 CONTENT = ("decision.json", "model.rtm", "reference.json", "part-0.parquet", "evaluate.json")
@@ -136,7 +136,7 @@ def test_backfilling_every_day_again_changes_no_decision(changed_world, client, 
 def test_another_team_size_and_another_registry_decide_to_the_same_byte(
     changed_world, client, tmp_path
 ):
-    from tests.doubles.registry_server import Client, Server
+    from devtools.doubles.registry_server import Client, Server
 
     run_day(toy_run(changed_world, client, CHANGED))
     other = Client(Server())

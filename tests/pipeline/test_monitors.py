@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 import retrain_ops.monitoring.missed
+from devtools.synthetic import FIRST, bootstrap, toy_run, write_days
 from retrain_ops.cli.main import run_day
 from retrain_ops.errors import ConfigError
 from retrain_ops.monitoring.missed import record_missed
@@ -14,7 +15,6 @@ from retrain_ops.rollout.by_hand import roll_back, set_alias
 from retrain_ops.run import RunContext
 from retrain_ops.spec.window import days_between
 from retrain_ops.steps.runner import run_step
-from tests.synthetic import FIRST, bootstrap, toy_run, write_days
 
 START = FIRST + timedelta(days=20)
 

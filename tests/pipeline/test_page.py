@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 import retrain_ops.report
+from devtools.synthetic import FIRST, bootstrap, toy_run, write_days
 from retrain_ops.cli.main import run_day
 from retrain_ops.run import RunContext
-from tests.synthetic import FIRST, bootstrap, toy_run, write_days
 
 START = FIRST + timedelta(days=20)
 

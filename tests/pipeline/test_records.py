@@ -6,10 +6,10 @@ from datetime import timedelta
 import jsonschema
 import pytest
 
+from devtools.decisions import SCHEMA
+from devtools.synthetic import FIRST, SPEC, bootstrap, toy_run, write_days
 from retrain_ops.cli.main import main, run_day
 from retrain_ops.run import RunContext
-from tests.decisions import SCHEMA
-from tests.synthetic import FIRST, SPEC, bootstrap, toy_run, write_days
 
 CHANGED = FIRST + timedelta(days=36)
 SLOW = SPEC.replace("[gate]", "[gate]\ncooldown_days = 60") + "\n[degraded]\ndays = 5\n"

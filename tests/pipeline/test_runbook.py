@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests import runbook
-from tests.servers.mlflow_server import MlflowServer
-from tests.synthetic import FIRST, SPEC, write_days
+from devtools import runbook
+from devtools.servers.mlflow_server import MlflowServer
+from devtools.synthetic import FIRST, SPEC, write_days
 
 NOT_YET = 75
 BOOTSTRAP, DAY = FIRST + timedelta(days=17), FIRST + timedelta(days=36)

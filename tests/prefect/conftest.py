@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers.prefect_server import PrefectServer
+from devtools.servers.prefect_server import PrefectServer
 
 # This folder is run by the Prefect environment's own pytest; the others cannot import it.
 if find_spec("prefect") is None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from devtools.servers.prefect_server import PrefectServer
 from tests.prefect.conftest import Recorder
-from tests.servers.prefect_server import PrefectServer
 
 SECRETS = ("hunter2", "https://hooks.example.org/T/B/xyzzy")
 

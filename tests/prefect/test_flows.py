@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from devtools.servers.airflow_server import wait_until
+from devtools.servers.prefect_server import PrefectServer
 from tests.prefect.conftest import Recorder
-from tests.servers.airflow_server import wait_until
-from tests.servers.prefect_server import PrefectServer
 
 DAY = date(2013, 8, 14)
 TRAINING = (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.object_store import ObjectStore
 from retrain_ops.workspace import Workspace
-from tests.servers.object_store import ObjectStore
 
 DAY = date(2020, 2, 6)
 

@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
+from devtools.doubles.registry_server import Client, Server
+from devtools.servers.airflow_server import wait_until
+from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.servers.object_store import ObjectStore
+from devtools.servers.prefect_server import PrefectServer
+from devtools.synthetic import FIRST, SPEC, files_of, toy_run, write_days
 from retrain_ops.cli.main import run_day
 from retrain_ops.run import RunContext
-from tests.doubles.registry_server import Client, Server
-from tests.servers.airflow_server import wait_until
-from tests.servers.mlflow_server import MlflowServer, mlflow_python
-from tests.servers.object_store import ObjectStore
-from tests.servers.prefect_server import PrefectServer
-from tests.synthetic import FIRST, SPEC, files_of, toy_run, write_days
 
 BOOTSTRAP = FIRST + timedelta(days=17)
 # Without drift; with drift and a challenger that passes.

@@ -10,10 +10,10 @@ import traceback
 
 import pytest
 
+from devtools.servers.faulty_server import FaultyServer, Script, answers, http, resets, says, stalls
 from retrain_ops import MlflowClient
 from retrain_ops._core import MlflowConnection
 from retrain_ops.errors import ConfigError, NetworkError, RemoteError
-from tests.servers.faulty_server import FaultyServer, Script, answers, http, resets, says, stalls
 
 CANARY = "canary-51c2f0-token"
 BASIC = base64.b64encode(f"user:{CANARY}".encode()).decode()

@@ -6,10 +6,10 @@ import ssl
 
 import pytest
 
+from devtools.servers.certificates import Authority
+from devtools.servers.faulty_server import FaultyServer, answers
 from retrain_ops import MlflowClient
 from retrain_ops.errors import NetworkError
-from tests.servers.certificates import Authority
-from tests.servers.faulty_server import FaultyServer, answers
 
 GOOD = answers(200, {"registered_model": {"name": "m"}})
 

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.certificates import Authority
+from devtools.servers.faulty_server import FaultyServer, answers
 from retrain_ops import MlflowClient
 from retrain_ops.errors import ConfigError
 from retrain_ops.registry.registry import Registry
 from tests.faults.test_network import FAULTS
 from tests.security.test_http_rules import ECHOES
-from tests.servers.certificates import Authority
-from tests.servers.faulty_server import FaultyServer, answers
 
 CANARY = "canary-7f3e90-token"
 USER = "canary-7f3e90-user"

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from devtools.servers.slack_server import SlackServer
 from retrain_ops import notify
-from tests.servers.slack_server import SlackServer
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,109 @@
+"""Decisions made of counts alone, as promote_challenger would write them, for tests of records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrain_ops.decisions.judge import gate_report, outcome_of, reason_of
+from retrain_ops.spec.spec import RetrainSpec, parse_spec
+from retrain_ops.stats.gates import GateRules
+from retrain_ops.workspace import Workspace
+
+END = date(2020, 2, 6)
+SPEC = """\
+[model]
+name = "m"
+[source]
+path = "rows"
+label = "y"
+[features]
+numeric = ["a"]
+"""
+SCHEMA = Path(__file__).parents[1] / "retrain_ops" / "decisions" / "decision.schema.json"
+CHAMPION = {"retrain_key": "m/2020-01-20", "model_sha256": "a" * 64}
+
+
+def spec() -> RetrainSpec:
+    return parse_spec(SPEC, where="m.toml", folder=Path("."))
+
+
+def random_cells(rng: np.random.Generator, days: int, gain: float = 0.0) -> np.ndarray:
+    """int64[days, 8]; with `gain` the challenger finds more of the positives than the champion."""
+    shares = np.array([600, 11, 11, 60, 40, 11 + 60 * gain, 11, 156.0])
+    return rng.multinomial(900, shares / shares.sum(), size=days).astype(np.int64)
+
+
+def split(rng: np.random.Generator, cells: np.ndarray, levels: int) -> dict[str, np.ndarray]:
+    """The same rows dealt to some levels of a slice column."""
+    parts, left = {}, cells.copy()
+    for i in range(levels):
+        last = i == levels - 1
+        taken = left if last else rng.binomial(left, 1 / (levels - i))
+        parts[f"l{i}"], left = taken, left - taken
+    return parts
+
+
+def decision(
+    cells: Mapping[str, Mapping[str, np.ndarray]],
+    rules: GateRules,
+    *,
+    expected_levels: Mapping[str, list[str]] | None = None,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
+    queued: bool = False,
+) -> dict[str, Any]:
+    """A decision on these counts, as JSON reads it back."""
+    plain = {c: {level: x.tolist() for level, x in by.items()} for c, by in cells.items()}
+    gate = gate_report(plain, rules, expected_levels=expected_levels or {}, facts=facts or {})
+    outcome = outcome_of(gate["verdict"], queued=queued)
+    digest = spec().sha256()
+    days = len(plain[""][""])
+    content = {
+        "schema": 1,
+        "model": "m",
+        "window_end": END.isoformat(),
+        "outcome": outcome,
+        "reason": reason_of(outcome, gate),
+        "champion": CHAMPION,
+        "spec_sha256": digest,
+        "drift": {
+            "triggered": True,
+            "reason": "forced",
+            "psi_max": None,
+            "psi_max_feature": None,
+            "features": [],
+            "age_days": 17,
+        },
+        "challenger": {
+            "model_sha256": "b" * 64,
+            "threshold": 0.5,
+            "rows": 9000,
+            "positives": 900,
+            "train_start": "2020-01-01",
+            "train_end": "2020-01-20",
+            "threshold_end": "2020-01-20",
+        },
+        "hashes": {"data_sha256": "c" * 64, "spec_sha256": digest, "model_sha256": "b" * 64},
+        "gate": gate,
+        "holdout": {
+            "days": [f"2020-01-{21 + i}" for i in range(days)],
+            "cut_days": [],
+            "rows": int(np.sum(plain[""][""])),
+            "cells": plain,
+        },
+        "auc": {"champion": 0.7, "challenger": 0.7},
+    }
+    read: dict[str, Any] = json.loads(json.dumps(content))
+    return read
+
+
+def stored(folder: Path, content: Mapping[str, Any]) -> Workspace:
+    """A workspace that holds this decision."""
+    workspace = Workspace.open(str(folder), "m")
+    workspace.write_json(workspace.key_path(END, "decision.json"), content)
+    return workspace

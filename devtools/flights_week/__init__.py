@@ -1,0 +1,1 @@
+"""A week of real flights through Airflow: played, and its traces counted."""

@@ -1,0 +1,175 @@
+"""history, promote, rollback and verify as a person types them, over an in-memory registry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from devtools.doubles.registry_server import Client, Server
+from retrain_ops.cli import main as cli
+from retrain_ops.registry.registry import APPROVAL_TAG, REPLACES_TAG, Registry
+from tests.unit.registry.test_registry import A, B, C, instant, promote, registered
+
+SPEC = Path(__file__).resolve().parents[3] / "dags" / "flights.toml"
+MODEL = "flights_delay"
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """A champion of A and B, its canary over."""
+    server = Server()
+    monkeypatch.setattr("retrain_ops.run.MlflowClient", lambda uri: Client(server))
+    made = Registry(client=Client(server), name=MODEL)
+    for day in (A, B):
+        version = registered(made, day)
+        made.open_shadow(version, opened_at=instant(day))
+        promote(made, made.version(version.number))
+    made.set_state(made.version("2"), "promoted", closed_at=instant(C))
+    return made
+
+
+@pytest.fixture
+def say(tmp_path, capsys):
+    """Runs a command; (exit code, its output)."""
+
+    def run(command: str, *options: str, date: str = "2013-08-19"):
+        where = ["--spec", str(SPEC), "--workspace", str(tmp_path), "--model", MODEL]
+        code = cli.main([command, *where, "--tracking-uri", "http://x", "--date", date, *options])
+        return code, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def candidate(registry, day=C, state="shadow_passed"):
+    version = registered(registry, day)
+    registry.open_shadow(version, opened_at=instant(day))
+    registry.set_state(registry.version(version.number), state)
+    return version.number
+
+
+def test_history_tells_every_change_with_its_version(registry, say):
+    registry.rollback("2", effective_from=instant(C), recorded_at=instant(C))
+    code, told = say("history")
+    assert code == 0
+    assert [e["kind"] for e in told["events"]] == ["bootstrap", "promote", "rollback"]
+    assert told["events"][1]["state"] == "rolled_back"
+    assert told["events"][2]["failed"] == "2"
+    assert told["aliases"] == {"champion": "1"}
+
+
+def test_promote_approves_and_promotes_what_passed_its_shadow(registry, say):
+    candidate(registry)
+    code, told = say("promote")
+    assert (code, told["promoted"], told["state"]) == (0, True, "canary")
+    assert told["aliases"] == {"champion": "3", "previous": "2"}
+    assert registry.version("3").tags[APPROVAL_TAG] == "approved"
+    assert registry.verify().ok
+
+
+def test_promote_only_approves_what_is_still_in_shadow(registry, say):
+    candidate(registry, state="shadow")
+    code, told = say("promote")
+    assert (code, told["promoted"], told["state"]) == (0, False, "shadow")
+    assert registry.version("3").tags[APPROVAL_TAG] == "approved"
+    assert told["aliases"]["champion"] == "2"
+
+
+def test_approve_records_who_and_when_and_promotes(registry, say):
+    candidate(registry)
+    code, told = say("approve", "--by", "amy")
+    assert (code, told["promoted"], told["state"]) == (0, True, "canary")
+    tags = registry.version("3").tags
+    assert tags["retrain.approved_by"] == "amy"
+    assert tags["retrain.approved_at"] == "2013-08-19T02:00:00Z"
+    assert say("approve", "--version", "3", "--by", "bob")[0] == 0  # the answer it has already
+    assert registry.version("3").tags["retrain.approved_by"] == "amy"
+    assert say("reject", "--version", "3")[0] == cli.EXIT_FAILED
+
+
+def test_approve_waits_for_a_shadow_that_still_lasts(registry, say):
+    candidate(registry, state="shadow")
+    code, told = say("approve")
+    assert (code, told["promoted"], told["state"]) == (0, False, "shadow")
+    assert told["aliases"]["champion"] == "2"
+
+
+@pytest.mark.parametrize("state", ["shadow", "shadow_passed"])
+def test_reject_closes_the_candidate_for_ever(registry, say, state):
+    candidate(registry, state=state)
+    code, told = say("reject", "--by", "amy")
+    assert (code, told["state"]) == (0, "rejected")
+    assert told["answer"] == {"verdict": "rejected", "by": "amy", "at": "2013-08-19T02:00:00Z"}
+    assert told["aliases"] == {"champion": "2", "previous": "1"}
+    assert say("reject", "--version", "3")[0] == 0
+    assert say("approve", "--version", "3")[0] == cli.EXIT_FAILED
+    assert say("approve")[0] == say("promote")[0] == cli.EXIT_USAGE
+
+
+def test_an_answer_for_another_version_than_waits_is_refused(registry, say):
+    candidate(registry)
+    code, told = say("approve", "--version", "2")
+    assert code == cli.EXIT_USAGE
+    assert "version 3 of flights_delay waits" in told["message"]
+
+
+def test_promote_forces_a_version_past_its_gates_and_still_forward_only(registry, say):
+    number = registered(registry, C).number
+    assert say("promote", "--version", number)[0] == cli.EXIT_USAGE
+    code, told = say("promote", "--version", number, "--force")
+    assert (code, told["promoted"], told["aliases"]["champion"]) == (0, True, "3")
+    assert say("promote", "--version", "1", "--force")[0] == cli.EXIT_USAGE
+
+
+def test_promote_refuses_a_second_candidate(registry, say):
+    candidate(registry)
+    other = registered(registry, C.replace(day=26)).number
+    code, told = say("promote", "--version", other, "--force")
+    assert code == cli.EXIT_USAGE
+    assert "one candidate at a time" in told["message"]
+
+
+def test_promote_puts_other_bytes_of_the_serving_window_through_shadow(registry, say):
+    assert "no other bytes" in say("promote", "--replace-superseded")[1]["message"]
+    fixed = registered(registry, B, digest="fixed")
+    code, told = say("promote", "--replace-superseded")
+    assert (code, told["version"], told["state"]) == (0, fixed.number, "shadow")
+    assert registry.version(fixed.number).tags[REPLACES_TAG] == "2"
+    registry.set_state(registry.version(fixed.number), "shadow_passed")
+    assert say("promote")[1]["aliases"] == {"champion": "3", "previous": "2"}
+    assert registry.verify().ok
+
+
+@pytest.mark.parametrize("command", ["promote", "rollback"])
+def test_a_dry_run_lists_the_writes_and_makes_none(registry, say, command):
+    candidate(registry)
+    writes = registry.client.server.writes
+    code, told = say(command, "--dry-run")
+    assert code == 0
+    assert [w["write"] for w in told["plan"][:2]] == ["claim", "event"]
+    assert "champion" in [w["name"] for w in told["plan"] if w["write"] == "alias"]
+    assert registry.client.server.writes == writes
+
+
+def test_rollback_goes_back_once(registry, say):
+    code, told = say("rollback")
+    assert (code, told["rolled_back"], told["aliases"]) == (0, "2", {"champion": "1"})
+    code, told = say("rollback", "--version", "2")
+    assert (code, told["rolled_back"]) == (0, None)
+    code, told = say("rollback")
+    assert (code, told["rolled_back"], told["aliases"]) == (0, None, {"champion": "1"})
+    code, told = say("rollback", "--version", "1")
+    assert code == cli.EXIT_FAILED
+    assert "first champion" in told["message"]
+
+
+def test_verify_tells_and_repairs(registry, say):
+    assert say("verify")[0] == 0
+    registry.client.set_alias(MODEL, "champion", "1")
+    code, told = say("verify")
+    assert (code, told["ok"]) == (cli.EXIT_FAILED, False)
+    assert told["missing"][0] == {"write": "alias", "name": "champion", "value": "2", "of": None}
+    code, told = say("verify", "--repair")
+    assert (code, told["ok"], len(told["repaired"])) == (0, True, 1)
+    assert registry.snapshot().aliases["champion"] == "2"
