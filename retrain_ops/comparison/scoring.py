@@ -42,7 +42,7 @@ def file_of_version(run: Run, version: Version, name: str) -> bytes:
         DataError: neither place has the file.
     """
     expected = version.tags[SHA256_TAGS[name]]
-    kept = run.workspace.read(run.workspace.key_path(version.window_end, name))
+    kept = run.workspace.recover(run.workspace.key_path(version.window_end, name))
     if kept is not None and hashlib.sha256(kept).hexdigest() == expected:
         return kept
     downloaded = _download(run, version, name)

@@ -23,8 +23,8 @@ def champion_record(champion: Version) -> dict[str, str]:
     return {"retrain_key": champion.retrain_key, "model_sha256": champion.model_sha256}
 
 
-def champion_of_key(run: Run) -> Version | None:
-    """The champion that this key judges against.
+def decide_champion(run: Run) -> Version | None:
+    """The champion that this key is to be judged against: check_drift asks, once per attempt.
 
     A key that was decided before keeps the champion named in its decision, so
     that a re-run of last Tuesday repeats last Tuesday; otherwise it is the one
@@ -33,13 +33,25 @@ def champion_of_key(run: Run) -> Version | None:
     decision = run.read(FILE)
     if decision is None:
         return run.registry.champion_as_of(run.instant)
-    named = decision["champion"]
+    return _named(run, decision["champion"])
+
+
+def champion_of_key(run: Run) -> Version | None:
+    """The champion that check_drift decided on: who serves may have changed since.
+
+    Raises:
+        ConfigError: check_drift has not run for this key, or the version is gone.
+    """
+    return _named(run, run.require("check_drift")["champion"])
+
+
+def _named(run: Run, named: Mapping[str, str] | None) -> Version | None:
     if named is None:
         return None
     found = run.registry.version_with(**named)
     if found is None:
         raise ConfigError(
-            f"{run.retrain_key} was decided against {named['retrain_key']}, which is not in the "
+            f"{run.retrain_key} is judged against {named['retrain_key']}, which is not in the "
             f"registry (any more); restore it, or move {run.workspace.absolute(run.path(FILE))} "
             "away to decide anew"
         )

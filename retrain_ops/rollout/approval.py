@@ -154,7 +154,7 @@ def question(run: Run, candidate: Version, expires: datetime, link: str) -> str:
 def evidence(run: Run, candidate: Version) -> Iterator[str]:
     """What its decision found: F1 on all rows, and on every level of the protected slices."""
     path = run.workspace.key_path(candidate.window_end, "decision.json")
-    gate = (run.workspace.read_json(path) or {}).get("gate")
+    gate = (run.workspace.recover_json(path) or {}).get("gate")
     if not gate:
         return
     yield f"all rows: {_f1(gate)}, lower bound {_shown(gate['lower_bound'])}"

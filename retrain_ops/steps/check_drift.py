@@ -13,10 +13,10 @@ from retrain_ops.decisions.judge import (
     EVENT_REASONS,
     reason_to_train,
 )
-from retrain_ops.decisions.record import champion_of_key, champion_record, write_no_train
+from retrain_ops.decisions.record import champion_record, decide_champion, write_no_train
 from retrain_ops.errors import ConfigError
 from retrain_ops.registry.registry import Version
-from retrain_ops.rollout.looks import settle
+from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run
 
 
@@ -57,7 +57,7 @@ def check_drift(run: Run) -> DriftResult:
         ConfigError: there is no champion and nobody asked to bootstrap one.
     """
     settle(run)
-    champion = champion_of_key(run)
+    champion = decide_champion(run)
     if champion is None:
         result = _bootstrap(run)
     elif run.context.bootstrap:

@@ -103,7 +103,7 @@ def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cooldown_facts(run: Run) -> dict[str, Any]:
     """When the newest promotion took effect, as of the run's instant."""
-    taken = [e.effective_from for e in run.registry.snapshot().events if e.kind != "rollback"]
+    taken = [e.effective_from for e in run.registry.snapshot().events if e.promotes]
     past = [t for t in taken if utc_instant(t) <= run.instant]
     newest = max(past, key=utc_instant, default=None)
     return {"promoted_at": newest, "instant": utc_text(run.instant)}

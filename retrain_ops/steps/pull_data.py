@@ -49,7 +49,7 @@ def pull_data(run: Run) -> PullResult:
     digest = sha256_of_rows(table)
     path = run.workspace.processed_path(run.window.end)
     known = run.read("pull_data.json")
-    if known is None or known["data_sha256"] != digest or not run.workspace.exists(path):
+    if known is None or known["data_sha256"] != digest or run.workspace.recover(path) is None:
         run.workspace.write(path, _parquet_bytes(table))
     if run.spec.publish.url:
         _publish(run, table)

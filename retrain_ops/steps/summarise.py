@@ -9,7 +9,7 @@ from typing import Any
 from retrain_ops.errors import CancelledError
 from retrain_ops.notify import send
 from retrain_ops.report import write_report
-from retrain_ops.run import Run
+from retrain_ops.run import Run, run_record
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def summarise(run: Run) -> SummaryResult:
 
     A failed day sends its one alert, unless the step that failed has sent it.
     """
-    record = run.read("run.json") or {}
+    record = run_record(run)
     failure = _failure(run, record.get("steps", {}))
     if failure is not None:
         from retrain_ops.steps.alerts import alert_failure

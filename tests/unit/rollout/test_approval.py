@@ -13,7 +13,8 @@ from devtools.synthetic import SPEC, toy_run
 from retrain_ops.errors import NotYet
 from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, utc_text
 from retrain_ops.rollout.approval import ask, awaiting_answer, give_answer
-from retrain_ops.rollout.looks import candidate_path, promote_candidate
+from retrain_ops.rollout.looks import candidate_path
+from retrain_ops.rollout.promotion import promote_candidate
 from retrain_ops.steps.promote_challenger import _has_ended
 from retrain_ops.steps.promote_champion import promote_champion
 from tests.unit.registry.test_registry import A, B, instant, promote, registered
@@ -66,17 +67,18 @@ def test_an_approved_candidate_is_promoted_from_the_moment_of_the_answer(open_ru
     give_answer(run, awaiting_answer(run), approved=True, by="amy", at=late)
     assert awaiting_answer(run) is None
     look = promote_candidate(run)
-    assert (look.verdict, look.event.effective_from) == ("promoted", utc_text(late))
+    assert (look.verdict, look.effective_from) == ("promoted", utc_text(late))
     told = record(run, late)["promotion"]["approval"]
     assert told == {"verdict": "approved", "by": "amy", "at": utc_text(late)}
-    assert promote_candidate(run).verdict == "idle"
+    assert promote_candidate(run) == look  # said again by the key that said it
+    assert len(run.registry.snapshot().events) == 2
 
 
 def test_an_early_answer_does_not_shorten_the_shadow(open_run):
     run = open_run()
     early = instant(B) + timedelta(hours=1)
     give_answer(run, awaiting_answer(run), approved=True, by="amy", at=early)
-    assert promote_candidate(run).event.effective_from == utc_text(instant(B) + timedelta(days=1))
+    assert promote_candidate(run).effective_from == utc_text(instant(B) + timedelta(days=1))
 
 
 def test_a_rejected_candidate_is_closed_with_the_name_of_who_did(open_run):
