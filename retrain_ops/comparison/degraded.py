@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-import numpy as np
 import pyarrow as pa
 
-from retrain_ops import _core
-from retrain_ops.comparison.scoring import decide, load_version, score
-from retrain_ops.data.labels import label_values, labelled, rows_of_days
-from retrain_ops.data.source import day_index
+from retrain_ops.comparison.counts import NO_DAYS, Counts, count_versions
+from retrain_ops.data.labels import labelled, rows_of_days
 from retrain_ops.registry.registry import Version
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
@@ -92,19 +89,6 @@ def _named(version: Version | None) -> Mapping[str, str] | None:
     return {"retrain_key": version.retrain_key, "model_sha256": version.model_sha256}
 
 
-def _cells(run: Run, table: pa.Table, champion: Version, other: Version | None) -> np.ndarray:
-    if other is None or table.num_rows == 0:
-        return np.zeros((0, 8), dtype=np.int64)
-    codes, days = day_index(table)
-    old, new = (load_version(run, version) for version in (champion, other))
-    counts = _core.joint_cells(
-        codes,
-        np.zeros(table.num_rows, dtype=np.int32),
-        label_values(table, run.spec.source.label),
-        decide(old, score(old, table, n_threads=run.n_threads)),
-        decide(new, score(new, table, n_threads=run.n_threads)),
-        len(days),
-        1,
-        n_threads=run.n_threads,
-    )
-    return np.asarray(counts[:, 0, :])
+def _cells(run: Run, table: pa.Table, champion: Version, other: Version | None) -> Counts:
+    """Joint counts with the other model in the challenger's place; no day without one."""
+    return count_versions(run, table, champion, other) if other else NO_DAYS

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from retrain_ops.spec.spec import RetrainSpec
+from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, LABEL, count_where, day_cells, f1, total
 from retrain_ops.stats.drift import DriftRules
 from retrain_ops.stats.gates import GateRules, judge
 from retrain_ops.stats.rounding import to_significant
 
-ALL_ROWS = ""  # the slice column that stands for every row
 DRIFT_COUNTS_FILE = "drift_counts.json"  # the current days, and the reference's totals
 EVENT_FILE = "event.json"  # why an event asked for this window
 EVENT_REASONS = ("drift", "degraded")
@@ -63,16 +63,16 @@ def bootstrap_report(
     F1 is no bar here: in a stormy week deciding 1 for every row has a high F1,
     and that says nothing about the model. A constant has AUC 1/2.
     """
-    totals = np.asarray(cells[ALL_ROWS][ALL_ROWS], dtype=np.int64).sum(axis=0)
-    positives, negatives = int(totals[4:].sum()), int(totals[:4].sum())
-    bound = _auc_lower_bound(auc, min(positives, negatives))
+    counts = total(day_cells(cells[ALL_ROWS][ALL_ROWS]))
+    positives = count_where(counts, LABEL)
+    bound = _auc_lower_bound(auc, min(positives, sum(counts) - positives))
     better = scores_usable and bound is not None and bound > 0.5
     reason = "bootstrap" if better else "not_better_than_constant"
     return {
         "verdict": "pass" if better else "fail",
         "reason": reason if scores_usable else "scores_not_usable",
         "f1_champion": None,
-        "f1_challenger": f1_of_cells(totals, bit=1),
+        "f1_challenger": to_significant(f1(counts, CHALLENGER)),
         "difference": None,
         "lower_bound": None,
         "auc_lower_bound": to_significant(bound),
@@ -100,14 +100,3 @@ def _auc_lower_bound(auc: float | None, rarer: int) -> float | None:
     if auc is None or rarer == 0:
         return None
     return auc - NORMAL_999 * math.sqrt(auc * (1 - auc) / rarer)
-
-
-def f1_of_cells(cells: np.ndarray, *, bit: int) -> float | None:
-    """F1 = 2 TP / (positives + predicted); None without either. `bit`: 1 challenger, 2 champion."""
-    index = np.arange(8)
-    decided = (index & bit) > 0
-    positive = (index & 4) > 0
-    denominator = int(cells[positive].sum() + cells[decided].sum())
-    if denominator == 0:
-        return None
-    return to_significant(2 * int(cells[positive & decided].sum()) / denominator)

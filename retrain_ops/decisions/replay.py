@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from retrain_ops.decisions.judge import (
-    ALL_ROWS,
     DRIFT_COUNTS_FILE,
     EVENT_FILE,
     bootstrap_report,
@@ -28,6 +27,7 @@ from retrain_ops.decisions.judge import (
 )
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.spec.spec import RetrainSpec
+from retrain_ops.stats.cells import ALL_ROWS
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
 from retrain_ops.stats.drift import drift_report
 from retrain_ops.stats.gates import rules_of_record

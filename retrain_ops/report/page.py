@@ -8,6 +8,7 @@ from typing import Any
 
 from retrain_ops.decisions import explain
 from retrain_ops.report.figures import Axis, calibration, distribution, f1_interval, roc
+from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, LABEL, count_where
 from retrain_ops.stats.distributions import student_quantile
 
 HISTORY_DAYS = 30
@@ -86,7 +87,7 @@ def _three(value: float | None) -> str:
 def _slices(decision: Mapping[str, Any]) -> dict[str, Any]:
     """Each slice's F1 of both models with intervals by days, on one axis; all rows first."""
     gate, cells = decision["gate"], decision["holdout"]["cells"]
-    rows = [_slice_row("all rows", gate, cells[""][""], gate, "")]
+    rows = [_slice_row("all rows", gate, cells[ALL_ROWS][ALL_ROWS], gate, "")]
     for s in gate["slices"]:
         days = cells[s["column"]].get(s["level"], [])
         name = f"{s['column']} {s['level']}"
@@ -108,8 +109,8 @@ def _slice_row(
     verdict: str,
 ) -> dict[str, Any]:
     models = []
-    for role, bit in (("champion", 2), ("challenger", 1)):
-        value, error, n_days = f1_interval(days, bit)
+    for role, said in (("champion", CHAMPION), ("challenger", CHALLENGER)):
+        value, error, n_days = f1_interval(days, said)
         low = high = value
         if value is not None and error is not None and n_days > 1:
             wide = student_quantile(gate["rules"]["confidence"], n_days - 1) * error
@@ -146,24 +147,25 @@ def _curves(curves: Mapping[str, Any]) -> list[dict[str, Any]]:
 # -- flips ------------------------------------------------------------------------
 
 
-def _flips(decision: Mapping[str, Any]) -> dict[str, Any]:
-    """Decisions that the challenger changes, per day: those it mends and those it spoils.
+_CORRECTED = [new == y != old for y, old, new in zip(LABEL, CHAMPION, CHALLENGER, strict=True)]
+_SPOILT = [old == y != new for y, old, new in zip(LABEL, CHAMPION, CHALLENGER, strict=True)]
 
-    The index of a count is 4 * label + 2 * champion + challenger.
-    """
+
+def _flips(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """Decisions that the challenger changes, per day: those it corrects and those it spoils."""
     days = []
     for day, cells in zip(
-        decision["holdout"]["days"], decision["holdout"]["cells"][""][""], strict=True
+        decision["holdout"]["days"], decision["holdout"]["cells"][ALL_ROWS][ALL_ROWS], strict=True
     ):
-        mended, spoilt, rows = cells[5] + cells[2], cells[6] + cells[1], sum(cells)
-        days.append({"day": day, "mended": mended, "spoilt": spoilt, "rows": rows})
-    most = max((max(d["mended"], d["spoilt"]) for d in days), default=0) or 1
+        corrected, spoilt = count_where(cells, _CORRECTED), count_where(cells, _SPOILT)
+        days.append({"day": day, "corrected": corrected, "spoilt": spoilt, "rows": sum(cells)})
+    most = max((max(d["corrected"], d["spoilt"]) for d in days), default=0) or 1
     for d in days:
-        d["mended_at"], d["spoilt_at"] = (50 * d[k] / most for k in ("mended", "spoilt"))
-    totals = [sum(d[k] for d in days) for k in ("mended", "spoilt", "rows")]
+        d["corrected_at"], d["spoilt_at"] = (50 * d[k] / most for k in ("corrected", "spoilt"))
+    totals = [sum(d[k] for d in days) for k in ("corrected", "spoilt", "rows")]
     return {
         "days": days,
-        "mended": totals[0],
+        "corrected": totals[0],
         "spoilt": totals[1],
         "share": (totals[0] + totals[1]) / totals[2] if totals[2] else 0.0,
     }

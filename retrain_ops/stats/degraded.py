@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
+from retrain_ops.stats.cells import DayCells, day_cells
 from retrain_ops.stats.distributions import student_quantile
-from retrain_ops.stats.paired import DayCells, compare, day_cells
+from retrain_ops.stats.paired import compare
 from retrain_ops.stats.rounding import to_json_value
 
 if TYPE_CHECKING:
-    from retrain_ops.stats.paired import Cells
+    from retrain_ops.stats.cells import Cells
 
 __all__ = ["DegradedReport", "DegradedRules", "DegradedWindow", "judge_degraded"]
 
@@ -63,7 +64,7 @@ class DegradedWindow:
     """One window: the champion beside `reference`, with the counts that decide.
 
     `difference` is F1(champion) - F1(reference) on `rows`; `cells` are one list of 8 counts
-    per day, index 4 * label + 2 * champion + reference. `verdict`: degraded, no, or undecided
+    per day, `reference` in the challenger's place. `verdict`: degraded, no, or undecided
     (too few days, or an F1 that is undefined).
     """
 
@@ -112,7 +113,7 @@ def judge_degraded(
 
     Args:
         windows: newest first: first and last day, who the champion is compared with (None:
-            nobody), int64[n_days, 8] with cell = 4*label + 2*champion + reference.
+            nobody), int64[n_days, 8] joint counts with the other model in the challenger's place.
         rules: the `[degraded]` table.
 
     Raises:
