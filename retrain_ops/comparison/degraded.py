@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pyarrow as pa
 
 from retrain_ops.comparison.counts import NO_DAYS, Counts, count_versions
 from retrain_ops.data.labels import labelled, rows_of_days
+from retrain_ops.decisions.record import champion_record, read_decision
 from retrain_ops.registry.registry import Version
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
@@ -32,7 +33,7 @@ def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
         (
             days[0].isoformat(),
             days[-1].isoformat(),
-            _named(other),
+            champion_record(other) if other else None,
             _cells(run, rows_of_days(table, kept), champion, other),
         )
         for days, kept, other in zip(windows, fair, others, strict=True)
@@ -61,8 +62,8 @@ def _matured_rows(run: Run, windows: Sequence[tuple[date, ...]]) -> pa.Table:
 
 def _named_before(run: Run, windows: Sequence[tuple[date, ...]]) -> list[Version | None] | None:
     """A key that was decided before compares with the models named then, as long as they exist."""
-    decision = run.read("decision.json") or {}
-    record = decision.get("drift", {}).get("degraded")
+    decision = read_decision(run.workspace, run.window.end)
+    record = decision["drift"].get("degraded") if decision else None
     if record is None or len(record["windows"]) != len(windows):
         return None
     named = [w["reference"] for w in record["windows"]]
@@ -81,12 +82,6 @@ def _newest_others(
     ]
     others.sort(key=lambda v: (v.window_end, int(v.number)), reverse=True)
     return [next((v for v in others if seen_until(v) < w[0].isoformat()), None) for w in windows]
-
-
-def _named(version: Version | None) -> Mapping[str, str] | None:
-    if version is None:
-        return None
-    return {"retrain_key": version.retrain_key, "model_sha256": version.model_sha256}
 
 
 def _cells(run: Run, table: pa.Table, champion: Version, other: Version | None) -> Counts:

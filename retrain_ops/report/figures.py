@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from retrain_ops.decisions.curves import ScoreCounts
 from retrain_ops.stats.cells import f1_parts
 from retrain_ops.stats.checks import SCORE_QUANTUM, calibration_error
 
@@ -67,7 +68,7 @@ def f1_interval(
     return f1, math.sqrt(g / (g - 1) * squares) / whole_d, g
 
 
-def roc(counted: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+def roc(counted: ScoreCounts) -> dict[str, Any]:
     """Points (false positive rate, true positive rate) in percent, from the highest scores down."""
     positives = list(counted["positives"])
     negatives = [n - p for n, p in zip(counted["count"], positives, strict=True)]
@@ -80,7 +81,7 @@ def roc(counted: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     return {"points": points}
 
 
-def calibration(counted: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+def calibration(counted: ScoreCounts) -> dict[str, Any]:
     """Mean score and observed share (percent) per tenth of the score's range, and the error."""
     width = len(counted["count"]) // CALIBRATION_BINS
     most = 0

@@ -70,7 +70,7 @@ class DegradedWindow:
 
     first: str
     last: str
-    reference: Mapping[str, str] | None
+    reference: Mapping[str, object] | None
     cells: tuple[tuple[int, ...], ...]
     rows: int
     days: int
@@ -107,7 +107,7 @@ def _float(x: Fraction | None) -> float | None:
 
 
 def judge_degraded(
-    windows: Sequence[tuple[str, str, Mapping[str, str] | None, Cells]], rules: DegradedRules
+    windows: Sequence[tuple[str, str, Mapping[str, object] | None, Cells]], rules: DegradedRules
 ) -> DegradedReport:
     """The verdict on the champion.
 
@@ -130,7 +130,11 @@ def judge_degraded(
 
 
 def _judge_window(
-    first: str, last: str, reference: Mapping[str, str] | None, cells: Cells, rules: DegradedRules
+    first: str,
+    last: str,
+    reference: Mapping[str, object] | None,
+    cells: Cells,
+    rules: DegradedRules,
 ) -> DegradedWindow:
     days: DayCells = day_cells(cells, name=f"cells of {first} to {last}")
     paired = compare(days)

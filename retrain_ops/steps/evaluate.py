@@ -19,7 +19,7 @@ from retrain_ops.comparison.scoring import (
     model_folder,
 )
 from retrain_ops.data.labels import labelled, rows_of_days
-from retrain_ops.decisions.curves import REPORT_FILE, curve, usable
+from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts, curve, usable
 from retrain_ops.decisions.record import champion_of_key
 from retrain_ops.errors import DataError
 from retrain_ops.mlflow.tracking import log_run
@@ -54,7 +54,7 @@ class EvaluateResult:
     labelled: int
     requests: int
     model_bytes: int
-    calibration: dict[str, list[int]] | None
+    calibration: ScoreCounts | None
     hashes: dict[str, str]
 
     @property
