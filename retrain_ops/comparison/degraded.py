@@ -20,7 +20,7 @@ def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
     """The report of `[degraded]`; None when the spec has no such table.
 
     Each window takes the newest model of an earlier window end that learnt from none of its
-    days: the newest challenger, or, where there is none, whom the champion replaced.
+    days: the newest challenger, or, where there is none, the model that the champion replaced.
     """
     rules = run.spec.degraded
     if rules is None:
@@ -61,7 +61,7 @@ def _matured_rows(run: Run, windows: Sequence[tuple[date, ...]]) -> pa.Table:
 
 
 def _named_before(run: Run, windows: Sequence[tuple[date, ...]]) -> list[Version | None] | None:
-    """A key that was decided before compares with the models named then, as long as they exist."""
+    """A re-run compares with the models that its decision names, as long as they exist."""
     decision = read_decision(run.workspace, run.window.end)
     record = decision["drift"].get("degraded") if decision else None
     if record is None or len(record["windows"]) != len(windows):

@@ -25,7 +25,7 @@ class ScoreCounts(TypedDict):
 
 
 def usable(scores: npt.NDArray[np.float64]) -> bool:
-    """Whether they are probabilities: finite, from 0 to 1."""
+    """Whether all are probabilities: finite, from 0 to 1."""
     return bool(np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all())
 
 

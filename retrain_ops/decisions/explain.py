@@ -68,12 +68,12 @@ def trigger(decision: Decision) -> str:
     """Why the day trained a model, or did not."""
     drift = decision["drift"]
     verb = "trained" if drift["triggered"] else "did not train"
-    told = f"The day {verb} because {TRIGGERS[drift['reason']]}"
+    text = f"The day {verb} because {TRIGGERS[drift['reason']]}"
     if drift["psi_max"] is not None:
-        told += f"; the largest PSI is {drift['psi_max']:.3f} ({drift['psi_max_feature']})"
+        text += f"; the largest PSI is {drift['psi_max']:.3f} ({drift['psi_max_feature']})"
     if drift["age_days"] is not None:
-        told += f"; the champion's window ended {_count(drift['age_days'], 'day')} before"
-    return told + "."
+        text += f"; the champion's window ended {_count(drift['age_days'], 'day')} before"
+    return text + "."
 
 
 def reasons(decision: Decision) -> list[str]:
@@ -83,13 +83,13 @@ def reasons(decision: Decision) -> list[str]:
     gate = compared(decision)
     if gate is None:
         return [_bootstrap_reason(cast(BootstrapGate, decision["gate"]))]
-    told = [_overall(decision, gate), _why(gate)]
-    told += [_stopping_slice(s, gate["rules"]) for s in gate["slices"] if _stands_against(s)]
-    told += [_check(check) for check in gate.get("checks", [])]
-    told += [f"Passed unjudged, as the spec allows: {w}." for w in gate["warnings"]]
+    sentences = [_overall(decision, gate), _why(gate)]
+    sentences += [_stopping_slice(s, gate["rules"]) for s in gate["slices"] if _stands_against(s)]
+    sentences += [_check(check) for check in gate.get("checks", [])]
+    sentences += [f"Passed unjudged, as the spec allows: {w}." for w in gate["warnings"]]
     if decision["outcome"] == "queued":
-        told.append("One candidate at a time: whoever passes meanwhile is queued, for good.")
-    return [t for t in told if t]
+        sentences.append("One candidate at a time: whoever passes meanwhile is queued, for good.")
+    return [text for text in sentences if text]
 
 
 def literal(decision: Decision) -> str:
@@ -113,20 +113,20 @@ def needs(decision: Decision) -> list[str]:
     gate = compared(decision)
     if gate is None or gate["verdict"] == "pass":
         return []
-    told = []
+    missing = []
     per_day = gate["rows"] / gate["days"] if gate["days"] else 0.0
     if gate["reason"] == "not_proven":
-        told.append(_days_to_prove(gate))
+        missing.append(_days_to_prove(gate))
     if gate["reason"] == "too_few_days":
         short = gate["rules"]["min_days"] - gate["days"]
-        told.append(f"{_count(short, 'more hold-out day')} with labelled rows.")
+        missing.append(f"{_count(short, 'more hold-out day')} with labelled rows.")
     for s in gate["slices"]:
         if s["role"] == "protected" and s["verdict"] == "undecided":
-            told += _slice_needs(s, gate)
+            missing += _slice_needs(s, gate)
     for check in gate.get("checks", []):
         if check["verdict"] != "pass" and check["needed"]:
-            told.append(_check_needs(check, check["needed"], per_day))
-    return told
+            missing.append(_check_needs(check, check["needed"], per_day))
+    return missing
 
 
 def slice_line(s: SliceRecord) -> str:
@@ -145,7 +145,7 @@ def explain(decision: Decision) -> str:
         *_wrapped(headline(decision)),
         "",
         "Why",
-        *(line for told in _told(decision) for line in _wrapped(told, "- ")),
+        *(line for text in _why_lines(decision) for line in _wrapped(text, "- ")),
     ]
     missing = needs(decision)
     if missing:
@@ -162,9 +162,9 @@ def explain(decision: Decision) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _told(decision: Decision) -> list[str]:
+def _why_lines(decision: Decision) -> list[str]:
     first = [trigger(decision)] if "gate" in decision else []
-    return [t for t in (*first, *reasons(decision), literal(decision)) if t]
+    return [text for text in (*first, *reasons(decision), literal(decision)) if text]
 
 
 def _wrapped(text: str, bullet: str = "") -> list[str]:
@@ -175,15 +175,15 @@ def _wrapped(text: str, bullet: str = "") -> list[str]:
 def _overall(decision: Decision, gate: GateRecord) -> str:
     days = decision["holdout"]["days"]
     span = f"{days[0]} to {days[-1]}" if days else "no day"
-    told = (
+    text = (
         f"On {_count(gate['rows'], 'hold-out row')} of {_count(gate['days'], 'day')} ({span}) the "
         f"champion has F1 {shown(gate['f1_champion'])}, the challenger "
         f"{shown(gate['f1_challenger'])}; they disagree on {gate['discordant']:,} rows."
     )
     if decision["holdout"]["cut_days"]:
         cut = len(decision["holdout"]["cut_days"])
-        told += f" {_count(cut, 'day')} left out, because the champion learnt from them."
-    return told
+        text += f" {_count(cut, 'day')} left out, because the champion learnt from them."
+    return text
 
 
 def _why(gate: GateRecord) -> str:
@@ -301,18 +301,18 @@ def _slice_needs(s: SliceRecord, gate: GateRecord) -> list[str]:
         return [f"{name}: rows on at least {gate['rules']['min_days']} days."]
     kind, minimum = _TOO_FEW[s["reason"]]
     found, least = s[kind], max(1, gate["rules"][minimum])
-    told = f"{name}: {least - found:,} more {kind}"
+    text = f"{name}: {least - found:,} more {kind}"
     if found and gate["days"]:
         days = math.ceil((least - found) / (found / gate["days"]))
-        told += f", about {_count(days, 'more day')} at the present rate"
-    return [told + "."]
+        text += f", about {_count(days, 'more day')} at the present rate"
+    return [text + "."]
 
 
 def _check_needs(check: CheckRecord, needed: int, rows_per_day: float) -> str:
-    told = f"{check['name']}: {needed:,} more {check['unit']}"
+    text = f"{check['name']}: {needed:,} more {check['unit']}"
     if check["name"] == "holdout_rows" and rows_per_day:
-        told += f", about {_count(math.ceil(needed / rows_per_day), 'more day')}"
-    return told + "."
+        text += f", about {_count(math.ceil(needed / rows_per_day), 'more day')}"
+    return text + "."
 
 
 def _slice_table(slices: Sequence[SliceRecord]) -> list[str]:

@@ -39,7 +39,7 @@ def drift_rules(spec: RetrainSpec) -> DriftRules:
 
 
 def reason_to_train(*, drifted: bool, degraded: bool, stale: bool, asked: str | None) -> Trigger:
-    """What the data say, then what the labels say, then an event that saw it, then the calendar."""
+    """The first that holds: drift, worse than another model, what an event asked for, age."""
     if drifted:
         return "drift"
     if degraded:

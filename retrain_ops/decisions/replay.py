@@ -1,8 +1,7 @@
 """A decision judged again from what its key stored, without a server and without the data.
 
-What only the registry knew (who the champion was, whether another candidate was
-open, whether a person asked for training) is taken from the record; everything
-else is computed anew.
+What only the registry knew (the champion, an open candidate) and what a person
+asked for are taken from the record; everything else is computed anew.
 """
 
 from __future__ import annotations

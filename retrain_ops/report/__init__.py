@@ -1,7 +1,7 @@
 """One self-contained HTML file per day: what was decided, on which numbers, in words and pictures.
 
-Content only, like the decision that it shows, so that a re-run writes the same
-bytes. It asks for nothing from any network and needs the extra `report` (Jinja2).
+Like the decision that it shows it holds content only, so that a re-run writes the
+same bytes. It loads nothing from a network, and needs the extra `report` (Jinja2).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def render(
 
 
 def _history(run: Run) -> list[Decision]:
-    """Decisions of the keys up to this one; later days never change an earlier report."""
+    """Decisions up to this key's, oldest first: later days never change an earlier report."""
     first = run.window.end - timedelta(days=HISTORY_DAYS - 1)
     ends = [end for end in run.workspace.list_keys() if first <= end <= run.window.end]
     found = (read_decision(run.workspace, end) for end in sorted(ends))

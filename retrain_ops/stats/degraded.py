@@ -112,8 +112,8 @@ def judge_degraded(
     """The verdict on the champion.
 
     Args:
-        windows: newest first: first and last day, who the champion is compared with (None:
-            nobody), int64[n_days, 8] joint counts with the other model in the challenger's place.
+        windows: newest first: first and last day, the other model (None: there is none),
+            joint counts int64[n_days, 8] with the other model in the challenger's place.
         rules: the `[degraded]` table.
 
     Raises:
@@ -143,7 +143,7 @@ def _judge_window(
     upper = None
     verdict: Literal["degraded", "no", "undecided"] = "undecided"
     if difference is not None and paired.days >= rules.min_days and error is not None:
-        # Models that never disagree have SE 0 and difference 0: certainly not behind.
+        # Models that never disagree have SE 0 and difference 0: not behind.
         upper = difference + student_quantile(rules.confidence, paired.days - 1) * error
         verdict = "degraded" if upper < -rules.margin else "no"
     return DegradedWindow(

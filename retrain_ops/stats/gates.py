@@ -58,7 +58,7 @@ class GateRules:
         watched_alpha: family-wise level of those vetoes (Holm).
         min_days: fewer days with rows are undecided.
         resample_unit: "day", or "row" where there is no time.
-        cooldown_days: days after a promotion took effect in which nobody else is promoted.
+        cooldown_days: days after a promotion took effect in which no other model is promoted.
         min_holdout_rows: labelled hold-out rows below which the day is undecided.
         min_label_coverage: least share of hold-out rows with a label, else undecided.
         max_model_bytes: largest model file.
@@ -102,7 +102,7 @@ class GateRules:
             _require(getattr(self, name) <= 1, f"{name}: is a share, at most 1")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data. A limit that is off is left out: what it cannot change, it does not mark."""
+        """Plain data. A limit that is off is left out, so that it changes no hash."""
         on = {k: v for k, v in asdict(self).items() if v or k not in OFF_BY_DEFAULT}
         plain = to_json_value(on)
         assert isinstance(plain, dict)
@@ -341,7 +341,7 @@ def _decide(
     slices: Sequence[SliceVerdict],
     rules: GateRules,
 ) -> tuple[Verdict, str]:
-    """The first reason that applies; what is missing outranks what is lacking only at the top."""
+    """The first reason that applies."""
     if literal is None:
         return "undecided", "undefined"
     if rules.mode == "literal":
@@ -364,7 +364,7 @@ def _decide(
 
 
 def _after_checks(verdict: Verdict, reason: str, checks: Sequence[Check]) -> tuple[Verdict, str]:
-    """Checks stop a pass; fails first, since no evidence to come would mend them."""
+    """Checks stop a pass; fails first, since no later evidence would change them."""
     if verdict == "pass":
         for stopped in ("fail", "undecided"):
             for check in checks:
@@ -401,7 +401,7 @@ def _why_unjudged(paired: PairedDifference, bound: float | None, rules: GateRule
     minima = (
         ("rows", paired.rows, max(1, rules.min_rows)),
         ("positives", paired.positives, max(1, rules.min_positives)),
-        # None would mean that the models were never seen to differ here: no proof of anything.
+        # At least one: models that never disagree here have proved nothing.
         ("discordant", paired.discordant, max(1, rules.min_discordant)),
     )
     if paired.rows == 0:

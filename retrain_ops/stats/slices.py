@@ -68,19 +68,22 @@ def slice_report(
 
 
 def encode_levels(values: Any, name: str, n: int) -> tuple[NDArray[np.int32], list[str]]:
-    """Codes into the sorted levels; null has the last one."""
+    """Codes into the sorted levels, int32 (n,); null has the last one.
+
+    Raises:
+        DataError: there are not n values.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     array = values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
     if len(array) != n:
         raise DataError(f"slice {name!r} has {len(array)} values, y_true has {n}")
-    texts = array.cast(pa.string()).to_pylist()
-    levels = sorted({t for t in texts if t is not None})
-    index: dict[str | None, int] = {level: i for i, level in enumerate(levels)}
-    if None in texts:
-        index[None] = len(levels)
-        levels.append(MISSING)
-    return np.array([index[t] for t in texts], dtype=np.int32), levels
+    texts = array.cast(pa.string())
+    levels: list[str] = sorted(pc.unique(texts).drop_null().to_pylist())
+    index = pc.index_in(texts, value_set=pa.array(levels, type=pa.string()))
+    codes = pc.fill_null(index, len(levels)).to_numpy()
+    return np.asarray(codes, dtype=np.int32), [*levels, MISSING] if texts.null_count else levels
 
 
 def _cells(
