@@ -18,7 +18,7 @@ from retrain_ops.data.labels import label_values
 from retrain_ops.data.reference import slice_levels
 from retrain_ops.data.source import day_index
 from retrain_ops.models.training import TrainedModel
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.stats.cells import ALL_ROWS, N_CELLS, count_cells
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from retrain_ops.comparison.counts import NO_DAYS, Counts, count_versions
 from retrain_ops.data.labels import labelled, rows_of_days
 from retrain_ops.decisions.record import champion_record, read_decision
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
 from retrain_ops.stats.degraded import DegradedReport, DegradedRules, judge_degraded

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from retrain_ops.errors import ConfigError, DataError
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.workspace import Workspace
 

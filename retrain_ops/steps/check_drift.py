@@ -23,7 +23,7 @@ from retrain_ops.decisions.record import (
     write_decision,
 )
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.rollout.looks import settle
 from retrain_ops.run import Run
 
