@@ -58,7 +58,7 @@ class GateRules:
         watched_alpha: family-wise level of those vetoes (Holm).
         min_days: fewer days with rows are undecided.
         resample_unit: "day", or "row" where there is no time.
-        cooldown_days: days after a promotion took effect in which no other model is promoted.
+        cooldown_days: days after a promotion took effect in which nobody else is promoted.
         min_holdout_rows: labelled hold-out rows below which the day is undecided.
         min_label_coverage: least share of hold-out rows with a label, else undecided.
         max_model_bytes: largest model file.
@@ -102,7 +102,7 @@ class GateRules:
             _require(getattr(self, name) <= 1, f"{name}: is a share, at most 1")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data. A limit that is off is left out, so that it changes no hash."""
+        """Plain data. A limit that is off is left out: what it cannot change, it does not mark."""
         on = {k: v for k, v in asdict(self).items() if v or k not in OFF_BY_DEFAULT}
         plain = to_json_value(on)
         assert isinstance(plain, dict)
