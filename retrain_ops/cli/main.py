@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from retrain_ops.cli import decisions, registry
+from retrain_ops.decisions.record import read_decision
 from retrain_ops.errors import ConfigError, NotYet, RetrainError, ValidationError
 from retrain_ops.registry.registry import Version
 from retrain_ops.run import Run, RunContext, open_run, require_workspace
@@ -211,9 +212,9 @@ def _event_facts(event: Any) -> dict[str, Any]:
 
 
 def _day_facts(run: Run, end: Any) -> dict[str, Any]:
-    decision = run.workspace.read_json(run.workspace.key_path(end, "decision.json")) or {}
+    decision = read_decision(run.workspace, end)
     return {
         "window_end": end.isoformat(),
-        "outcome": decision.get("outcome", "none"),
-        "reason": decision.get("reason"),
+        "outcome": decision["outcome"] if decision else "none",
+        "reason": decision["reason"] if decision else None,
     }

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from retrain_ops import _core
 from retrain_ops.errors import DataError
+from retrain_ops.stats.cells import ALL_ROWS, count_cells
 from retrain_ops.stats.gates import GateReport, GateRules, judge
 from retrain_ops.stats.labels import as_binary
 from retrain_ops.stats.slices import encode_levels
@@ -53,10 +53,11 @@ def compare_models(
         rules, day, n_days = replace(rules, resample_unit="row"), np.zeros(len(y), np.int32), 1
     else:
         day, n_days = _numbered(days, len(y))
-    tables: Tables = {"": {"": _cells(day, np.zeros(len(y), np.int32), y, said, n_days, 1)[:, 0]}}
+    everyone = count_cells(day, np.zeros(len(y), np.int32), y, *said, n_days, 1)
+    tables: Tables = {ALL_ROWS: {ALL_ROWS: everyone[:, 0]}}
     for name, values in (slices or {}).items():
         codes, levels = encode_levels(values, name, len(y))
-        cells = _cells(day, codes, y, said, n_days, len(levels))
+        cells = count_cells(day, codes, y, *said, n_days, len(levels))
         tables[name] = {level: cells[:, i] for i, level in enumerate(levels)}
     return judge(tables, rules)
 
@@ -70,18 +71,3 @@ def _numbered(days: ArrayLike, rows: int) -> tuple[NDArray[np.int32], int]:
         raise DataError("days holds a missing value: every row needs its day")
     found, number = np.unique(values, return_inverse=True)
     return number.astype(np.int32), len(found)
-
-
-def _cells(
-    day: NDArray[np.int32],
-    level: NDArray[np.int32],
-    y: NDArray[np.uint8],
-    said: tuple[NDArray[np.uint8], NDArray[np.uint8]],
-    n_days: int,
-    n_levels: int,
-) -> NDArray[np.int64]:
-    """int64[days, levels, 8]"""
-    try:
-        return _core.joint_cells(day, level, y, *said, n_days, n_levels)
-    except ValueError as problem:
-        raise DataError(str(problem)) from problem

@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
+from retrain_ops.stats.cells import DayCells, day_cells
 from retrain_ops.stats.distributions import student_quantile
-from retrain_ops.stats.paired import DayCells, compare, day_cells
+from retrain_ops.stats.paired import compare
 from retrain_ops.stats.rounding import to_json_value
 
 if TYPE_CHECKING:
-    from retrain_ops.stats.paired import Cells
+    from retrain_ops.stats.cells import Cells
 
 __all__ = ["DegradedReport", "DegradedRules", "DegradedWindow", "judge_degraded"]
 
@@ -63,13 +64,13 @@ class DegradedWindow:
     """One window: the champion beside `reference`, with the counts that decide.
 
     `difference` is F1(champion) - F1(reference) on `rows`; `cells` are one list of 8 counts
-    per day, index 4 * label + 2 * champion + reference. `verdict`: degraded, no, or undecided
+    per day, `reference` in the challenger's place. `verdict`: degraded, no, or undecided
     (too few days, or an F1 that is undefined).
     """
 
     first: str
     last: str
-    reference: Mapping[str, str] | None
+    reference: Mapping[str, object] | None
     cells: tuple[tuple[int, ...], ...]
     rows: int
     days: int
@@ -106,13 +107,13 @@ def _float(x: Fraction | None) -> float | None:
 
 
 def judge_degraded(
-    windows: Sequence[tuple[str, str, Mapping[str, str] | None, Cells]], rules: DegradedRules
+    windows: Sequence[tuple[str, str, Mapping[str, object] | None, Cells]], rules: DegradedRules
 ) -> DegradedReport:
     """The verdict on the champion.
 
     Args:
-        windows: newest first: first and last day, who the champion is compared with (None:
-            nobody), int64[n_days, 8] with cell = 4*label + 2*champion + reference.
+        windows: newest first: first and last day, the other model (None: there is none),
+            joint counts int64[n_days, 8] with the other model in the challenger's place.
         rules: the `[degraded]` table.
 
     Raises:
@@ -129,7 +130,11 @@ def judge_degraded(
 
 
 def _judge_window(
-    first: str, last: str, reference: Mapping[str, str] | None, cells: Cells, rules: DegradedRules
+    first: str,
+    last: str,
+    reference: Mapping[str, object] | None,
+    cells: Cells,
+    rules: DegradedRules,
 ) -> DegradedWindow:
     days: DayCells = day_cells(cells, name=f"cells of {first} to {last}")
     paired = compare(days)
@@ -138,7 +143,7 @@ def _judge_window(
     upper = None
     verdict: Literal["degraded", "no", "undecided"] = "undecided"
     if difference is not None and paired.days >= rules.min_days and error is not None:
-        # Models that never disagree have SE 0 and difference 0: certainly not behind.
+        # Models that never disagree have SE 0 and difference 0: not behind.
         upper = difference + student_quantile(rules.confidence, paired.days - 1) * error
         verdict = "degraded" if upper < -rules.margin else "no"
     return DegradedWindow(

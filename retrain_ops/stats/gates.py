@@ -17,14 +17,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from retrain_ops.errors import DataError
+from retrain_ops.stats.cells import ALL_ROWS, DayCells, day_cells
 from retrain_ops.stats.checks import Check, run_checks
 from retrain_ops.stats.distributions import student_cdf, student_quantile
 from retrain_ops.stats.multiplicity import holm
-from retrain_ops.stats.paired import DayCells, PairedDifference, compare, day_cells
+from retrain_ops.stats.paired import PairedDifference, compare
 from retrain_ops.stats.rounding import to_json_value
 
 if TYPE_CHECKING:
-    from retrain_ops.stats.paired import Cells
+    from retrain_ops.stats.cells import Cells
 
 __all__ = ["GateReport", "GateRules", "SliceVerdict", "judge", "rules_of_record"]
 
@@ -230,9 +231,9 @@ def judge(
     """The gates on joint counts.
 
     Args:
-        cells: slice column -> level -> int64[n_days, 8] with cell = 4*label + 2*champion +
-            challenger; the column "" has one level, all rows. Every column partitions the rows,
-            so a missing attribute needs a level of its own.
+        cells: slice column -> level -> joint counts (:mod:`retrain_ops.stats.cells`),
+            int64[n_days, 8]; the column "" has one level, all rows. Every column partitions the
+            rows, so a missing attribute needs a level of its own.
         rules: the `[gate]` table.
         expected_levels: levels by column that have to be there (those of the champion's
             reference); one that is not is a vanished slice, and undecided.
@@ -243,7 +244,7 @@ def judge(
             or counts are malformed.
     """
     tables = _checked_tables(cells, rules)
-    everything = next(iter(tables[""].values()))
+    everything = next(iter(tables[ALL_ROWS].values()))
     overall = compare(everything)
     bound, error = _lower_bound(overall, rules)
     slices = _judge_slices(tables, rules, expected_levels or {})
@@ -280,7 +281,7 @@ def judge(
 def _checked_tables(
     cells: Mapping[str, Mapping[str, Cells]], rules: GateRules
 ) -> dict[str, dict[str, DayCells]]:
-    if len(cells.get("", {})) != 1:
+    if len(cells.get(ALL_ROWS, {})) != 1:
         raise DataError('cells[""] must hold one level with the counts of all rows')
     for column in rules.protected + rules.watched:
         if column not in cells:
@@ -291,9 +292,9 @@ def _checked_tables(
     }
     rows = {column: sum(map(_rows, by.values())) for column, by in tables.items()}
     for column, n in rows.items():
-        if n != rows[""]:
+        if n != rows[ALL_ROWS]:
             raise DataError(
-                f"slice column {column!r} counts {n} rows, there are {rows['']}: every row "
+                f"slice column {column!r} counts {n} rows, there are {rows[ALL_ROWS]}: every row "
                 "belongs to one level, a missing value to a level of its own"
             )
     return tables
@@ -340,7 +341,7 @@ def _decide(
     slices: Sequence[SliceVerdict],
     rules: GateRules,
 ) -> tuple[Verdict, str]:
-    """The first reason that applies; what is missing outranks what is lacking only at the top."""
+    """The first reason that applies."""
     if literal is None:
         return "undecided", "undefined"
     if rules.mode == "literal":
@@ -363,7 +364,7 @@ def _decide(
 
 
 def _after_checks(verdict: Verdict, reason: str, checks: Sequence[Check]) -> tuple[Verdict, str]:
-    """Checks stop a pass; fails first, since no evidence to come would mend them."""
+    """Checks stop a pass; fails first, since no later evidence would change them."""
     if verdict == "pass":
         for stopped in ("fail", "undecided"):
             for check in checks:
@@ -400,7 +401,7 @@ def _why_unjudged(paired: PairedDifference, bound: float | None, rules: GateRule
     minima = (
         ("rows", paired.rows, max(1, rules.min_rows)),
         ("positives", paired.positives, max(1, rules.min_positives)),
-        # None would mean that the models were never seen to differ here: no proof of anything.
+        # At least one: models that never disagree here have proved nothing.
         ("discordant", paired.discordant, max(1, rules.min_discordant)),
     )
     if paired.rows == 0:

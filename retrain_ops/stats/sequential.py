@@ -22,12 +22,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from retrain_ops.stats.cells import DayCells, day_cells
 from retrain_ops.stats.distributions import log_normal_cdf, normal_quantile
-from retrain_ops.stats.paired import DayCells, PairedDifference, compare, day_cells
+from retrain_ops.stats.paired import PairedDifference, compare
 from retrain_ops.stats.rounding import to_json_value
 
 if TYPE_CHECKING:
-    from retrain_ops.stats.paired import Cells
+    from retrain_ops.stats.cells import Cells
 
 __all__ = ["CanaryRules", "CanaryVerdict", "judge_canary", "mixture_bound", "mixture_rho"]
 
@@ -140,8 +141,8 @@ def judge_canary(
     a watcher who comes late, or sees the days again, finds the same breach.
 
     Args:
-        cells: int64[n_days, 8] since the canary began, in order, with cell = 4*label +
-            2*previous + canary; days without matured rows are zero.
+        cells: int64[n_days, 8] since the canary began, in order: joint counts with the
+            previous model in the champion's place; days without matured rows are zero.
         rules: the `[canary]` table.
         days_elapsed: days since it began; `n_days` unless given.
 

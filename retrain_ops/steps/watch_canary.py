@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrain_ops import _core
-from retrain_ops.comparison.scoring import decide, load_version, score
-from retrain_ops.data.labels import label_values, labelled
-from retrain_ops.data.source import DAY, day_index
-from retrain_ops.registry.registry import Version, utc_instant
+from retrain_ops.comparison.counts import count_versions
+from retrain_ops.data.labels import labelled
+from retrain_ops.data.source import DAY
+from retrain_ops.registry.events import Version, utc_instant
 from retrain_ops.rollout import news
 from retrain_ops.rollout.looks import (
     matured_days,
@@ -118,28 +116,9 @@ def _matured(run: Run, since: datetime) -> pa.Table:
 def _judge(
     run: Run, candidate: Version, previous: Version, table: pa.Table, since: datetime
 ) -> CanaryVerdict:
-    codes, days = day_index(table)
     elapsed = (run.instant - since).days
-    if table.num_rows == 0:
-        cells = np.zeros((0, 8), dtype=np.int64)
-    else:
-        counts = _core.joint_cells(
-            codes,
-            np.zeros(table.num_rows, dtype=np.int32),
-            label_values(table, run.spec.source.label),
-            _decisions(run, previous, table),
-            _decisions(run, candidate, table),
-            len(days),
-            1,
-            n_threads=run.n_threads,
-        )
-        cells = counts[:, 0, :]
+    cells = count_versions(run, table, previous, candidate)
     return judge_canary(cells, run.spec.canary, days_elapsed=max(elapsed, 0))
-
-
-def _decisions(run: Run, version: Version, table: pa.Table) -> np.ndarray:
-    model = load_version(run, version)
-    return decide(model, score(model, table, n_threads=run.n_threads))
 
 
 def _word(action: str, run: Run) -> str:

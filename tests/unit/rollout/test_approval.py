@@ -10,6 +10,7 @@ import pytest
 from devtools.doubles.registry_server import Client, Server
 from devtools.servers.slack_server import SlackServer
 from devtools.synthetic import SPEC, toy_run
+from retrain_ops.decisions.record import DECISION_FILE
 from retrain_ops.errors import NotYet
 from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, utc_text
 from retrain_ops.rollout.approval import ask, awaiting_answer, give_answer
@@ -160,6 +161,8 @@ def test_the_first_champion_asks_nobody(tmp_path):
 
 
 DECISION = {
+    "schema": 1,
+    "champion": {"retrain_key": "m/2013-08-01", "model_sha256": "a" * 64},
     "gate": {
         **{"f1_champion": 0.4615, "f1_challenger": 0.5161, "rows": 439, "lower_bound": 0.0257},
         "slices": [
@@ -169,14 +172,14 @@ DECISION = {
                 **{"f1_champion": 0.5, "f1_challenger": 0.4878},
             }
         ],
-    }
+    },
 }
 
 
 def test_slack_is_told_once_with_evidence_link_and_what_to_do(open_run):
     with SlackServer() as slack:
         run = open_run(slack=slack)
-        run.workspace.write_json(run.path("decision.json"), DECISION)
+        run.workspace.write_json(run.path(DECISION_FILE), DECISION)
         for _ in range(3):
             with pytest.raises(NotYet):
                 promote_champion(run)
