@@ -72,7 +72,7 @@ class SourceTable:
         path: folder or URI of the partitions; a relative one starts at the spec's folder.
         label: column of the outcome, 0 or 1; null while it is unknown.
         event_time: column of the request's time; a run sees only rows before its instant.
-        request_id: column that names a request, unique within a day.
+        request_id: column that names a request; no two rows of a window share one.
         partition: name of the partition key.
         label_delay_days: labels of day d are complete at the cutoff of d plus these.
     """
@@ -180,8 +180,8 @@ class ValidateTable:
         max_rows: most rows of the window; no limit when absent.
         label_rate: `[low, high]` share of ones among the known labels.
         not_null: columns without a missing value.
-        ranges: by column, `[low, high]`, both included.
-        max_null_share: by column, largest share of missing values; NaN counts as missing.
+        ranges: `[low, high]`, both included.
+        max_null_share: largest share of missing values; NaN counts as missing.
     """
 
     min_rows: Rows = 1
@@ -359,7 +359,7 @@ def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = Non
     return _with_absolute_source(spec, folder)
 
 
-_KINDS: Mapping[str, type] = {
+TABLES: Mapping[str, type] = {
     "model": ModelTable,
     "source": SourceTable,
     "features": FeaturesTable,
@@ -370,11 +370,12 @@ _KINDS: Mapping[str, type] = {
     "shadow": ShadowRules,
     "canary": CanaryRules,
     "rollout": RolloutTable,
+    "degraded": DegradedRules,
     "publish": PublishTable,
     "registry": RegistryTable,
     "notify": NotifyTable,
-    "degraded": DegradedRules,
 }
+"""Who reads a table; `[train]` is the trainer's own."""
 
 
 def _read_table(reader: TableReader, name: str, value: object) -> object:
@@ -382,7 +383,7 @@ def _read_table(reader: TableReader, name: str, value: object) -> object:
         if not isinstance(value, dict):
             raise reader.error(name, "", "must be a table")
         return value
-    return reader.read(name, value, _KINDS[name])
+    return reader.read(name, value, TABLES[name])
 
 
 def _check_together(reader: TableReader, spec: RetrainSpec) -> None:

@@ -1,0 +1,29 @@
+"""docs/api/: an entry for every public name; mkdocstrings fills in signature and docstring."""
+
+from __future__ import annotations
+
+import importlib
+
+from tools.docs.markdown import GENERATED
+
+MODULES = (
+    "retrain_ops",
+    "retrain_ops.models",
+    "retrain_ops.stats",
+    "retrain_ops.airflow",
+    "retrain_ops.prefect",
+)
+
+
+def page_of(module: str) -> str:
+    """The path of a module's page."""
+    return f"docs/api/{module.rpartition('.')[2]}.md"
+
+
+def render(module: str) -> str:
+    """The page of a module, names in the order of a sorted index."""
+    home = importlib.import_module(module)
+    names = sorted((n for n in home.__all__ if not n.startswith("__")), key=str.casefold)
+    first = (home.__doc__ or "").strip().splitlines()[0]
+    entries = [f"::: {module}.{name}" for name in names]
+    return "\n\n".join([f"# {module}", GENERATED, first, *entries]) + "\n"
