@@ -120,7 +120,8 @@ def judge_shadow(
         rules: the `[shadow]` table.
         coverage: matched rows / requests that the champion answered, 0 to 1.
         error_rate: requests on which the challenger failed / requests.
-        champion_p99_ms, challenger_p99_ms: latency; not judged unless both are given.
+        champion_p99_ms: the champion's latency, 99th percentile, in milliseconds.
+        challenger_p99_ms: the challenger's; latency is not judged unless both are given.
 
     Raises:
         DataError: a count is missing, or a share is not one.

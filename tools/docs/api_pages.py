@@ -14,6 +14,9 @@ MODULES = (
     "retrain_ops.prefect",
 )
 
+SPHINX = ("retrain_ops.airflow",)
+"""Docstrings in the style of Airflow itself, `:param name: text`."""
+
 
 def page_of(module: str) -> str:
     """The path of a module's page."""
@@ -25,5 +28,6 @@ def render(module: str) -> str:
     home = importlib.import_module(module)
     names = sorted((n for n in home.__all__ if not n.startswith("__")), key=str.casefold)
     first = (home.__doc__ or "").strip().splitlines()[0]
-    entries = [f"::: {module}.{name}" for name in names]
+    style = "\n    options: {docstring_style: sphinx}" if module in SPHINX else ""
+    entries = [f"::: {module}.{name}{style}" for name in names]
     return "\n\n".join([f"# {module}", GENERATED, first, *entries]) + "\n"
