@@ -84,11 +84,9 @@ def keys_of(kind: type) -> list[Key]:
     for field in dataclasses.fields(kind):
         if not effects.get(field.name):
             raise ValueError(f"{kind.__name__}: the docstring says nothing of {field.name}")
-        mark = "°" if field.metadata.get("quiet") else ""
-        shown, unit = _type(hints[field.name])
-        found.append(
-            Key(field.name, shown, unit, f"{_default(field)}{mark}", effects.pop(field.name))
-        )
+        default = _default(field) + ("°" if field.metadata.get("quiet") else "")
+        effect = effects.pop(field.name).rstrip(".")
+        found.append(Key(field.name, *_type(hints[field.name]), default, effect))
     if effects:
         raise ValueError(f"{kind.__name__}: the docstring names {', '.join(effects)}: no such key")
     return found
@@ -116,7 +114,7 @@ def train_keys() -> list[Key]:
         apart = effects.keys() ^ training.DEFAULT_PARAMS.keys()
         raise ValueError(f"training.PARAMS_TEXT and the parameters differ in {sorted(apart)}")
     return [
-        Key(name, _KINDS[type(value)], "", f"`{value}`", effects[name])
+        Key(name, _KINDS[type(value)], "", f"`{value}`", effects[name].rstrip("."))
         for name, value in training.DEFAULT_PARAMS.items()
     ]
 

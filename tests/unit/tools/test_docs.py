@@ -49,8 +49,8 @@ class Known:
 def test_a_key_is_shown_with_type_unit_default_and_effect() -> None:
     assert spec_page.summary(Known) == "A table."
     assert spec_page.keys_of(Known) == [
-        spec_page.Key("length", "number", "metres", "required", "how far, and further."),
-        spec_page.Key("tries", "integer", "", "`3`°", "how often."),
+        spec_page.Key("length", "number", "metres", "required", "how far, and further"),
+        spec_page.Key("tries", "integer", "", "`3`°", "how often"),
     ]
 
 
