@@ -48,7 +48,8 @@ def test_a_module_offers_exactly_these_names(module: str) -> None:
 def test_every_name_can_be_imported(module: str) -> None:
     home = importlib.import_module(module)
     for name in home.__all__:
-        assert getattr(home, name) is not None
+        found = getattr(home, name)
+        assert found.__doc__ or not callable(found), f"{module}.{name} has no docstring"
 
 
 @pytest.mark.parametrize("module", ELSEWHERE)
@@ -56,8 +57,9 @@ def test_every_name_of_an_orchestrator_is_defined_where_it_is_looked_for(module:
     folder = ROOT / module.replace(".", "/")
     for name, home in importlib.import_module(module)._HOMES.items():
         tree = ast.parse((folder / f"{home}.py").read_text())
-        defined = {n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+        defined = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
         assert name in defined, f"{module}.{home} does not define {name}"
+        assert ast.get_docstring(defined[name]), f"{module}.{name} has no docstring"
 
 
 def test_the_command_is_there_as_a_script_and_as_a_module() -> None:
