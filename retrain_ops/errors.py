@@ -23,7 +23,7 @@ __all__ = [
 
 
 class RetrainError(Exception):
-    """Whatever this package raises on purpose; the text says how to mend it."""
+    """Whatever this package raises on purpose; the text says how to fix it."""
 
 
 class ConfigError(RetrainError, ValueError):

@@ -34,7 +34,7 @@ EXIT_NOT_YET = 75
 EPILOG = """\
 exit codes:
   0   the day is complete, whatever it decided (see "outcome" in the output)
-  1   a step failed; the message says how to mend it; run the same command again
+  1   a step failed; the message says how to fix it; run the same command again
       (replay-decision: the replay differs from the stored decision)
   2   the spec or the command line is wrong
   20  the data failed validation; nothing was trained
@@ -44,7 +44,7 @@ exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         output: dict[str, Any] = options.command(options)
@@ -64,7 +64,8 @@ def _failure(problem: Exception) -> dict[str, Any]:
     return {"error": type(problem).__name__, "message": str(problem)}
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command; docs/cli.md is written from it."""
     parser = argparse.ArgumentParser(
         prog="retrain-ops",
         description="Retraining in production that is scheduled, audited and reversible.",

@@ -54,7 +54,7 @@ def add_commands(add: AddCommand) -> None:
         action="store_true",
         help="open a shadow for the newer bytes of the very window that serves",
     )
-    rollback = add("rollback", _rollback, "give @champion back to whom it replaced")
+    rollback = add("rollback", _rollback, "give @champion back to the champion it replaced")
     rollback.add_argument(
         "--version", help="the version to take off (default: the newest that was promoted)"
     )

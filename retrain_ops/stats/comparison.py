@@ -32,7 +32,9 @@ def compare_models(
     """Is the challenger better than the champion, and no worse in any protected slice?
 
     Args:
-        y_true, champion, challenger: labels and both models' decisions, 0 or 1, length n.
+        y_true: labels, 0 or 1, length n.
+        champion: its decisions, 0 or 1, length n.
+        challenger: its decisions, 0 or 1, length n.
         days: the day of each row (dates, text or whole numbers), length n. Rows of one day are
             alike, so days decide; None takes rows as independent (`resample_unit = "row"`).
         slices: column -> n values; null is a level of its own.

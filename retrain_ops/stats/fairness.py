@@ -91,7 +91,8 @@ def fairness_report(
     """Compare the groups of one attribute.
 
     Args:
-        y_true, y_pred: labels and decisions, 0 or 1, length n.
+        y_true: labels, 0 or 1, length n.
+        y_pred: decisions, 0 or 1, length n.
         group: n values; null is the group "(missing)".
         day: int[n] from 0, when rows of one day hang together; None takes rows as independent.
         confidence: of the two-sided intervals.

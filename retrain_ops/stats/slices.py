@@ -42,7 +42,8 @@ def slice_report(
     """Counts and rates of one model by slice.
 
     Args:
-        y_true, y_pred: labels and decisions, 0 or 1, length n.
+        y_true: labels, 0 or 1, length n.
+        y_pred: decisions, 0 or 1, length n.
         slices: name -> n values; null is the level "(missing)".
         confidence: of the two-sided intervals. They take rows as independent: within days
             they are too narrow, and the gates use days.
