@@ -5,7 +5,6 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "bench/probe.h"
 #include "evaluation/f1.h"
 #include "gbdt/fit.h"
 
@@ -362,50 +361,10 @@ static PyObject *gbdt_params(PyObject *module, PyObject *args)
     return rt_py_params_dict(&parsed);
 }
 
-typedef struct probing {
-    int64_t rows;
-    int32_t features, threads, passes;
-} probing;
-
-static rt_status probe_body(void *argument, rt_error *err)
-{
-    probing *job = argument;
-    return rt_probe_histogram(job->rows, job->features,
-                              rt_resolve_threads(job->threads), job->passes, err);
-}
-
-PyDoc_STRVAR(passes_doc,
-             "histogram_passes(rows, features, n_threads, passes) -> int\n\n"
-             "Runs the histogram kernel alone over random bins, to be timed by a "
-             "benchmark. Returns the updates done, rows x features x passes.");
-
-static PyObject *histogram_passes(PyObject *module, PyObject *args)
-{
-    rt_ctl ctl = {0};
-    probing job = {0};
-    long long rows = 0;
-    if (!PyArg_ParseTuple(args, "Liii:histogram_passes", &rows, &job.features,
-                          &job.threads, &job.passes)) {
-        return NULL;
-    }
-    job.rows = rows;
-    if (rows < 1 || rows > INT32_MAX || job.features < 1 || job.features > 4096 ||
-        job.threads < 0 || job.threads > RT_MAX_THREADS || job.passes < 1 ||
-        job.passes > 1000) {
-        PyErr_SetString(PyExc_ValueError, "histogram_passes: out of range");
-        return NULL;
-    }
-    if (rt_py_run(rt_module_get_state(module), probe_body, &job, &ctl) < 0) {
-        return NULL;
-    }
-    return PyLong_FromLongLong(rows * job.features * job.passes);
-}
-
 static PyMethodDef methods[] = {
     {"gbdt_train", (PyCFunction)(void (*)(void))gbdt_train,
      METH_VARARGS | METH_KEYWORDS, train_doc},
     {"gbdt_params", gbdt_params, METH_VARARGS, params_doc},
-    {"histogram_passes", histogram_passes, METH_VARARGS, passes_doc},
     {"f1_threshold", f1_threshold, METH_VARARGS, f1_doc},
     {NULL, NULL, 0, NULL},
 };
