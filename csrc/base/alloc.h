@@ -27,14 +27,17 @@ typedef struct rt_block {
     size_t item_bytes;
 } rt_block;
 
-#define RT_BLOCK(pointer, count) {&(pointer), (count), sizeof *(pointer)}
+#define RT_BLOCK(pointer, count)                                                       \
+    {                                                                                  \
+        &(pointer), (count), sizeof *(pointer)                                         \
+    }
 
 /* A whole table by rt_alloc; on failure every pointer of it is NULL. */
 RT_CHECKED rt_status rt_alloc_all(const rt_block *blocks, size_t n_blocks,
                                   const char *where, rt_error *err);
 
-/* The same as rt_alloc without the zeroes, for what is written before it is read: zeroing
- * would touch every page once more, on one thread. From some megabytes on the
+/* The same as rt_alloc without the zeroes, for what is written before it is read:
+ * zeroing would touch every page once more, on one thread. From some megabytes on the
  * block asks for huge pages: a radix scatter writes to thousands of places at
  * once, more than there are TLB entries for small pages. */
 RT_CHECKED rt_status rt_alloc_scratch(void **out, int64_t count, size_t item_bytes,

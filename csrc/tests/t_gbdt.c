@@ -284,7 +284,6 @@ static void missing_numbers_follow_the_larger_child_when_training_had_none(void)
     params.value[RT_P_N_ESTIMATORS] = 1;
     params.value[RT_P_MAX_LEAF_NODES] = 2;
     params.value[RT_P_MIN_SAMPLES_LEAF] = 1;
-    params.value[RT_P_SUBSAMPLE] = 1.0;
     rt_gbdt_data data = {.rows = {.x = {.data = (const char *)x,
                                         .rows = ROWS,
                                         .columns = 1,
