@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "bench/probe.h"
 #include "parallel/task.h"
+#include "parallel/threads.h"
 
 enum { MAX_FEATURES = 4096, MAX_PASSES = 1000 };
 
@@ -24,9 +25,9 @@ static rt_status probe_body(void *argument, rt_error *err)
 static bool in_range(const probing *job)
 {
     return job->rows >= 1 && job->rows <= INT32_MAX && job->features >= 1 &&
-           job->features <= MAX_FEATURES && job->threads >= 0 &&
-           job->threads <= RT_MAX_THREADS && job->passes >= 1 &&
-           job->passes <= MAX_PASSES;
+           job->features <= MAX_FEATURES && job->passes >= 1 &&
+           job->passes <= MAX_PASSES &&
+           rt_check_threads(job->threads, "histogram_passes", NULL) == RT_OK;
 }
 
 PyDoc_STRVAR(passes_doc,

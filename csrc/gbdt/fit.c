@@ -13,7 +13,7 @@
 #include "gbdt/gradient.h"
 #include "gbdt/grower_state.h"
 #include "parallel/placement.h"
-#include "parallel/task.h"
+#include "parallel/threads.h"
 
 typedef struct fit {
     const rt_gbdt_data *data;
@@ -250,16 +250,21 @@ static rt_status grow_forest(fit *f, rt_error *err)
     scaled_base(f, base);
     rt_status status =
         rt_gradients_init(&f->gradients, &targets, base, f->threads, err);
-    if (status == RT_OK) {
-        status = rt_grower_init(&f->grower, &f->bins, f->params, f->data->monotone,
-                                &f->gradients, f->threads, f->ctl, err);
+    if (status != RT_OK) {
+        return status;
     }
-    if (status == RT_OK && f->data->eval != NULL) {
+    status = rt_grower_init(&f->grower, &f->bins, f->params, f->data->monotone,
+                            &f->gradients, f->threads, f->ctl, err);
+    if (status != RT_OK) {
+        return status;
+    }
+    if (f->data->eval != NULL) {
         status = rt_eval_init(&f->eval, f->data->eval, f->forest, err);
+        if (status != RT_OK) {
+            return status;
+        }
     }
-    if (status == RT_OK) {
-        status = run_boost(f, err);
-    }
+    status = run_boost(f, err);
     if (status == RT_OK && f->params->value[RT_P_EARLY_STOPPING_ROUNDS] > 0.0) {
         rt_forest_truncate(f->forest, f->best_trees);
     }
@@ -302,6 +307,16 @@ static rt_status fit_rows(fit *f, rt_error *err)
     return f->rows.constant ? RT_OK : train(f, err);
 }
 
+static void clear_fit(fit *f)
+{
+    rt_barrier_destroy(&f->barrier);
+    rt_eval_clear(&f->eval);
+    rt_grower_clear(&f->grower);
+    rt_gradients_clear(&f->gradients);
+    rt_bins_clear(&f->bins);
+    rt_rows_clear(&f->rows);
+}
+
 rt_status rt_gbdt_fit(const rt_gbdt_data *data, const rt_gbdt_params *params,
                       uint64_t seed, int32_t n_threads, rt_ctl *ctl, rt_forest *forest,
                       rt_gbdt_report *report, rt_error *err)
@@ -315,28 +330,27 @@ rt_status rt_gbdt_fit(const rt_gbdt_data *data, const rt_gbdt_params *params,
              .report = report};
     memset(forest, 0, sizeof *forest);
     memset(report, 0, sizeof *report);
-    if (f.threads > RT_MAX_THREADS) {
-        return rt_fail(err, RT_LIMIT, "rt_gbdt_fit",
-                       "%d threads are more than the limit of %d", f.threads,
-                       (int)RT_MAX_THREADS);
-    }
-    rt_status status = rt_gbdt_params_check(params, err);
-    if (status == RT_OK) {
-        status = check_shape(data, err);
-    }
-    if (status == RT_OK) {
-        status = check_eval(data, params, err);
-    }
     rt_barrier_init(&f.barrier);
-    if (status == RT_OK) {
-        status = fit_rows(&f, err);
+
+    rt_status status = rt_check_threads(n_threads, "rt_gbdt_fit", err);
+    if (status != RT_OK) {
+        goto done;
     }
-    rt_barrier_destroy(&f.barrier);
-    rt_eval_clear(&f.eval);
-    rt_grower_clear(&f.grower);
-    rt_gradients_clear(&f.gradients);
-    rt_bins_clear(&f.bins);
-    rt_rows_clear(&f.rows);
+    status = rt_gbdt_params_check(params, err);
+    if (status != RT_OK) {
+        goto done;
+    }
+    status = check_shape(data, err);
+    if (status != RT_OK) {
+        goto done;
+    }
+    status = check_eval(data, params, err);
+    if (status != RT_OK) {
+        goto done;
+    }
+    status = fit_rows(&f, err);
+done:
+    clear_fit(&f);
     if (status != RT_OK) {
         rt_forest_clear(forest);
     }

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
 #include "evaluation/f1.h"
 #include "gbdt/fit.h"
+#include "parallel/threads.h"
 
 typedef struct training {
     rt_model model;
@@ -167,16 +167,16 @@ static int take_objective(const char *name, rt_loss *loss)
     return -1;
 }
 
-static int check_call(const training *job)
+static int check_call(rt_module_state *state, const training *job)
 {
+    rt_error err = {RT_OK, NULL, ""};
     if (job->model.n_features != job->data.rows.x.columns) {
         PyErr_Format(PyExc_ValueError, "x has %d columns, features names %d",
                      job->data.rows.x.columns, job->model.n_features);
         return -1;
     }
-    if (job->n_threads < 0 || job->n_threads > RT_MAX_THREADS) {
-        PyErr_Format(PyExc_ValueError, "n_threads must lie between 0 and %d",
-                     (int)RT_MAX_THREADS);
+    if (rt_check_threads(job->n_threads, "gbdt_train", &err) != RT_OK) {
+        rt_py_raise(state, &err);
         return -1;
     }
     return 0;
@@ -263,7 +263,7 @@ static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
     if (job->data.loss == RT_LOSS_SOFTMAX) {
         job->data.classes = rt_py_classes(&job->data.rows);
     }
-    if (take_seed(seed, &job->model.seed) < 0 || check_call(job) < 0 ||
+    if (take_seed(seed, &job->model.seed) < 0 || check_call(state, job) < 0 ||
         take_levels(state, job) < 0 || take_monotone(state, monotone, job) < 0) {
         return -1;
     }

@@ -252,7 +252,7 @@ static void what_cannot_be_trained_on_is_refused_by_name(void)
     expect_refusal(&fit, RT_INVALID, "whole number");
     fit.params.value[RT_P_MAX_BINS] = 63;
     fit.threads = 100000;
-    expect_refusal(&fit, RT_LIMIT, "threads");
+    expect_refusal(&fit, RT_INVALID, "threads");
 done:
     test_table_clear(&t);
 }
