@@ -11,7 +11,11 @@
 #include "gbdt/bins.h"
 #include "gbdt/eval.h"
 #include "gbdt/gradient.h"
-#include "gbdt/grower_state.h"
+#include "gbdt/grower.h"
+#include "gbdt/grower_leaves.h"
+#include "gbdt/grower_memory.h"
+#include "gbdt/grower_rows.h"
+#include "gbdt/grower_store.h"
 #include "parallel/placement.h"
 #include "parallel/threads.h"
 
@@ -129,7 +133,7 @@ static void make_bins(fit *f)
 static void after_tree(fit *f)
 {
     rt_grower *grower = &f->grower;
-    f->splits += grower->n_leaves - 1;
+    f->splits += grower->tree.n_leaves - 1;
     if (grower->status == RT_OK) {
         grower->status = rt_grower_store(grower, f->forest, &grower->error);
     }
@@ -144,7 +148,7 @@ static void grow_round(fit *f, int32_t round, rt_team team)
     for (int32_t k = 0; k < outputs && grower->status == RT_OK; k++) {
         int64_t tree = (int64_t)round * outputs + k;
         rt_grower_sample(grower, f->seed, tree, team);
-        rt_gradients_update(&f->gradients, k, grower->in_tree,
+        rt_gradients_update(&f->gradients, k, grower->tree.rows,
                             rt_draw_key(f->seed, RT_DRAW_NOISE, (uint64_t)tree), team);
         rt_grower_grow(grower, team);
         if (grower->status == RT_OK) {
@@ -198,7 +202,7 @@ static void boost(fit *f, rt_team team)
     const int32_t rounds = rt_param_i32(f->params, RT_P_N_ESTIMATORS);
     if (team.rank == 0) {
         f->report->team = team.size;
-        f->stop = f->grower.n_usable == 0;
+        f->stop = f->grower.columns.n_usable == 0;
     }
     rt_team_barrier(team);
     for (int32_t round = 0; round < rounds && !f->stop; round++) {
@@ -279,7 +283,7 @@ static rt_status train(fit *f, rt_error *err)
     if (status != RT_OK) {
         return status;
     }
-    f->bins.source = f->rows.source;
+    f->bins.making.source = f->rows.source;
     rt_spread_team(f->threads);
     make_bins(f);
     if (rt_ctl_cancelled(f->ctl)) {
