@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/rng.h"
+#include "gbdt/bins_cut.h"
 #include "gbdt/simd/dispatch.h"
 
 enum { FILL_ROWS = 256, NARROW = 256, BYTE = 256, CUT_COLUMNS = 16 };

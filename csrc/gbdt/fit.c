@@ -9,6 +9,7 @@
 #include "base/math.h"
 #include "base/rng.h"
 #include "gbdt/bins.h"
+#include "gbdt/bins_join.h"
 #include "gbdt/eval.h"
 #include "gbdt/gradient.h"
 #include "gbdt/grower.h"

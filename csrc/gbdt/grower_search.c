@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "gbdt/grower_memory.h"
+#include "gbdt/split_category.h"
 
 static rt_split find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t at)
 {

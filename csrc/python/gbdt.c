@@ -7,6 +7,9 @@
 #include "evaluation/f1.h"
 #include "gbdt/fit.h"
 #include "parallel/threads.h"
+#include "python/gbdt_args.h"
+#include "python/gbdt_model.h"
+#include "python/gbdt_rows.h"
 
 typedef struct training {
     rt_model model;

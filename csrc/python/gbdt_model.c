@@ -1,5 +1,5 @@
 /* _core.Model: an immutable trained model. */
-#include "python/gbdt.h"
+#include "python/gbdt_model.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,6 +9,8 @@
 #include "base/sha256.h"
 #include "gbdt/predict.h"
 #include "parallel/threads.h"
+#include "python/gbdt.h"
+#include "python/gbdt_args.h"
 
 typedef struct model_object {
     PyObject_HEAD rt_model model;
