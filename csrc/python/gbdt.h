@@ -2,6 +2,8 @@
 #ifndef RT_PYTHON_GBDT_H
 #define RT_PYTHON_GBDT_H
 
+#include "python/module.h"
+
 #include "gbdt/forest.h"
 
 /* 'binary', 'softmax' or 'squared_error' */
