@@ -58,7 +58,6 @@ l2_regularization = 5.0
 colsample = 0.8
 subsample = 0.8
 max_bins = 63
-cat_smooth = 30.0
 
 [gate]
 protected = ["c"]

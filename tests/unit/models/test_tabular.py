@@ -216,7 +216,7 @@ def test_the_documented_defaults_hold() -> None:
         "n_estimators": 100, "learning_rate": 0.1, "max_leaf_nodes": 31, "max_depth": 0,
         "min_samples_leaf": 20, "min_child_weight": 1e-3, "min_split_gain": 0,
         "l2_regularization": 0, "colsample": 1, "subsample": 1, "max_bins": 255,
-        "cat_smooth": 10, "cat_l2": 10, "min_data_per_group": 100, "max_cat_to_onehot": 4,
+        "cat_smooth": 30, "cat_l2": 10, "min_data_per_group": 100, "max_cat_to_onehot": 4,
         "max_cat_threshold": 32, "l1_regularization": 0, "depth_wise": 0,
     }  # fmt: skip
 
