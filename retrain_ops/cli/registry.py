@@ -147,12 +147,22 @@ def _candidate(run: Run, number: str | None) -> Version:
     """
     if number is not None and APPROVAL_TAG in (named := run.registry.version(number)).tags:
         return named
+    run.registry.finish()
     candidate = run.registry.open_candidate()
     if candidate is None or candidate.state == "canary":
-        raise ConfigError(f"no candidate of {run.model} waits for an answer")
+        return _answered_last(run)
     if number not in (None, candidate.number):
         raise ConfigError(f"version {candidate.number} of {run.model} waits, not version {number}")
     return candidate
+
+
+def _answered_last(run: Run) -> Version:
+    """The last candidate, if it had its answer: the same command, run again, finds it."""
+    opened = [v for v in run.registry.versions() if v.opened_at is not None]
+    last = max(opened, key=lambda v: (v.opened_at, int(v.number)), default=None)
+    if last is None or APPROVAL_TAG not in last.tags:
+        raise ConfigError(f"no candidate of {run.model} waits for an answer")
+    return last
 
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
