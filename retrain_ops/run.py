@@ -16,7 +16,8 @@ from typing import Any, Literal
 from retrain_ops.data.source import Source
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.client import MlflowClient
-from retrain_ops.registry.registry import Registry, utc_text
+from retrain_ops.registry.events import utc_text
+from retrain_ops.registry.registry import Registry
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import Window
 from retrain_ops.workspace import Workspace

@@ -21,7 +21,7 @@ else:
     ApprovalOperator = BaseOperator
 
 if TYPE_CHECKING:
-    from retrain_ops.registry.registry import Version
+    from retrain_ops.registry.events import Version
     from retrain_ops.run import Run
 
 __all__ = ["Approval", "ApprovalSensor", "ApproveCandidateOperator", "with_approval"]

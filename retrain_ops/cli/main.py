@@ -19,7 +19,7 @@ from typing import Any
 
 from retrain_ops.cli import decisions, registry
 from retrain_ops.errors import ConfigError, NotYet, RetrainError, ValidationError
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, RunContext, open_run, require_workspace
 from retrain_ops.spec.window import parse_window_end
 from retrain_ops.steps.runner import STEPS, TRAINING, run_step

@@ -13,16 +13,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from retrain_ops.errors import ConfigError, ConflictError, NotYet
-from retrain_ops.registry.events import World
-from retrain_ops.registry.protocol import next_promotion, next_rollback
-from retrain_ops.registry.registry import (
+from retrain_ops.registry.events import (
     APPROVAL_TAG,
     CHAMPION,
     REPLACES_TAG,
     Event,
     Version,
+    World,
     utc_text,
 )
+from retrain_ops.registry.protocol import next_promotion, next_rollback
 from retrain_ops.rollout.approval import UNNAMED, give_answer
 from retrain_ops.rollout.looks import close_answered, promote_candidate
 from retrain_ops.run import Run

@@ -12,7 +12,7 @@ from retrain_ops import _core
 from retrain_ops.comparison.scoring import decide, load_version, score
 from retrain_ops.data.labels import label_values, labelled, rows_of_days
 from retrain_ops.data.source import day_index
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
 from retrain_ops.stats.degraded import DegradedReport, DegradedRules, judge_degraded

@@ -13,7 +13,7 @@ import pyarrow as pa
 from retrain_ops.errors import CorruptError, DataError, RemoteError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.training import NATIVE, TrainedModel, resolve_loader
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 
 REFERENCE_FILE = "reference.json"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 
 SCHEMA = 1

@@ -17,7 +17,7 @@ from retrain_ops.comparison.degraded import compare_matured
 from retrain_ops.comparison.drift import drift_of_features
 from retrain_ops.decisions.record import champion_of_key
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.rollout.looks import settle
 from retrain_ops.run import Run
 from retrain_ops.workspace import LOCK_PATIENCE_S

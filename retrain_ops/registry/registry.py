@@ -20,14 +20,11 @@ from retrain_ops.errors import ConflictError, RemoteError
 from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.mlflow.requests import name_filter
 from retrain_ops.registry.events import (
-    APPROVAL_TAG,
     CHALLENGER,
     CHAMPION,
     CLOSED_TAG,
     OPENED_TAG,
     PREVIOUS,
-    REPLACES_TAG,
-    SHADOW_DAYS_TAG,
     SHARE_TAG,
     STATE_TAG,
     UNSERVED_STATES,
@@ -38,7 +35,6 @@ from retrain_ops.registry.events import (
     World,
     read_events,
     read_version,
-    utc_instant,
     utc_text,
 )
 from retrain_ops.registry.protocol import (
@@ -53,25 +49,7 @@ from retrain_ops.registry.protocol import (
     settled,
 )
 
-__all__ = [
-    "APPROVAL_TAG",
-    "CHALLENGER",
-    "CHAMPION",
-    "PREVIOUS",
-    "REPLACES_TAG",
-    "SHADOW_DAYS_TAG",
-    "SHARE_TAG",
-    "Event",
-    "Registry",
-    "Serving",
-    "Snapshot",
-    "State",
-    "Verification",
-    "Version",
-    "Write",
-    "utc_instant",
-    "utc_text",
-]
+__all__ = ["Registry", "Serving", "Verification"]
 
 CLAIM_TAG = "retrain.claim"
 FOLLOW_ROUNDS = 8

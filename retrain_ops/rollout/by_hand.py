@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry.registry import CHALLENGER, CHAMPION, PREVIOUS
+from retrain_ops.registry.events import CHALLENGER, CHAMPION, PREVIOUS
 from retrain_ops.run import Run
 from retrain_ops.workspace import LOCK_PATIENCE_S
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from retrain_ops import _core
 from retrain_ops.comparison.scoring import load_version, score
 from retrain_ops.errors import ConflictError, NotYet
-from retrain_ops.registry.registry import SHADOW_DAYS_TAG, Event, Version, utc_instant, utc_text
+from retrain_ops.registry.events import SHADOW_DAYS_TAG, Event, Version, utc_instant, utc_text
 from retrain_ops.rollout.approval import (
     Answer,
     answer_of,

@@ -15,7 +15,7 @@ from retrain_ops.decisions.judge import (
 )
 from retrain_ops.decisions.record import champion_of_key, champion_record, write_no_train
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.rollout.looks import settle
 from retrain_ops.run import Run
 

@@ -10,8 +10,8 @@ from retrain_ops.comparison.scoring import model_folder
 from retrain_ops.decisions.judge import bootstrap_report, gate_report, outcome_of, reason_of
 from retrain_ops.decisions.record import FILE, champion_of_key, write_decision
 from retrain_ops.mlflow.tracking import find_run, upload_once
-from retrain_ops.registry.events import ENDED_STATES
-from retrain_ops.registry.registry import Registry, Version, utc_instant, utc_text
+from retrain_ops.registry.events import ENDED_STATES, Version, utc_instant, utc_text
+from retrain_ops.registry.registry import Registry
 from retrain_ops.run import Run, note
 
 NOT_BETTER = "challenger is not significantly better"

@@ -17,7 +17,7 @@ from retrain_ops import _core
 from retrain_ops.comparison.scoring import decide, load_version, score
 from retrain_ops.data.labels import label_values, labelled
 from retrain_ops.data.source import DAY, day_index
-from retrain_ops.registry.registry import SHARE_TAG, Version, utc_instant
+from retrain_ops.registry.events import SHARE_TAG, Version, utc_instant
 from retrain_ops.rollout.looks import matured_days, read_requests, record_look
 from retrain_ops.run import Run
 from retrain_ops.stats.sequential import CanaryVerdict, judge_canary

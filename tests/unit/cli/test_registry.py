@@ -9,7 +9,8 @@ import pytest
 
 from devtools.doubles.registry_server import Client, Server
 from retrain_ops.cli import main as cli
-from retrain_ops.registry.registry import APPROVAL_TAG, REPLACES_TAG, Registry
+from retrain_ops.registry.events import APPROVAL_TAG, REPLACES_TAG
+from retrain_ops.registry.registry import Registry
 from tests.unit.registry.test_registry import A, B, C, instant, promote, registered
 
 SPEC = Path(__file__).resolve().parents[3] / "dags" / "flights.toml"
