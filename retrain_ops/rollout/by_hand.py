@@ -1,4 +1,4 @@
-"""Changes that a person, or a task of theirs, makes to the registry, under the model's lock."""
+"""Changes to the registry that a person or a task of theirs makes, under the model's lock."""
 
 from __future__ import annotations
 
@@ -7,28 +7,54 @@ from typing import Any
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.registry.events import CHALLENGER, CHAMPION, PREVIOUS
+from retrain_ops.registry.protocol import next_rollback
 from retrain_ops.run import Run
 from retrain_ops.workspace import LOCK_PATIENCE_S
 
 
 def roll_back(
-    run: Run, version: str | None = None, *, patience_s: float = LOCK_PATIENCE_S
+    run: Run,
+    version: str | None = None,
+    *,
+    effective_from: datetime | None = None,
+    dry_run: bool = False,
+    patience_s: float = LOCK_PATIENCE_S,
 ) -> dict[str, Any]:
     """Takes `@champion` off `version`, or off the newest promotion; repeated, it changes nothing.
 
+    Args:
+        run: any run of the model.
+        version: the version to take off.
+        effective_from: when the change counts; by default now.
+        dry_run: list the writes as `plan`, and make none.
+        patience_s: how long to wait for the model's lock.
+
     Raises:
+        ConfigError: nobody serves.
         ConflictError: that version replaced nobody.
+        BusyError: another run held the model's lock.
     """
     with run.workspace.lock(patience_s=patience_s):
-        newest = run.registry.snapshot().newest
-        promoted = newest.version if newest is not None and newest.promotes else None
-        number, event = version or promoted, None
-        if number is not None:
-            now = datetime.now(UTC)
-            event = run.registry.rollback(number, effective_from=now, recorded_at=now)
+        number = version or _newest_promoted(run)
+        now = datetime.now(UTC)
+        when = effective_from or now
+        if dry_run:
+            plan = run.registry.plan(
+                lambda world: next_rollback(world, number, effective_from=when, recorded_at=now)
+            )
+            return {"model": run.model, "plan": [write.to_json() for write in plan]}
+        event = run.registry.rollback(number, effective_from=when, recorded_at=now)
     aliases = dict(run.registry.snapshot().aliases)
-    rolled_back = None if event is None else number
-    return {"model": run.model, "rolled_back": rolled_back, "aliases": aliases}
+    return {"model": run.model, "rolled_back": number if event else None, "aliases": aliases}
+
+
+def _newest_promoted(run: Run) -> str:
+    """The version promoted last, though a rollback may have taken it off: a repeated command
+    then finds nothing to do instead of flipping further back."""
+    newest = run.registry.snapshot().newest
+    if newest is None:
+        raise ConfigError(f"{run.model} has no @{CHAMPION} to roll back")
+    return newest.failed or newest.version
 
 
 def set_alias(
