@@ -1,7 +1,7 @@
 """A person's answer between shadow and promotion: asked in Airflow's own pages, or by tag.
 
-Both tasks skip at once when no candidate waits, tell Slack once per candidate, end when an answer
-has come by whatever way, and leave it in the tags of the version: `promote_champion` acts on it.
+Both tasks skip at once when no candidate waits, send one Slack message per candidate, end when an
+answer has come in any way, and leave it in the tags of the version: `promote_champion` acts on it.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class ApprovalSensor(RetrainStepOperator):
 class ApproveCandidateOperator(RetrainStepOperator, ApprovalOperator):  # type: ignore[misc]
     """Asks in Airflow's pages (3.1 and later) whether the open candidate is to be promoted.
 
-    Approve or Reject ends in the tags of its version, with the name of who answered. From 3.3 on
-    the task also ends within a quarter of an hour when the answer came by another way.
+    Approve or Reject ends in the tags of its version, with the name of the person. From 3.3 on the
+    task also ends within a quarter of an hour when the answer came in another way.
     """
 
     step = "approval"
@@ -171,7 +171,7 @@ class ApproveCandidateOperator(RetrainStepOperator, ApprovalOperator):  # type: 
     def _link(self, context: Mapping[str, Any]) -> str | None:
         try:
             return str(self.generate_link_to_ui_from_context(context=context))
-        except ValueError:  # nobody has told Airflow its own address ([api] base_url)
+        except ValueError:  # Airflow does not know its own address ([api] base_url)
             return None
 
 

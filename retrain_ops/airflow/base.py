@@ -1,4 +1,4 @@
-"""What every operator of a model shares: whose it is, by which right, waiting, being stopped."""
+"""What every operator of a model shares: its arguments, credentials, waiting, being stopped."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
     :param n_threads: threads of one step; 0 means as many as the machine grants
     """
 
-    # What its alerts call it, and its task id unless told otherwise.
+    # What its alerts call it, and its task id by default.
     step: ClassVar[str]
     step_trigger_rule: ClassVar[str] = "all_success"
     template_fields: Sequence[str] = (

@@ -1,4 +1,4 @@
-"""From an Airflow context to the day a run is for, and to the facts that go into its record."""
+"""From an Airflow context to the day of a run, and to the facts that go into its record."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def _event_days(context: Mapping[str, Any]) -> Iterator[date]:
 
 def _event_reason(context: Mapping[str, Any], segment: str | None) -> str:
     """The reason of the newest event of this segment; "" when no event started the run."""
-    told = [
+    found = [
         (str(extra.get("window_end", "")), str(extra["reason"]))
         for extra in asset_event_extras(context)
         if extra.get("reason") and extra.get("segment") == segment
     ]
-    return max(told)[1] if told else ""
+    return max(found)[1] if found else ""
 
 
 def _conf(context: Mapping[str, Any]) -> Mapping[str, Any]:

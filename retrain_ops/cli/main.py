@@ -25,6 +25,7 @@ from retrain_ops.cli.command import (
 )
 from retrain_ops.cli.process import Cancelled, cancellable, open_streams, write
 from retrain_ops.errors import BusyError, NotYet, RetrainError
+from retrain_ops.notify import prepare
 from retrain_ops.run import Run, record_step
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.steps.runner import STEPS, TRAINING, run_step
@@ -104,6 +105,8 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:
     run = run_of(options)
+    if run.webhook_url:
+        prepare()
     return _run_steps(run, [options.step]) if options.step else run_day(run)
 
 

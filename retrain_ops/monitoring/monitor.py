@@ -1,4 +1,4 @@
-"""Monitors: tell when a reason to retrain begins, once, and not again while it lasts.
+"""Monitors: report once when a reason to retrain begins, and not again while it lasts.
 
 A monitor looks at the same rows by the same rules as check_drift of that window. Where its
 condition stood is a file of the model, so an edge is an edge for whoever looks: monitors may
@@ -55,7 +55,7 @@ class MonitorResult:
 
 
 def watch(kind: Kind, run: Run, *, patience_s: float = LOCK_PATIENCE_S) -> MonitorResult:
-    """Looks at one condition as of the run's instant, and remembers where it stood.
+    """Looks at one condition as of the run's instant, and remembers its state.
 
     Raises:
         ConfigError: the spec has no `[degraded]` table, which `degraded` asks for.

@@ -83,14 +83,14 @@ def summary_markdown(
     run: Run, decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
 ) -> str:
     """The day: its line, what each step said, and where the evidence lies."""
-    told = "\n".join(
+    table = "\n".join(
         f"| {e['step']} | {e['status']} | {_cell(e.get('summary') or e.get('message', ''))} |"
         for e in entries
     )
     run_id = (run.read("run.json") or {}).get("mlflow_run_id")
     return (
         f"# {run.model} {run.window.end.isoformat()}: {decision.get('outcome', 'no decision')}\n\n"
-        f"| step | status | result |\n|---|---|---|\n{told}\n\n"
+        f"| step | status | result |\n|---|---|---|\n{table}\n\n"
         f"Evidence: `{run.workspace.absolute(run.path('decision.json'))}`"
         + (f", MLflow run `{run_id}`" if run_id else "")
         + "\n"
