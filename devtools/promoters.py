@@ -25,7 +25,8 @@ from typing import Any
 
 from retrain_ops.errors import ConflictError
 from retrain_ops.mlflow.client import MlflowClient
-from retrain_ops.registry.registry import Registry, Version
+from retrain_ops.registry.events import Version
+from retrain_ops.registry.registry import Registry
 
 FIRST = date(2013, 8, 5)
 SOURCE = "s3://nowhere/model"

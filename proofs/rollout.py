@@ -24,7 +24,7 @@ from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import train_gbdt
-from retrain_ops.registry.registry import SHARE_TAG, Version
+from retrain_ops.registry.events import SHARE_TAG, Version
 from retrain_ops.run import Run, RunContext, open_run
 from retrain_ops.steps.pull_data import pull_data, read_pulled
 from retrain_ops.steps.train import training_data

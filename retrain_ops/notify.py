@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +17,12 @@ TIMEOUT_S = 10
 ATTEMPTS = 3
 RETRY_AFTER_MAX_S = 30.0
 TEXT_MAX = 4000  # Slack cuts longer messages; ours would lose their end
+
+
+def prepare() -> None:
+    """Imports what `send` needs, for processes that have no time for it once a signal has come."""
+    with suppress(ImportError):  # `send` reports it
+        import slack_sdk.webhook  # noqa: F401
 
 
 def send(text: str, *, webhook_url: str | None) -> bool:

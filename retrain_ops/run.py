@@ -16,7 +16,8 @@ from typing import Any, Literal
 from retrain_ops.data.source import Source
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.client import MlflowClient
-from retrain_ops.registry.registry import Registry, utc_text
+from retrain_ops.registry.events import utc_text
+from retrain_ops.registry.registry import Registry
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import Window
 from retrain_ops.workspace import Workspace
@@ -115,7 +116,7 @@ class Run:
 
 
 def open_run(
-    spec_path: str | Path,
+    spec: str | Path | RetrainSpec,
     *,
     date: date,
     workspace: str,
@@ -130,12 +131,12 @@ def open_run(
     """The run of one window end.
 
     Args:
-        spec_path: the TOML spec.
+        spec: path of the TOML spec, or the spec where it has been loaded.
         date: the window end D.
         workspace: folder or URI for everything that the run writes.
         tracking_uri: the MLflow server; otherwise the spec's, otherwise `MLFLOW_TRACKING_URI`.
         model: another registered name for the same spec.
-        segment: what `${SEGMENT}` stands for in the spec, when one spec serves many.
+        segment: what `${SEGMENT}` stands for in the file of a spec that serves many.
         n_threads: OpenMP team size; 0 = all processors that the process may use.
         context: who called.
         client: an MLflow client with credentials of its own; it wins over `tracking_uri`.
@@ -144,7 +145,8 @@ def open_run(
     Raises:
         ConfigError: the spec is wrong, or no server is named.
     """
-    spec = load_spec(spec_path, segment=segment)
+    if not isinstance(spec, RetrainSpec):
+        spec = load_spec(spec, segment=segment)
     if model is not None:
         spec = replace(spec, model=replace(spec.model, name=model))
     client = client or MlflowClient(tracking_uri or spec.registry.tracking_uri or None)

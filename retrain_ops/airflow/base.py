@@ -1,4 +1,4 @@
-"""What every operator of a model shares: whose it is, by which right, waiting, being stopped."""
+"""What every operator of a model shares: its arguments, credentials, waiting, being stopped."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from retrain_ops.airflow.context import (
 from retrain_ops.airflow.links import EXTRA_LINKS, LINKS_KEY, links_of
 
 if TYPE_CHECKING:
-    from datetime import date, time
+    from datetime import date
 
     from retrain_ops.errors import BusyError
     from retrain_ops.run import Run
+    from retrain_ops.spec.spec import RetrainSpec
 
 __all__ = ["LOCK_PATIENCE_S", "ModelOperator"]
 
@@ -54,7 +55,7 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
     :param n_threads: threads of one step; 0 means as many as the machine grants
     """
 
-    # What its alerts call it, and its task id unless told otherwise.
+    # What its alerts call it, and its task id by default.
     step: ClassVar[str]
     step_trigger_rule: ClassVar[str] = "all_success"
     template_fields: Sequence[str] = (
@@ -129,9 +130,10 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
 
         from retrain_ops.run import open_run, require_workspace
 
+        spec, day = self._spec_and_day(context)
         return open_run(
-            self.spec,
-            date=self._day(context),
+            spec,
+            date=day,
             workspace=require_workspace(self.workspace or os.environ.get("RETRAIN_OPS_WORKSPACE")),
             tracking_uri=self.tracking_uri,
             model=self.model,
@@ -158,15 +160,14 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
 
         return MlflowHook(self.mlflow_conn_id).get_conn() if self.mlflow_conn_id else None
 
-    def _day(self, context: Mapping[str, Any]) -> date:
-        if self.window_end == NEWEST:
-            return newest_window_end(context, self._cutoff)
-        return resolve_window_end(context, self.window_end)
-
-    def _cutoff(self) -> time:
+    def _spec_and_day(self, context: Mapping[str, Any]) -> tuple[str | RetrainSpec, date]:
+        """The spec, loaded only where it takes the spec's cut-off to know the day."""
+        if self.window_end != NEWEST:
+            return self.spec, resolve_window_end(context, self.window_end)
         from retrain_ops.spec.spec import load_spec
 
-        return load_spec(self.spec, segment=self.segment).window.cutoff_time
+        spec = load_spec(self.spec, segment=self.segment)
+        return spec, newest_window_end(context, spec.window.cutoff_time)
 
     def _perform(self, context: Mapping[str, Any], busy_since: str | None = None) -> dict[str, Any]:
         from retrain_ops.errors import BusyError, ConfigError, DataError, NotYet
@@ -202,9 +203,17 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
         raise AssertionError("defer returned")
 
     def _wait_for_lock(
-        self, run: Run, context: Mapping[str, Any], busy: BusyError, since: str | None
+        self,
+        run: Run,
+        context: Mapping[str, Any],
+        busy: BusyError,
+        since: str | None,
+        **kept: Any,
     ) -> NoReturn:
-        """Another run of the model is at work: nothing is wrong, for some hours."""
+        """Another run of the model is at work, which is normal for some hours.
+
+        `resume` gets `kept` back; all of it must survive JSON.
+        """
         from retrain_ops.steps.alerts import alert_failure
 
         now = datetime.now(UTC)
@@ -214,4 +223,4 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
                 alert_failure(run, self.step, str(busy))
             raise busy
         self.log.warning("%s", busy)
-        self._wait(now + _LOOK_AT_LOCK_EVERY, busy_since=began.isoformat())
+        self._wait(now + _LOOK_AT_LOCK_EVERY, busy_since=began.isoformat(), **kept)

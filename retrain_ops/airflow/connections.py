@@ -1,4 +1,4 @@
-"""The `mlflow` connection: which server, and by which right.
+"""The `mlflow` connection: the server and the credentials for it.
 
 Secrets go from the connection to the C client as arguments, never through the environment:
 there the next task of the same worker would find them.
@@ -53,7 +53,7 @@ class MlflowHook(BaseHook):  # type: ignore[misc]
         )
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the server answers to these credentials; its version is not told to others."""
+        """Whether the server answers to these credentials."""
         try:
             client = self.get_conn()
             version = client.within(_TEST_WITHIN_S).server_version()

@@ -1,8 +1,8 @@
-"""From an Airflow context to the day a run is for, and to the facts that go into its record."""
+"""From an Airflow context to the day of a run, and to the facts that go into its record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ def resolve_window_end(context: Mapping[str, Any], window_end: object = None) ->
     )
 
 
-def newest_window_end(context: Mapping[str, Any], cutoff: Callable[[], time]) -> date:
+def newest_window_end(context: Mapping[str, Any], cutoff: time) -> date:
     """The day that a run without a day of its own looks as of, unless its form names one."""
     from retrain_ops.spec.window import instant_in_utc, newest_window_end
 
@@ -59,7 +59,7 @@ def newest_window_end(context: Mapping[str, Any], cutoff: Callable[[], time]) ->
     names = ("data_interval_end", "logical_date")
     times = [context.get(name) for name in names]
     now = next((t for t in times if t is not None), None) or context["dag_run"].run_after
-    return newest_window_end(instant_in_utc(now), cutoff())
+    return newest_window_end(instant_in_utc(now), cutoff)
 
 
 def run_context(
@@ -125,12 +125,12 @@ def _event_days(context: Mapping[str, Any]) -> Iterator[date]:
 
 def _event_reason(context: Mapping[str, Any], segment: str | None) -> str:
     """The reason of the newest event of this segment; "" when no event started the run."""
-    told = [
+    found = [
         (str(extra.get("window_end", "")), str(extra["reason"]))
         for extra in asset_event_extras(context)
         if extra.get("reason") and extra.get("segment") == segment
     ]
-    return max(told)[1] if told else ""
+    return max(found)[1] if found else ""
 
 
 def _conf(context: Mapping[str, Any]) -> Mapping[str, Any]:

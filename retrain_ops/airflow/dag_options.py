@@ -1,4 +1,4 @@
-"""What the DAG factories share: arguments, schedules, the asset between monitor and retraining."""
+"""What the DAG factories share: arguments, schedules, the asset that asks for training."""
 
 from __future__ import annotations
 
@@ -110,7 +110,12 @@ def new_dag(
     """A DAG with one run at a time and one alert per failed run.
 
     `operators`, by task id, may still be empty: the alert looks into it when a run has failed.
+
+    Raises:
+        TypeError: an option is none of `Options`.
     """
+    for name in options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"unexpected keyword argument {name!r}")
     tasks = {name: options[name] for name in _TASK_ARGUMENTS if options.get(name)}  # type: ignore[literal-required]
     return DAG(
         dag_id=options.get("dag_id") or f"{Path(spec).stem}{suffix}",

@@ -60,8 +60,8 @@ class MonitorOperator(ModelOperator):
             return result
         # A skipped task has no event, and returns nothing: its finding is pushed before.
         context["ti"].xcom_push(key="return_value", value=result)
-        told = f"goes on since {result['since']}" if result["holds"] else "no"
-        raise AirflowSkipException(f"{self.kind}: {told}: {result['summary']}")
+        state = f"goes on since {result['since']}" if result["holds"] else "no"
+        raise AirflowSkipException(f"{self.kind}: {state}: {result['summary']}")
 
 
 class DriftMonitorOperator(MonitorOperator):

@@ -16,10 +16,10 @@ _FAILED = (
 
 
 class SlackNotifier(BaseNotifier):  # type: ignore[misc]
-    """Posts a line to a Slack incoming webhook; it never fails what it tells of.
+    """Posts a line to a Slack incoming webhook; it never fails what it reports.
 
     `on_failure_callback=SlackNotifier(slack_conn_id="slack")`, for tasks beside those of a
-    factory, whose failures are told already.
+    factory, whose failures are reported already.
 
     :param text: the line (templated); by default which task of which run failed, and its log
     :param slack_conn_id: a `slackwebhook` connection; by default the environment variable

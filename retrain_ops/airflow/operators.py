@@ -46,8 +46,8 @@ class RetrainStepOperator(ModelOperator):
 class CheckDriftOperator(RetrainStepOperator):
     """Asks whether there is a reason to train; without one, training is skipped.
 
-    :param cron: the DAG's own cron string; a run that the schedule started records and tells
-        the days on which no run came (templated)
+    :param cron: the DAG's own cron string; a run that the schedule started records and
+        reports the days on which no run came (templated)
 
     The other parameters are those of every operator.
     """

@@ -14,10 +14,9 @@ __all__ = ["RollbackOperator", "SetAliasOperator"]
 
 
 class RollbackOperator(ModelOperator):
-    """Gives `@champion` back to whom the failed version replaced; again, it changes nothing.
+    """Gives `@champion` back to the champion it replaced; a second call changes nothing.
 
-    :param version: the version to take off; by default the one that was promoted last, when
-        it serves (templated)
+    :param version: the version to take off; by default the one promoted last (templated)
 
     The other parameters are those of every operator.
     """

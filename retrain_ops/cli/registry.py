@@ -1,6 +1,6 @@
 """The commands by which people look at the registry, and change who serves.
 
-Each goes through the promotion protocol under the model's lock; `--dry-run`
+Each change goes through the promotion protocol under the model's lock; `--dry-run`
 prints what would be written, in order, and writes nothing.
 """
 
@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import argparse
 import getpass
-from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
-from retrain_ops.errors import ConfigError, ConflictError, NotYet
-from retrain_ops.registry.changes import Promotion, Rollback
-from retrain_ops.registry.events import World
-from retrain_ops.registry.registry import (
+from retrain_ops.cli.command import EXIT_FAILED, EXIT_NOT_YET, Command, run_of
+from retrain_ops.decisions.record import read_decision
+from retrain_ops.errors import ConfigError, ConflictError, DataError, NotYet
+from retrain_ops.registry.changes import Promotion
+from retrain_ops.registry.events import (
     APPROVAL_TAG,
     REPLACES_TAG,
     Event,
     Version,
+    World,
     utc_text,
 )
 from retrain_ops.rollout.approval import UNNAMED, give_answer
@@ -28,45 +29,11 @@ from retrain_ops.rollout.by_hand import roll_back
 from retrain_ops.rollout.promotion import close_answered, promote_candidate
 from retrain_ops.run import Run
 
-AddCommand = Callable[[str, Callable[[argparse.Namespace], dict[str, Any]], str], Any]
-EXIT_FAILED = 1
-EXIT_NOT_YET = 75
 ANSWER_CODES = (
-    "exit 0: that is the answer, now or since before; 1: it was answered otherwise, or has "
-    "expired; 2: no candidate waits"
+    "exit code 0: that is the answer, now or since earlier; 1: another answer was given, or the "
+    "wait expired; 2: no candidate waits"
 )
-
-
-def add_commands(add: AddCommand) -> None:
-    """Registers the commands; `options.open(options)` gives the run."""
-    add("history", _history, "every change of @champion, from the audit events")
-    for name, text in (("approve", "promoted once its shadow has passed"), ("reject", "closed")):
-        answer = add(name, _answer, f"answer for the open candidate: it is {text}; {ANSWER_CODES}")
-        answer.set_defaults(approved=name == "approve")
-        answer.add_argument("--version", help="the version that is meant (default: the candidate)")
-        answer.add_argument("--by", help="who answers (default: you)")
-    promote = add("promote", _promote, "promote a version by the protocol, also past its gates")
-    promote.add_argument("--version", help="the version (default: the open candidate)")
-    how = promote.add_mutually_exclusive_group()
-    how.add_argument("--force", action="store_true", help="past all gates and its shadow")
-    how.add_argument(
-        "--replace-superseded",
-        action="store_true",
-        help="open a shadow for the newer bytes of the very window that serves",
-    )
-    rollback = add("rollback", _rollback, "give @champion back to the champion it replaced")
-    rollback.add_argument(
-        "--version", help="the version to take off (default: the newest that was promoted)"
-    )
-    verify = add("verify", _verify, "compare aliases, tags, events and versions; exit 1 if not ok")
-    verify.add_argument("--repair", action="store_true", help="write what is missing")
-    for command in (promote, rollback):
-        command.add_argument("--dry-run", action="store_true", help="list the writes, make none")
-
-
-def _open(options: argparse.Namespace) -> Run:
-    run: Run = options.open(options)
-    return run
+DAYS_SHOWN = 14
 
 
 def _me() -> str:
@@ -85,29 +52,67 @@ def _now(run: Run, options: argparse.Namespace) -> datetime:
 # -- looking -----------------------------------------------------------------------------
 
 
+def _status(options: argparse.Namespace) -> dict[str, Any]:
+    run = run_of(options)
+    snapshot = run.registry.snapshot()
+    candidate = run.registry.open_candidate()
+    return {
+        "model": run.model,
+        "aliases": dict(snapshot.aliases),
+        "candidate": _version_facts(candidate) if candidate else None,
+        "events": [_event_facts(event) for event in snapshot.events],
+        "days": [_day_facts(run, end) for end in run.workspace.list_keys()[-DAYS_SHOWN:]],
+    }
+
+
+def _version_facts(version: Version) -> dict[str, Any]:
+    return {
+        "version": version.number,
+        "retrain_key": version.retrain_key,
+        "state": version.state,
+        "opened_at": version.opened_at.isoformat() if version.opened_at else None,
+    }
+
+
+def _day_facts(run: Run, end: date) -> dict[str, Any]:
+    try:
+        decision = read_decision(run.workspace, end)
+    except DataError as problem:
+        return {"window_end": end.isoformat(), "outcome": "damaged", "reason": str(problem)}
+    return {
+        "window_end": end.isoformat(),
+        "outcome": decision["outcome"] if decision else "none",
+        "reason": decision["reason"] if decision else None,
+    }
+
+
 def _history(options: argparse.Namespace) -> dict[str, Any]:
-    run = _open(options)
+    run = run_of(options)
     world = run.registry.world()
     return {
         "model": run.model,
         "aliases": dict(world.snapshot.aliases),
-        "events": [_event_facts(world, event) for event in world.snapshot.events],
+        "events": [_change(world, event) for event in world.snapshot.events],
     }
 
 
-def _event_facts(world: World, event: Event) -> dict[str, Any]:
+def _change(world: World, event: Event) -> dict[str, Any]:
     version = world.holder(event.version)
-    names = ("epoch", "kind", "version", "previous", "effective_from", "recorded_at", "failed")
     return {
-        **{name: getattr(event, name) for name in names},
+        **_event_facts(event),
         "window_end": event.window_end,
         "retrain_key": version.retrain_key if version else None,
         "state": version.state if version else "deleted",
     }
 
 
+def _event_facts(event: Event) -> dict[str, Any]:
+    names = ("epoch", "kind", "version", "previous", "effective_from", "recorded_at", "failed")
+    return {name: getattr(event, name) for name in names}
+
+
 def _verify(options: argparse.Namespace) -> dict[str, Any]:
-    run = _open(options)
+    run = run_of(options)
     # Looking needs no lock: the workspace may be read-only, or gone.
     with run.workspace.lock() if options.repair else nullcontext():
         found = run.registry.verify(repair=options.repair)
@@ -120,7 +125,7 @@ def _verify(options: argparse.Namespace) -> dict[str, Any]:
 
 def _answer(options: argparse.Namespace) -> dict[str, Any]:
     """The answer of a person, who may give it while the shadow still lasts."""
-    run = _open(options)
+    run = run_of(options)
     with run.workspace.lock():
         version = _candidate(run, options.version)
         wanted = "approved" if options.approved else "rejected"
@@ -140,10 +145,10 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _candidate(run: Run, number: str | None) -> Version:
-    """The version that waits for an answer, or will when its shadow has passed, or had its answer.
+    """The version that waits for an answer, will once its shadow has passed, or has its answer.
 
     Raises:
-        ConfigError: there is none, or another one than was meant.
+        ConfigError: there is none, or a version other than the one meant.
     """
     if number is not None and APPROVAL_TAG in (named := run.registry.version(number)).tags:
         return named
@@ -166,8 +171,10 @@ def _answered_last(run: Run) -> Version:
 
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
-    run = _open(options)
+    run = run_of(options)
     with run.workspace.lock():
+        if not options.dry_run:
+            run.registry.finish()
         version = _chosen(run, options)
         if options.dry_run:
             return {"model": run.model, "version": version.number, "plan": _plan(run, version)}
@@ -180,7 +187,7 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _chosen(run: Run, options: argparse.Namespace) -> Version:
-    """The version that is meant.
+    """The version meant.
 
     Raises:
         ConfigError: there is none, or another candidate is open.
@@ -206,7 +213,7 @@ def _chosen(run: Run, options: argparse.Namespace) -> Version:
 
 
 def _replacement(run: Run) -> Version:
-    """The newest version of the champion's key whose bytes are others."""
+    """The newest version of the champion's key with other bytes."""
     world = run.registry.world()
     newest = world.snapshot.newest
     champion = world.holder(newest.version) if newest else None
@@ -216,7 +223,7 @@ def _replacement(run: Run) -> Version:
     waiting = [v for v in waiting if v.state == "registered"]
     if not waiting:
         raise ConfigError(
-            f"{champion.retrain_key} has no other bytes than those that serve: run its day again"
+            f"{champion.retrain_key} has no bytes but those that serve: run its day again"
         )
     return waiting[-1]
 
@@ -238,12 +245,12 @@ def _open_replacement(run: Run, version: Version) -> None:
 
 
 def _decide(run: Run, version: Version, options: argparse.Namespace) -> None:
-    """What a person said becomes tags of the version: the protocol reads nothing else."""
+    """A person's decision becomes tags of the version: the protocol reads nothing else."""
     if version.state == "canary":
         raise ConfigError(f"version {version.number} is in its canary already")
     give_answer(run, version, approved=True, by=_me(), at=_now(run, options))
     if options.force and version.state not in ("registered", "shadow", "shadow_passed"):
-        raise ConfigError(f"version {version.number} is {version.state}, which is for ever")
+        raise ConfigError(f"version {version.number} is {version.state}, which is final")
     if options.force:
         if version.opened_at is None:
             run.registry.open_shadow(version, opened_at=run.instant)
@@ -251,11 +258,11 @@ def _decide(run: Run, version: Version, options: argparse.Namespace) -> None:
 
 
 def _promoted(run: Run, version: Version) -> dict[str, Any]:
-    """Promotes what has passed its shadow; says what is still awaited."""
+    """Promotes what has passed its shadow; says what it still waits for."""
     before = run.registry.version(version.number)
     output = {"model": run.model, "version": version.number, "promoted": False}
     if before.state == "shadow":
-        return {**output, "state": "shadow", "message": "promoted when its shadow has passed"}
+        return {**output, "state": "shadow", "message": "promoted once its shadow has passed"}
     if before.state != "shadow_passed":
         return {**output, "state": before.state}
     try:
@@ -276,9 +283,84 @@ def _plan(run: Run, version: Version) -> list[dict[str, Any]]:
 
 
 def _rollback(options: argparse.Namespace) -> dict[str, Any]:
-    run = _open(options)
+    run = run_of(options)
     when = _now(run, options)
-    if options.dry_run:
-        plan = run.registry.plan(Rollback(options.version, when, datetime.now(UTC)))
-        return {"model": run.model, "plan": [write.to_json() for write in plan]}
-    return roll_back(run, options.version, effective_from=when)
+    return roll_back(run, options.version, effective_from=when, dry_run=options.dry_run)
+
+
+# -- the commands ------------------------------------------------------------------------
+
+
+def _approve_options(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(approved=True)
+    _answer_options(parser)
+
+
+def _reject_options(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(approved=False)
+    _answer_options(parser)
+
+
+def _answer_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", help="the version meant (default: the open candidate)")
+    parser.add_argument("--by", help="who answers (default: you)")
+
+
+def _promote_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", help="the version (default: the open candidate)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--force", action="store_true", help="past all gates and its shadow")
+    how.add_argument(
+        "--replace-superseded",
+        action="store_true",
+        help="open a shadow for newer bytes of the very window that serves",
+    )
+    _dry_run_option(parser)
+
+
+def _rollback_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--version", help="the version to take off (default: the one promoted last)"
+    )
+    _dry_run_option(parser)
+
+
+def _dry_run_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="list the writes, make none")
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repair", action="store_true", help="write what is missing")
+
+
+COMMANDS = (
+    Command("status", _status, "who serves, what is open, what the days decided"),
+    Command("history", _history, "every change of @champion, from the audit events"),
+    Command(
+        "approve",
+        _answer,
+        f"approve the open candidate: it is promoted once its shadow has passed; {ANSWER_CODES}",
+        _approve_options,
+    ),
+    Command(
+        "reject",
+        _answer,
+        f"reject the open candidate: it is closed for good; {ANSWER_CODES}",
+        _reject_options,
+    ),
+    Command(
+        "promote",
+        _promote,
+        "promote a version by the protocol, past its gates if need be",
+        _promote_options,
+    ),
+    Command(
+        "rollback", _rollback, "give @champion back to the champion it replaced", _rollback_options
+    ),
+    Command(
+        "verify",
+        _verify,
+        "compare aliases, tags, events and versions; exit code 1 when they disagree",
+        _verify_options,
+    ),
+)

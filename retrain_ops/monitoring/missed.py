@@ -1,4 +1,4 @@
-"""Days that a schedule asked for and no run came: recorded, and told once, by the next run.
+"""Days that a schedule asked for and no run came: recorded and reported once, by the next run.
 
 An orchestrator that runs one day at a time and does not catch up drops the days that pass while
 a run waits, or while its DAG is paused.
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def record_missed(run: Run, due: Callable[[date], Iterable[date]]) -> tuple[date, ...]:
-    """The days before this run's that nobody ran and nobody was told of yet.
+    """The days before this run's that nobody ran and no run has reported.
 
     They go into `<model>/missed.json` and into one message.
 

@@ -1,4 +1,4 @@
-"""Monitors: tell when a reason to retrain begins, once, and not again while it lasts.
+"""Monitors: report once when a reason to retrain begins, and not again while it lasts.
 
 A monitor looks at the same rows by the same rules as check_drift of that window. Where its
 condition stood is a file of the model, so an edge is an edge for whoever looks: monitors may
@@ -17,7 +17,7 @@ from retrain_ops.comparison.degraded import compare_matured
 from retrain_ops.comparison.drift import drift_of_features
 from retrain_ops.decisions.record import decide_champion
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run
 from retrain_ops.workspace import LOCK_PATIENCE_S
@@ -55,7 +55,7 @@ class MonitorResult:
 
 
 def watch(kind: Kind, run: Run, *, patience_s: float = LOCK_PATIENCE_S) -> MonitorResult:
-    """Looks at one condition as of the run's instant, and remembers where it stood.
+    """Looks at one condition as of the run's instant, and remembers its state.
 
     Raises:
         ConfigError: the spec has no `[degraded]` table, which `degraded` asks for.

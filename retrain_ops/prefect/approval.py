@@ -15,7 +15,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run
 
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.rollout.approval import awaiting_answer, give_answer
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def ask_for_approval(run: Run, timeout_seconds: int) -> bool:
     if candidate is None or _asked_elsewhere(candidate):
         return False
     run.registry.set_tag(candidate, ASKED_TAG, str(flow_run.id))
-    told = f"Version {candidate.number} ({candidate.retrain_key}) passed its shadow: promote it?"
+    asked = f"Version {candidate.number} ({candidate.retrain_key}) passed its shadow: promote it?"
     answer = suspend_flow_run(
-        wait_for_input=Approval.with_initial_data(description=told),
+        wait_for_input=Approval.with_initial_data(description=asked),
         timeout=timeout_seconds,
         key=f"approval-{candidate.number}",
     )

@@ -85,7 +85,7 @@ def summary_markdown(
     run: Run, decision: Decision | None, entries: Sequence[Mapping[str, Any]]
 ) -> str:
     """The day: its line, what each step said, and where the evidence lies."""
-    told = "\n".join(
+    table = "\n".join(
         f"| {e['step']} | {e['status']} | {_cell(e.get('summary') or e.get('message', ''))} |"
         for e in entries
     )
@@ -93,7 +93,7 @@ def summary_markdown(
     run_id = (run.read("run.json") or {}).get("mlflow_run_id")
     return (
         f"# {run.model} {run.window.end.isoformat()}: {outcome}\n\n"
-        f"| step | status | result |\n|---|---|---|\n{told}\n\n"
+        f"| step | status | result |\n|---|---|---|\n{table}\n\n"
         f"Evidence: `{run.workspace.absolute(run.path(DECISION_FILE))}`"
         + (f", MLflow run `{run_id}`" if run_id else "")
         + "\n"

@@ -63,8 +63,8 @@ def _completed(run: Any, day: date, deployment: str) -> str:
     state = run.state
     if state is not None and state.is_completed():
         return str(state.name)
-    told = "was not started" if state is None else f"is {state.name}: {state.message}"
-    advice = "mend it, then backfill again from this day on under another label"
+    ended = "was not started" if state is None else f"is {state.name}: {state.message}"
+    advice = "fix it, then backfill again from this day on under another label"
     if state is not None and state.is_cancelled():
         advice = f"set collision_strategy: ENQUEUE on {deployment}, then use another label"
-    raise ConflictError(f"the run of {day.isoformat()} ({run.name}) {told}; {advice}")
+    raise ConflictError(f"the run of {day.isoformat()} ({run.name}) {ended}; {advice}")

@@ -18,7 +18,7 @@ __all__ = ["MlflowCredentials", "SlackWebhook"]
 
 
 class MlflowCredentials(Block):  # type: ignore[misc]
-    """The MLflow server of a flow, and who the flow is to it.
+    """The MLflow server of a flow, and the flow's credentials there.
 
     The secrets go to the client as arguments: never into the environment, a log or a task's
     parameters.
@@ -26,7 +26,7 @@ class MlflowCredentials(Block):  # type: ignore[misc]
 
     _block_type_name: ClassVar[str] = "MLflow Credentials (retrain-ops)"
     _block_type_slug: ClassVar[str] = "retrain-ops-mlflow-credentials"
-    _description: ClassVar[str] = "Where retrain-ops registers models, and by which right."
+    _description: ClassVar[str] = "Where retrain-ops registers models, and the credentials."
 
     tracking_uri: str = Field(description="Address of the tracking server.")
     username: str | None = Field(default=None, description="For basic authentication.")
@@ -48,7 +48,7 @@ class MlflowCredentials(Block):  # type: ignore[misc]
 
 
 class SlackWebhook(Block):  # type: ignore[misc]
-    """The Slack channel that is told; whoever has the address can post, so it is a secret."""
+    """The Slack channel for messages; whoever has the address can post, so it is a secret."""
 
     _block_type_name: ClassVar[str] = "Slack Webhook (retrain-ops)"
     _block_type_slug: ClassVar[str] = "retrain-ops-slack-webhook"

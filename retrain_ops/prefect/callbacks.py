@@ -31,7 +31,7 @@ class FailedRunAlert:
         return "retrain_ops_alert"
 
     def __call__(self, flow: Any, flow_run: Any, state: Any) -> None:
-        """Tells which step was running, and what the state says."""
+        """Reports which step was running, and what the state says."""
         from retrain_ops.run import RunContext
         from retrain_ops.steps.alerts import alert_failure
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
-from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
@@ -18,31 +17,17 @@ from prefect.states import Completed, Failed, State
 from retrain_ops.errors import ConflictError
 from retrain_ops.prefect.approval import ask_for_approval
 from retrain_ops.prefect.artifacts import emit_news, write_artifacts
-from retrain_ops.prefect.callbacks import FailedRunAlert
-from retrain_ops.prefect.target import Target, flow_facts, resolve_window_end
+from retrain_ops.prefect.flow_options import Options, new_flow, steps_of, target_of
+from retrain_ops.prefect.target import flow_facts, resolve_window_end
 from retrain_ops.prefect.tasks import NOT_YET, Steps
 from retrain_ops.steps.runner import ROLLOUT, TRAINING
 
 SLOT_PATIENCE_S = 900.0
 # A killed run gives its slot back after this; every lease costs a renewal in three quarters of it.
 SLOT_LEASE_S = 120.0
-RUN_LIMIT_S = 6 * 3600.0  # far below the 24 h after which a managed run is ended
 
 
-def retraining_flow(
-    spec: str | Path,
-    *,
-    name: str | None = None,
-    workspace: str | None = None,
-    tracking_uri: str | None = None,
-    model: str | None = None,
-    n_threads: int = 0,
-    retries: int = 1,
-    retry_delay_seconds: float = 60.0,
-    timeout_seconds: float | None = RUN_LIMIT_S,
-    mlflow_block: str | None = None,
-    slack_block: str | None = None,
-) -> Any:
+def retraining_flow(spec: str | Path, **options: Unpack[Options]) -> Any:
     """Build the flow of one day: ten steps in a row, a task each.
 
     Its parameters are `window_end` (the day D; by default the UTC day the run was scheduled
@@ -53,29 +38,23 @@ def retraining_flow(
 
     Args:
         spec: path of the model's TOML file; it is read by the runs, never at import.
-        name: by default `retrain-<name of the spec file>`.
-        workspace: folder or URI of all files; by default `RETRAIN_OPS_WORKSPACE`.
-        tracking_uri: the MLflow server; by default the spec's or the environment's.
-        model: another registered name for the same spec.
-        n_threads: threads of one step; 0 means as many as the machine grants.
-        retries: per task; refused data and broken specs are never retried.
-        retry_delay_seconds: between tries.
-        timeout_seconds: of the whole run; a C call notices within 100 ms.
-        mlflow_block: name of a `MlflowCredentials` block; it wins over `tracking_uri`.
-        slack_block: name of a `SlackWebhook` block; by default the spec's variable.
+        options: those of `Options`.
+
+    Raises:
+        TypeError: an option is none of `Options`.
     """
-    target = Target(str(spec), workspace, tracking_uri, model, n_threads, mlflow_block, slack_block)
+    target = target_of(spec, options)
 
     def retrain(
         window_end: date | None = None, force: bool = False, bootstrap: bool = False
     ) -> Any:
         facts = flow_facts(force=force, bootstrap=bootstrap)
         day = resolve_window_end(window_end, flow_run.scheduled_start_time)
-        steps = Steps(target.open(), day, facts, retries, retry_delay_seconds)
-        with model_slot(target.model_name):
-            return _play_day(steps)
+        opener = target.open()
+        with model_slot(opener.model):
+            return _play_day(steps_of(opener, day, facts, options))
 
-    return _flow(retrain, name or f"retrain-{Path(spec).stem}", target, timeout_seconds)
+    return new_flow(retrain, "retrain", target, options)
 
 
 def rollout_flow(
@@ -83,40 +62,39 @@ def rollout_flow(
     *,
     approval: Literal["tag", "suspend"] = "tag",
     approval_timeout_seconds: int = 3 * 86400,
-    name: str | None = None,
-    workspace: str | None = None,
-    tracking_uri: str | None = None,
-    model: str | None = None,
-    n_threads: int = 0,
-    retries: int = 1,
-    retry_delay_seconds: float = 60.0,
-    timeout_seconds: float | None = RUN_LIMIT_S,
-    mlflow_block: str | None = None,
-    slack_block: str | None = None,
+    **options: Unpack[Options],
 ) -> Any:
     """Build the flow that looks after the open candidate: shadow, promotion, canary.
 
-    A run looks and ends; nothing sleeps until a shadow is over. With `approval="suspend"` the
-    first run that finds a candidate waiting for a person suspends itself, which frees its
-    container, and goes on when it is resumed; the candidate's tag is honoured all the same.
+    A run looks and ends; nothing sleeps until a shadow is over. Its one parameter is
+    `window_end`: as of which day to look, by default the newest whose instant has come.
 
-    Its one parameter is `window_end`: as of which day to look, by default the newest whose
-    instant has come. The other arguments are those of `retraining_flow`.
+    Args:
+        spec: path of the model's TOML file; it is read by the runs, never at import.
+        approval: with `"suspend"` the first run that finds a candidate waiting for a person
+            suspends itself, which frees its container, and goes on when it is resumed; the
+            candidate's tag counts all the same.
+        approval_timeout_seconds: how long such a run stays suspended.
+        options: those of `Options`.
+
+    Raises:
+        TypeError: an option is none of `Options`.
     """
-    target = Target(str(spec), workspace, tracking_uri, model, n_threads, mlflow_block, slack_block)
+    target = target_of(spec, options)
 
     def rollout(window_end: date | None = None) -> Any:
-        day = window_end or target.newest_window_end(flow_run.scheduled_start_time)
-        steps = Steps(target.open(), day, flow_facts(look=True), retries, retry_delay_seconds)
-        with model_slot(target.model_name):
+        opener = target.open()
+        day = window_end or opener.newest_window_end(flow_run.scheduled_start_time)
+        steps = steps_of(opener, day, flow_facts(look=True), options)
+        with model_slot(opener.model):
             entries = [steps("shadow_test"), steps("promote_champion")]
             if approval == "suspend" and ask_for_approval(steps.run(), approval_timeout_seconds):
                 entries[-1] = steps("promote_champion")
             entries.append(steps("watch_canary"))
             _show(steps, entries)
-        return _conclude(entries, _told(entries))
+        return _conclude(entries, _summaries(entries))
 
-    return _flow(rollout, name or f"rollout-{Path(spec).stem}", target, timeout_seconds)
+    return new_flow(rollout, "rollout", target, options)
 
 
 @contextmanager
@@ -143,20 +121,6 @@ def model_slot(model: str) -> Iterator[None]:
         yield
     finally:
         waiting.__exit__(None, None, None)
-
-
-def _flow(
-    function: Callable[..., Any], name: str, target: Target, timeout_seconds: float | None
-) -> Any:
-    alert = FailedRunAlert(target)
-    return flow(
-        name=name,
-        timeout_seconds=timeout_seconds,
-        validate_parameters=True,
-        persist_result=False,
-        on_failure=[alert],
-        on_crashed=[alert],
-    )(function)
 
 
 def _play_day(steps: Steps) -> State:
@@ -199,12 +163,12 @@ def _summary_of_failure(steps: Steps) -> None:
 def _conclude(entries: Sequence[dict[str, Any]], summary: str) -> State:
     """One log line for the run: each counts against a free tier's limits."""
     waiting = [entry for entry in entries if entry["status"] == "not_yet"]
-    told = "; ".join([summary, *(entry["message"] for entry in waiting)])
-    get_run_logger().info("%s", told)
+    message = "; ".join([summary, *(entry["message"] for entry in waiting)])
+    get_run_logger().info("%s", message)
     data = {"status": "not_yet" if waiting else "ok", "steps": list(entries)}
     name = NOT_YET if waiting else "Completed"
-    return Completed(name=name, message=told, data=data)
+    return Completed(name=name, message=message, data=data)
 
 
-def _told(entries: Sequence[dict[str, Any]]) -> str:
+def _summaries(entries: Sequence[dict[str, Any]]) -> str:
     return "; ".join(entry["summary"] for entry in entries if "summary" in entry)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from retrain_ops.mlflow.client import MlflowClient
     from retrain_ops.run import Run, RunContext, Trigger
+    from retrain_ops.spec.spec import RetrainSpec
 
 BACKFILL_TAG = "backfill"
 _SCHEDULED_TAG = "auto-scheduled"  # set by Prefect's scheduler
@@ -26,27 +27,19 @@ class Target:
     mlflow_block: str | None = None
     slack_block: str | None = None
 
-    @property
-    def model_name(self) -> str:
-        """The registered model's name."""
-        from retrain_ops.spec.spec import load_spec
-
-        return self.model or load_spec(self.spec).model.name
-
-    def newest_window_end(self, now: datetime) -> date:
-        """The newest window end whose instant has come."""
-        from retrain_ops.spec.spec import load_spec
-        from retrain_ops.spec.window import newest_window_end
-
-        return newest_window_end(now, load_spec(self.spec).window.cutoff_time)
-
     def open(self) -> Opener:
-        """Loads the blocks, once per flow run: each one costs API requests."""
-        from retrain_ops.prefect.blocks import MlflowCredentials, SlackWebhook
+        """Loads spec and blocks, once per flow run: each block costs API requests.
 
+        Raises:
+            ConfigError: the spec is wrong.
+        """
+        from retrain_ops.prefect.blocks import MlflowCredentials, SlackWebhook
+        from retrain_ops.spec.spec import load_spec
+
+        spec = load_spec(self.spec)
         client = MlflowCredentials.load(self.mlflow_block).client() if self.mlflow_block else None
         slack = SlackWebhook.load(self.slack_block) if self.slack_block else None
-        return Opener(self, client, slack.url.get_secret_value() if slack else None)
+        return Opener(self, spec, client, slack.url.get_secret_value() if slack else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +47,29 @@ class Opener:
     """Opens the runs of one flow run; its secrets are in no repr."""
 
     target: Target
+    spec: RetrainSpec
     client: MlflowClient | None = None
     slack_webhook: Any = None
 
     def __repr__(self) -> str:
         return f"Opener({self.target!r})"
 
+    @property
+    def model(self) -> str:
+        """The registered model's name."""
+        return self.target.model or self.spec.model.name
+
+    def newest_window_end(self, now: datetime) -> date:
+        """The newest window end whose instant has come."""
+        from retrain_ops.spec.window import newest_window_end
+
+        return newest_window_end(now, self.spec.window.cutoff_time)
+
     def run(self, day: date, context: RunContext) -> Run:
         """The run of a day.
 
         Raises:
-            ConfigError: the spec is wrong, or no workspace or server is named.
+            ConfigError: no workspace or server is named.
         """
         import os
 
@@ -72,7 +77,7 @@ class Opener:
 
         target = self.target
         return open_run(
-            target.spec,
+            self.spec,
             date=day,
             workspace=require_workspace(
                 target.workspace or os.environ.get("RETRAIN_OPS_WORKSPACE")

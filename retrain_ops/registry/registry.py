@@ -22,14 +22,9 @@ from retrain_ops.mlflow.requests import name_filter
 from retrain_ops.registry.changes import Change, Promotion, Rollback
 from retrain_ops.registry.claims import Claims
 from retrain_ops.registry.events import (
-    APPROVAL_TAG,
-    CHALLENGER,
     CHAMPION,
     INTENT_TAG,
     PREVIOUS,
-    REPLACES_TAG,
-    SHADOW_DAYS_TAG,
-    SHARE_TAG,
     STATE_TAG,
     UNSERVED_STATES,
     Event,
@@ -40,7 +35,6 @@ from retrain_ops.registry.events import (
     World,
     read_events,
     read_version,
-    utc_instant,
     utc_text,
 )
 from retrain_ops.registry.protocol import (
@@ -56,25 +50,7 @@ from retrain_ops.registry.protocol import (
     share_of,
 )
 
-__all__ = [
-    "APPROVAL_TAG",
-    "CHALLENGER",
-    "CHAMPION",
-    "PREVIOUS",
-    "REPLACES_TAG",
-    "SHADOW_DAYS_TAG",
-    "SHARE_TAG",
-    "Event",
-    "Registry",
-    "Serving",
-    "Snapshot",
-    "State",
-    "Verification",
-    "Version",
-    "Write",
-    "utc_instant",
-    "utc_text",
-]
+__all__ = ["Registry", "Serving", "Verification"]
 
 FOLLOW_ROUNDS = 8
 
@@ -314,7 +290,7 @@ class Registry:
             ConflictError: another promotion claimed the epoch (it was finished; run
                 again), or the version was closed meanwhile.
         """
-        return self._commit(Promotion(version, kind, effective_from, recorded_at, share))
+        return self.commit(Promotion(version, kind, effective_from, recorded_at, share))
 
     def rollback(
         self,
@@ -334,7 +310,7 @@ class Registry:
             ConflictError: `failed` replaced nobody, or another change is under way.
         """
         number = failed.number if isinstance(failed, Version) else failed
-        return self._commit(Rollback(number, effective_from, recorded_at))
+        return self.commit(Rollback(number, effective_from, recorded_at))
 
     def plan(self, change: Change) -> tuple[Write, ...]:
         """What making `change` would write now, in order; nothing is written.
@@ -387,8 +363,10 @@ class Registry:
 
     # -- the states of the protocol ---------------------------------------------
 
-    def _commit(self, change: Change) -> Event | None:
-        """finish, decide, fence, re-read, follow, read back.
+    def commit(self, change: Change) -> Event | None:
+        """Makes a change once: finish, decide, fence, re-read, follow, read back.
+
+        The event is the one that holds, made now or found; None when the rules forbid one.
 
         What a dead process left is finished first: its claim, or this epoch would be
         lost to it, and the newest event, at whose tags nobody looks once another

@@ -1,4 +1,4 @@
-"""Changes that a person, or a task of theirs, makes to the registry, under the model's lock."""
+"""Changes to the registry that a person or a task of theirs makes, under the model's lock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry.registry import CHALLENGER, CHAMPION, PREVIOUS
+from retrain_ops.registry.changes import Rollback
+from retrain_ops.registry.events import CHALLENGER, CHAMPION, PREVIOUS
 from retrain_ops.rollout import news
 from retrain_ops.run import Run
 from retrain_ops.workspace import LOCK_PATIENCE_S
@@ -17,6 +18,7 @@ def roll_back(
     version: str | None = None,
     *,
     effective_from: datetime | None = None,
+    dry_run: bool = False,
     patience_s: float = LOCK_PATIENCE_S,
 ) -> dict[str, Any]:
     """Takes `@champion` off `version`, or off the newest promotion; repeated, it changes nothing.
@@ -24,15 +26,25 @@ def roll_back(
     `rolled_back` is the version that lost `@champion`, by this call or by an earlier one; None
     when another version serves since.
 
+    Args:
+        run: any run of the model.
+        version: the version to take off.
+        effective_from: when the change counts; by default now.
+        dry_run: list the writes as `plan`, and make none.
+        patience_s: how long to wait for the model's lock.
+
     Raises:
-        ConfigError: that version never took `@champion`.
+        BusyError: another run held the model's lock.
+        ConfigError: that version never took `@champion`, or nobody has it.
         ConflictError: that version replaced nobody.
     """
     now = datetime.now(UTC)
+    change = Rollback(version, effective_from or now, now)
+    if dry_run:
+        plan = run.registry.plan(change)
+        return {"model": run.model, "plan": [write.to_json() for write in plan]}
     with run.workspace.lock(patience_s=patience_s):
-        event = run.registry.rollback(
-            version, effective_from=effective_from or now, recorded_at=now
-        )
+        event = run.registry.commit(change)
         if event is not None:
             news.report(run, event)
     aliases = dict(run.registry.snapshot().aliases)

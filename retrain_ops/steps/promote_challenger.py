@@ -20,8 +20,8 @@ from retrain_ops.decisions.record import (
     write_decision,
 )
 from retrain_ops.mlflow.tracking import find_run, upload_once
-from retrain_ops.registry.events import ENDED_STATES
-from retrain_ops.registry.registry import Registry, Version, utc_instant, utc_text
+from retrain_ops.registry.events import ENDED_STATES, Version, utc_instant, utc_text
+from retrain_ops.registry.registry import Registry
 from retrain_ops.run import Run, note
 
 NOT_BETTER = "challenger is not significantly better"

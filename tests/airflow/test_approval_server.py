@@ -115,7 +115,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def _candidate_waits(folder: Path, model: str, tracking_uri: str) -> None:
-    from retrain_ops.cli.main import EXIT_NOT_YET, run_day
+    from retrain_ops.cli.command import EXIT_NOT_YET
+    from retrain_ops.cli.main import run_day
 
     run_day(open_toy(folder, model, BOOTSTRAP, tracking_uri, bootstrap=True))
     output = run_day(open_toy(folder, model, DAY, tracking_uri))

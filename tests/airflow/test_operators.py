@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from devtools.synthetic import SPEC
 
 
 def _operators() -> tuple[Any, ...]:
@@ -82,3 +89,80 @@ def test_a_time_limit_keeps_its_own_exception() -> None:
         raise AirflowTaskTimeout
     except AirflowTaskTimeout:
         task.on_kill()  # as Airflow calls it before it raises again; it must not raise itself
+
+
+@pytest.mark.parametrize("window_end", ["2013-08-14", "newest"])
+def test_a_task_reads_its_spec_once(
+    window_end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import retrain_ops.run
+    from retrain_ops.airflow import ShadowTestOperator
+    from retrain_ops.spec import spec as specs
+
+    (tmp_path / "toy.toml").write_text(SPEC)
+    reads: list[Path] = []
+    load = specs.load_spec
+
+    def counted(path: Any, **given: Any) -> Any:
+        reads.append(path)
+        return load(path, **given)
+
+    monkeypatch.setattr(specs, "load_spec", counted)
+    monkeypatch.setattr(retrain_ops.run, "load_spec", counted)
+    dag_run = SimpleNamespace(run_id="r", run_type="manual", conf={})
+    context = {"dag_run": dag_run, "logical_date": datetime(2013, 8, 14, 3, tzinfo=UTC)}
+    task = ShadowTestOperator(
+        spec=str(tmp_path / "toy.toml"),
+        window_end=window_end,
+        workspace=str(tmp_path / "workspace"),
+        tracking_uri="http://127.0.0.1:9",
+    )
+    assert task.open_run(context).window.end == date(2013, 8, 14)
+    assert len(reads) == 1
+
+
+class _HeldWorkspace:
+    """Another run is at work on the model."""
+
+    def __init__(self) -> None:
+        self.patience: list[float] = []
+
+    @contextmanager
+    def lock(self, *, patience_s: float = 900.0) -> Any:
+        from retrain_ops.errors import BusyError
+
+        self.patience.append(patience_s)
+        raise BusyError("another run has held the lock")
+        yield
+
+
+def test_a_question_waits_for_the_lock_without_its_worker(
+    airflow_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retrain_ops.airflow import approval
+    from retrain_ops.airflow.base import LOCK_PATIENCE_S
+    from retrain_ops.airflow.compat import AIRFLOW_3, HITL
+
+    home = import_module("airflow.sdk.exceptions" if AIRFLOW_3 else "airflow.exceptions")
+    deferral = home.TaskDeferred
+    workspace = _HeldWorkspace()
+    asks = approval.ApproveCandidateOperator if HITL else approval.ApprovalSensor
+    for kind in {asks, approval.ApprovalSensor}:
+        task = kind(spec="s")
+        monkeypatch.setattr(task, "open_run", lambda context: SimpleNamespace(workspace=workspace))
+        with pytest.raises(deferral) as deferred:
+            task.execute({})
+        assert deferred.value.kwargs["asked"] is False
+        if kind is not approval.ApprovalSensor:
+            answer = {"number": "2", "approved": True, "by": "amy", "at": "2013-08-14T02:00:00Z"}
+            with pytest.raises(deferral) as deferred:
+                task.resume({}, answer=answer)
+            assert deferred.value.kwargs["answer"] == answer  # nobody has to give it again
+    assert set(workspace.patience) == {LOCK_PATIENCE_S}
+
+
+def test_a_misspelt_option_of_a_factory_is_refused() -> None:
+    from retrain_ops.airflow import retraining_dag
+
+    with pytest.raises(TypeError, match="'workspce'"):
+        retraining_dag("s.toml", workspce="somewhere")

@@ -86,8 +86,8 @@ def test_the_parse_imports_no_numeric_library(parsed: dict[str, Any]) -> None:
         *(
             f"retrain_ops.airflow.{m}"
             for m in (
-                *("base", "callbacks", "compat", "context", "dag", "factory"),
-                *("links", "monitors", "notifier", "operators", "provider"),
+                *("base", "callbacks", "compat", "context", "dag_options", "dags"),
+                *("links", "monitor_operators", "notifier", "operators", "provider"),
             )
         ),
     }

@@ -197,3 +197,16 @@ def test_a_path_that_could_climb_never_leaves(client, run, path):
 def test_an_artefact_store_that_is_not_served_is_named(client):
     with pytest.raises(ConfigError, match="--serve-artifacts"):
         client.download_artifact("s3://bucket/model", "a")
+
+
+def test_a_run_that_the_environment_names_is_left_alone(client, fresh, monkeypatch):
+    experiment = client.create_experiment(fresh("named outside"))
+    outer = client.create_run(experiment, "outer", 1)
+    monkeypatch.setenv("MLFLOW_RUN_ID", outer.run_id)  # as Kubeflow Pipelines does
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    ours = client.create_run(experiment, "day", 1)
+    client.log_batch(ours.run_id, metrics=[("f1", 0.5, 1, 0)], params={}, tags={"day": "1"})
+    assert ours.run_id != outer.run_id
+    found = client.get_run(outer.run_id)
+    assert (found.status, dict(found.metrics), "day" in found.tags) == ("RUNNING", {}, False)
+    assert client.get_run(ours.run_id).experiment_id == experiment

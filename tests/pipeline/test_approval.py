@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from devtools.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_days
-from retrain_ops.cli.main import EXIT_NOT_YET, run_day
+from retrain_ops.cli.command import EXIT_NOT_YET
+from retrain_ops.cli.main import run_day
 from retrain_ops.rollout.approval import awaiting_answer, give_answer
 
 REQUIRED = SPEC + '\n[rollout]\napproval = "required"\n'

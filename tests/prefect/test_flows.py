@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,6 +203,35 @@ def test_importing_the_package_imports_neither_prefect_nor_numpy() -> None:
 
     code = "import sys, retrain_ops.prefect; assert not {'prefect', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_flow_run_reads_its_spec_once(
+    recorder: Recorder, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import retrain_ops.run
+    from retrain_ops.prefect import rollout_flow
+    from retrain_ops.spec import spec as specs
+
+    reads: list[Path] = []
+    load = specs.load_spec
+
+    def counted(path: Any, **given: Any) -> Any:
+        reads.append(path)
+        return load(path, **given)
+
+    monkeypatch.setattr(specs, "load_spec", counted)
+    monkeypatch.setattr(retrain_ops.run, "load_spec", counted)
+    assert _retrain(options).is_completed()
+    assert len(reads) == 1
+    assert rollout_flow(**options)(return_state=True).is_completed()
+    assert len(reads) == 2
+
+
+def test_a_misspelt_option_of_a_factory_is_refused() -> None:
+    from retrain_ops.prefect import retraining_flow
+
+    with pytest.raises(TypeError, match="'workspce'"):
+        retraining_flow("s.toml", workspce="somewhere")
 
 
 def test_a_timeout_ends_a_long_c_call_and_the_flow(

@@ -6,7 +6,8 @@ import pytest
 
 from devtools.doubles.registry_server import Client, ProcessDied, Server
 from retrain_ops.errors import ConflictError
-from retrain_ops.registry.registry import SHARE_TAG, Registry, utc_instant, utc_text
+from retrain_ops.registry.events import SHARE_TAG, utc_instant, utc_text
+from retrain_ops.registry.registry import Registry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

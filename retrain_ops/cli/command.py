@@ -1,0 +1,80 @@
+"""What the commands share: exit codes, common options, and the run that these open."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from retrain_ops.errors import ConfigError, NotYet, ValidationError
+from retrain_ops.run import Run, RunContext, open_run, require_workspace
+from retrain_ops.spec.window import parse_window_end
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_VALIDATION = 20
+EXIT_NOT_YET = 75
+
+_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (ConfigError, EXIT_USAGE),
+    (ValidationError, EXIT_VALIDATION),
+    (NotYet, EXIT_NOT_YET),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of `retrain-ops`; `act` returns what is printed, `exit_code` when it is not 0."""
+
+    name: str
+    act: Callable[[argparse.Namespace], dict[str, Any]]
+    help: str
+    add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+
+
+def exit_code_of(problem: Exception) -> int:
+    """What the exit code says about an error."""
+    return next((code for kind, code in _CODES if isinstance(problem, kind)), EXIT_FAILED)
+
+
+def add_command(commands: Any, command: Command) -> None:
+    """Adds a command, with the options of a run, to the parser of `retrain-ops`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        command.name, help=command.help, description=command.help
+    )
+    parser.set_defaults(command=command.act)
+    parser.add_argument("--spec", required=True, help="the TOML spec")
+    parser.add_argument("--date", help="the window end, UTC (default: today)")
+    parser.add_argument(
+        "--workspace",
+        default=os.environ.get("RETRAIN_OPS_WORKSPACE"),
+        help="folder or URI for all files (default: RETRAIN_OPS_WORKSPACE)",
+    )
+    parser.add_argument("--tracking-uri", help="MLflow (default: the spec, MLFLOW_TRACKING_URI)")
+    parser.add_argument("--model", help="another registered name for the same spec")
+    parser.add_argument("--threads", type=int, default=0, help="team size (default: all allowed)")
+    command.add_options(parser)
+
+
+def run_of(options: argparse.Namespace) -> Run:
+    """The run that the common options name.
+
+    Raises:
+        ConfigError: the spec is wrong, or no workspace or server is named.
+    """
+    context = RunContext(
+        forced=getattr(options, "force", False), bootstrap=getattr(options, "bootstrap", False)
+    )
+    return open_run(
+        options.spec,
+        date=parse_window_end(options.date) if options.date else datetime.now(UTC).date(),
+        workspace=require_workspace(options.workspace),
+        tracking_uri=options.tracking_uri,
+        model=options.model,
+        n_threads=options.threads,
+        context=context,
+    )

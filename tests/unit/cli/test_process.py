@@ -1,0 +1,104 @@
+"""Signals that end a command, and streams that nobody reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from retrain_ops.cli.process import SIGNALS, Cancelled, cancellable
+
+CLI = (sys.executable, "-m", "retrain_ops.cli")
+
+
+def send(number):
+    """To this process, which then waits for what comes of it."""
+    os.kill(os.getpid(), number)
+    time.sleep(5)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_raises_and_the_handlers_of_before_come_back(number):
+    before = [signal.getsignal(n) for n in SIGNALS]
+    text = f"cancelled by signal {number.value}"
+    with pytest.raises(Cancelled, match=text) as ended, cancellable():
+        send(number)
+    assert ended.value.exit_code == 128 + number
+    assert [signal.getsignal(n) for n in SIGNALS] == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_exception_that_python_loses_is_raised_again():
+    class Loses:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(1000):
+                pass
+
+    def step():
+        Loses()
+        time.sleep(5)
+
+    begun = time.monotonic()
+    with pytest.raises(Cancelled), cancellable():
+        step()
+    assert time.monotonic() - begun < 4.5
+
+
+def test_a_signal_leaves_those_alone_who_handle_the_first():
+    done = []
+
+    def step():
+        try:
+            send(signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            try:
+                raise KeyError
+            except KeyError:
+                time.sleep(0.3)  # as long as the timer needs to come twice
+            done.append("recorded")
+
+    with pytest.raises(Cancelled, match="SIGTERM"), cancellable():
+        step()
+    assert done == ["recorded"]
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with cancellable():
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.05)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["history", "--spec", "none.toml"]])
+def test_a_reader_that_has_gone_is_no_failure(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    kept = subprocess.run([*CLI, *arguments], stdout=subprocess.DEVNULL, check=False).returncode
+    done = subprocess.run([*CLI, *arguments], stdout=writer, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == kept
+    assert b"Broken" not in done.stderr
+    again = subprocess.run([*CLI, *arguments], stdout=writer, stderr=writer, check=False)
+    os.close(writer)
+    assert again.returncode == kept
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", ">&- 2>&-"])
+def test_closed_streams_harm_nothing(closed):
+    command = f'"$0" -m retrain_ops.cli history --spec none.toml --workspace w {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    if not closed.startswith(">"):
+        assert json.loads(done.stdout)["error"] == "ConfigError"
