@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "base/edges_below.h"
 #include "base/limits.h"
 #include "evaluation/counting.h"
-#include "gbdt/simd/dispatch.h"
 
 enum { BATCH = 256 };
 
@@ -23,7 +23,6 @@ static int64_t count_numeric(const void *input, int64_t begin, int64_t end,
                              int64_t *counts)
 {
     const rt_drift_column *column = input;
-    const rt_hot *hot = rt_hot_in_use();
     const int64_t regular = (int64_t)column->n_edges + 1;
     const int64_t width = regular + RT_DRIFT_EXTRA;
     int32_t below[BATCH];
@@ -32,7 +31,7 @@ static int64_t count_numeric(const void *input, int64_t begin, int64_t end,
         const int64_t n = end - at < BATCH ? end - at : BATCH;
         const double *x = column->x + at;
         const int32_t *day = column->day + at;
-        hot->edges_below(x, n, column->edges, column->n_edges, below);
+        rt_edges_below(x, n, column->edges, column->n_edges, below);
         for (int64_t i = 0; i < n; i++) {
             if ((uint32_t)day[i] >= (uint32_t)column->n_days) {
                 return at + i;

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #include "base/alloc.h"
-#include "gbdt/bins.h"
+#include "base/radix_sort.h"
 
 static rt_status check(const double *score, const uint8_t *label, int64_t rows,
                        rt_error *err)
@@ -36,7 +36,7 @@ static void sweep(const uint64_t *all, int64_t rows, const uint64_t *positive,
 {
     int64_t taken = 0;
     int64_t at = rows;
-    *best = (rt_f1_best){rt_key_value(all[rows - 1]), 0, 0, positives};
+    *best = (rt_f1_best){rt_double_of_key(all[rows - 1]), 0, 0, positives};
     while (at > 0) {
         uint64_t key = all[at - 1];
         while (at > 0 && all[at - 1] == key) {
@@ -49,7 +49,7 @@ static void sweep(const uint64_t *all, int64_t rows, const uint64_t *positive,
         if (best->predicted == 0 ||
             larger(taken, predicted + positives, best->true_positives,
                    best->predicted + positives)) {
-            *best = (rt_f1_best){rt_key_value(key), taken, predicted, positives};
+            *best = (rt_f1_best){rt_double_of_key(key), taken, predicted, positives};
         }
     }
 }
@@ -70,7 +70,7 @@ rt_status rt_f1_threshold(const double *score, const uint8_t *label, int64_t row
     uint64_t *spare = positive + rows;
     int64_t positives = 0;
     for (int64_t i = 0; i < rows; i++) {
-        all[i] = rt_key_of(score[i]);
+        all[i] = rt_key_of_double(score[i]);
         if (label[i]) {
             positive[positives++] = all[i];
         }

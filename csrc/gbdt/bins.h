@@ -111,17 +111,11 @@ static inline bool rt_cut_has_digits(const rt_cut *cut)
            cut->n_bins + (atomic_load(&cut->has_missing) ? 1 : 0) > 0;
 }
 
-/* bins_cut.c: n_bins and upper from `count` sorted distinct keys with their
- * counts. bins_sort.c: ascending, stable; `spare` is as large as `keys`. */
+/* bins_cut.c: n_bins and upper from `distinct` ascending keys (base/radix_sort.h) with
+ * their counts. */
 void rt_cut_numbers(rt_cut *cut, const uint64_t *keys, const uint64_t *counts,
                     int64_t distinct, int64_t rows, int32_t max_bins);
 void rt_cut_levels(rt_cut *cut, uint64_t *counts, uint64_t *spare);
 double rt_threshold_between(double low, double high);
-void rt_sort_keys(uint64_t *keys, uint64_t *spare, int64_t count);
-
-/* Order-preserving map between doubles (no NaN) and unsigned integers; -0 and
- * +0 are one value. */
-uint64_t rt_key_of(double x);
-double rt_key_value(uint64_t key);
 
 #endif

@@ -2,6 +2,7 @@
  * rows and parts its own lists: nobody has to wait for anybody. */
 #include <string.h>
 
+#include "base/radix_sort.h"
 #include "base/rng.h"
 #include "gbdt/grower_state.h"
 
