@@ -41,6 +41,19 @@ typedef struct rt_cut {
     uint8_t bin_of_byte[256];
 } rt_cut;
 
+/* What is needed until the rows are laid; then rt_bins_drop_workspace. */
+typedef struct rt_bins_making {
+    const int32_t *source; /* [rows] row of the matrix, or NULL: all of them */
+    int32_t *sample;       /* rows that numeric cuts are made from, or NULL: all */
+    int64_t n_sample;
+    int32_t max_bins;
+    int32_t threads; /* that cut, each `cut_columns` together */
+    int32_t cut_columns;
+    uint64_t **keys;    /* [threads] of their columns and a spare, or level counts */
+    uint8_t *pairs;     /* [RT_BYTE_PAIRS] */
+    int32_t *new_group; /* [features] */
+} rt_bins_making;
+
 typedef struct rt_bins {
     const rt_hot *hot;
     int64_t rows;
@@ -52,16 +65,8 @@ typedef struct rt_bins {
     uint8_t *bytes;
     uint8_t *columns; /* the same bytes again, column by column */
     rt_cut *cuts;
-    void *arena;           /* backs the arrays of all cuts */
-    int32_t cut_columns;   /* cut together by one thread */
-    uint64_t **workspace;  /* [threads] their keys and a spare, or counts of levels */
-    uint8_t *pairs;        /* [RT_BYTE_PAIRS] */
-    int32_t *new_group;    /* [features] */
-    const int32_t *source; /* [rows] row of the matrix, or NULL: all of them */
-    int32_t *sample;       /* rows that numeric cuts are made from, or NULL: all */
-    int64_t n_sample;
-    int32_t max_bins;
-    int32_t threads;
+    void *arena; /* backs the arrays of all cuts */
+    rt_bins_making making;
 } rt_bins;
 
 /* Above this many rows the cuts of numeric columns come from about so many, drawn

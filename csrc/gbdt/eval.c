@@ -33,22 +33,16 @@ static void start_scores(rt_eval *eval)
 rt_status rt_eval_init(rt_eval *eval, const rt_gbdt_rows *rows, const rt_forest *forest,
                        rt_error *err)
 {
-    void *block = NULL;
     memset(eval, 0, sizeof *eval);
     eval->rows = rows;
     eval->forest = forest;
-    rt_status status = rt_alloc(&block, rows->x.rows * forest->n_outputs,
-                                sizeof(double), "rt_eval_init", err);
-    eval->score = block;
-    if (status == RT_OK) {
-        status =
-            rt_alloc(&block, block_count(eval), sizeof(double), "rt_eval_init", err);
-        eval->block = block;
-    }
+    const rt_block blocks[] = {
+        RT_BLOCK(eval->score, rows->x.rows * forest->n_outputs),
+        RT_BLOCK(eval->block, block_count(eval)),
+    };
+    rt_status status = rt_alloc_all(blocks, 2, "rt_eval_init", err);
     if (status == RT_OK) {
         start_scores(eval);
-    } else {
-        rt_eval_clear(eval);
     }
     return status;
 }

@@ -7,26 +7,17 @@
 rt_status rt_forest_init(rt_forest *forest, int32_t n_features, rt_loss loss,
                          int32_t n_outputs, rt_error *err)
 {
-    const char *where = "rt_forest_init";
-    void *block = NULL;
     memset(forest, 0, sizeof *forest);
     forest->loss = loss;
     forest->n_outputs = n_outputs;
     forest->n_features = n_features;
-    rt_status status = rt_alloc(&block, n_features, sizeof(int32_t), where, err);
-    forest->levels = block;
-    if (status == RT_OK) {
-        status = rt_alloc(&block, 1, sizeof(int64_t), where, err);
-        forest->start = block;
-    }
-    if (status == RT_OK) {
-        status = rt_alloc(&block, n_outputs, sizeof(double), where, err);
-        forest->base_score = block;
-    }
-    if (status != RT_OK) {
-        rt_forest_clear(forest);
-    }
-    return status;
+    const rt_block blocks[] = {
+        RT_BLOCK(forest->levels, n_features),
+        RT_BLOCK(forest->start, 1),
+        RT_BLOCK(forest->base_score, n_outputs),
+    };
+    return rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_forest_init",
+                        err);
 }
 
 /* Doubles, so that appending n items copies at most 2 n. */

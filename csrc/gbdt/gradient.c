@@ -18,27 +18,15 @@ static rt_status alloc_arrays(rt_gradients *gradients, int32_t threads, rt_error
 {
     const int64_t rows = gradients->targets.rows;
     const bool soft = gradients->targets.loss == RT_LOSS_SOFTMAX;
-    struct {
-        void *target; /* the address of a pointer */
-        int64_t count;
-        size_t item_bytes;
-    } wanted[] = {
-        {&gradients->score, rows * gradients->targets.outputs, sizeof(double)},
-        {&gradients->soft, soft ? 2 * rows : 0, sizeof(double)},
-        {&gradients->exact, rows, sizeof(rt_gradient)},
-        {&gradients->maxima, threads, sizeof(rt_gradient)},
-        {&gradients->packed, rows > RT_WIDE_ROWS ? rows : 0, sizeof(int64_t)},
+    const rt_block blocks[] = {
+        RT_BLOCK(gradients->score, rows * gradients->targets.outputs),
+        RT_BLOCK(gradients->soft, soft ? 2 * rows : 0),
+        RT_BLOCK(gradients->exact, rows),
+        RT_BLOCK(gradients->maxima, threads),
+        RT_BLOCK(gradients->packed, rows > RT_WIDE_ROWS ? rows : 0),
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        void *block = NULL;
-        rt_status status = rt_alloc(&block, wanted[i].count, wanted[i].item_bytes,
-                                    "rt_gradients_init", err);
-        if (status != RT_OK) {
-            return status;
-        }
-        memcpy(wanted[i].target, &block, sizeof block);
-    }
-    return RT_OK;
+    return rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_gradients_init",
+                        err);
 }
 
 rt_status rt_gradients_init(rt_gradients *gradients, const rt_targets *targets,
@@ -49,7 +37,6 @@ rt_status rt_gradients_init(rt_gradients *gradients, const rt_targets *targets,
     gradients->hot = rt_hot_in_use();
     rt_status status = alloc_arrays(gradients, threads, err);
     if (status != RT_OK) {
-        rt_gradients_clear(gradients);
         return status;
     }
     for (int32_t k = 0; k < targets->outputs; k++) {

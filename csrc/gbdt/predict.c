@@ -9,8 +9,8 @@
 #include "gbdt/leaf_masks.h"
 #include "gbdt/simd/dispatch.h"
 #include "parallel/placement.h"
-#include "parallel/task.h"
 #include "parallel/team.h"
+#include "parallel/threads.h"
 
 enum { STACK_NUMBERS = 512 }; /* a few narrow rows need no allocation at all */
 

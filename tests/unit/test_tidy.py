@@ -42,6 +42,7 @@ def tree(tmp_path: Path) -> Path:
     plant(tmp_path, "csrc/base/alloc.c", "void *rt_alloc(void)\n{\n    return malloc(1);\n}\n")
     plant(tmp_path, "csrc/net/http.c", "#include <curl/curl.h>\n")
     plant(tmp_path, "csrc/python/module.c", '#include <Python.h>\n#include "net/http.h"\n')
+    plant(tmp_path, "csrc/bench/module.c", '#include <Python.h>\n#include "bench/probe.h"\n')
     plant(tmp_path, "retrain_ops/steps/train.py", GOOD_PY)
     plant(tmp_path, "retrain_ops/airflow/dags.py", "import airflow\nimport retrain_ops.steps\n")
     plant(tmp_path, "README.md", "Files lie in `/opt/data/`, `and/or/work/`.\n")
@@ -64,9 +65,11 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
     (tidy.include_graph, "csrc/evaluation/x.c", '#include "gbdt/simd/dispatch.h"\n', 1),
     (tidy.include_graph, "csrc/model/x.c", '#include "net/http.h"\n', 1),
     (tidy.include_graph, "csrc/model/x.c", '#include "python/module.h"\n', 1),
+    (tidy.include_graph, "csrc/python/x.c", '#include "bench/probe.h"\n', 1),
     (tidy.include_graph, "csrc/base/x.c", '#include "../gbdt/bins.h"\n', 1),
     (tidy.include_graph, "csrc/new/x.c", '#include "base/alloc.h"\n', 1),
     (tidy.foreign_headers, "csrc/model/x.c", "#include <Python.h>\n", 1),
+    (tidy.foreign_headers, "csrc/bench/probe.c", "#include <Python.h>\n", 1),
     (tidy.foreign_headers, "csrc/gbdt/x.c", "#include <numpy/arrayobject.h>\n", 1),
     (tidy.foreign_headers, "csrc/net/mlflow.c", "#include <curl/curl.h>\n", 1),
     (tidy.raw_allocation, "csrc/net/x.c", "int *p = malloc(4);\n", 1),
