@@ -1,14 +1,13 @@
 /* DeLong's test of two AUCs, as integers. The two models rank the rows in two
  * ways, so placements are written back to their rows before they are paired. */
+#include "evaluation/delong.h"
+
 #include <math.h>
 
 #include "base/alloc.h"
 #include "base/radix_sort.h"
-#include "evaluation/ranks.h"
 #include "parallel/placement.h"
 #include "parallel/threads.h"
-
-__extension__ typedef unsigned __int128 uint128;
 
 static const char where[] = "rt_delong_sums";
 
@@ -141,9 +140,9 @@ static rt_status rank_model(const ranking *r, const double *score, const char *n
     return status == RT_OK ? place(r, &p, err) : status;
 }
 
-static void add_to(rt_wide *total, uint128 x)
+static void add_to(rt_wide *total, rt_uint128 x)
 {
-    uint128 sum = ((uint128)total->high << 64 | total->low) + x;
+    rt_uint128 sum = ((rt_uint128)total->high << 64 | total->low) + x;
     *total = (rt_wide){(uint64_t)(sum >> 64), (uint64_t)sum};
 }
 
@@ -152,8 +151,8 @@ static void add_to(rt_wide *total, uint128 x)
 static void sum_up(const uint8_t *y, const uint32_t *a, const uint32_t *b,
                    int64_t n_rows, rt_delong *delong)
 {
-    uint128 sum[2][2] = {{0, 0}, {0, 0}};
-    uint128 product[2][3] = {{0, 0, 0}, {0, 0, 0}};
+    rt_uint128 sum[2][2] = {{0, 0}, {0, 0}};
+    rt_uint128 product[2][3] = {{0, 0, 0}, {0, 0, 0}};
     for (int64_t i = 0; i < n_rows; i++) {
         int class = 1 - y[i];
         uint64_t of_a = a[i];

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/radix_sort.h"
+#include "evaluation/wide.h"
 
 static rt_status check(const double *score, const uint8_t *label, int64_t rows,
                        rt_error *err)
@@ -25,8 +26,7 @@ static rt_status check(const double *score, const uint8_t *label, int64_t rows,
 /* a/b > c/d for 0 <= a <= b, 0 <= c <= d < 2^33: below 2^66, hence 128 bits. */
 static bool larger(int64_t a, int64_t b, int64_t c, int64_t d)
 {
-    __extension__ typedef __int128 wide_int;
-    return (wide_int)a * d > (wide_int)c * b;
+    return (rt_int128)a * d > (rt_int128)c * b;
 }
 
 /* From the highest score down; `positive` holds the sorted keys of the rows

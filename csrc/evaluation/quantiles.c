@@ -4,6 +4,8 @@
  * rank in a bucket; only the keys of those buckets are gathered and sorted. For
  * ten quantiles of a smooth column this sorts a part of the rows, and for a
  * column of one value it sorts nothing but equal keys, which radix sort skips. */
+#include "evaluation/quantiles.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
@@ -11,7 +13,6 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/radix_sort.h"
-#include "evaluation/drift.h"
 
 enum { BUCKETS = 1 << 16, BUCKET_SHIFT = 48, BLOCK_ROWS = 1 << 20 };
 

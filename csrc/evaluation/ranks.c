@@ -13,8 +13,6 @@
 #include "parallel/placement.h"
 #include "parallel/threads.h"
 
-__extension__ typedef unsigned __int128 uint128;
-
 enum { BLOCK_ROWS = 1 << 20, ROWS_PER_THREAD = 1 << 16 };
 
 /* Keys of the positives, then of the negatives, each sorted. */
@@ -146,11 +144,11 @@ static void free_lists(rt_lists *lists)
     rt_free(lists->keys);
 }
 
-static uint128 all_pairs(const rt_scored_rows *rows, const rt_lists *lists,
-                         int32_t team, rt_ctl *ctl)
+static rt_uint128 all_pairs(const rt_scored_rows *rows, const rt_lists *lists,
+                            int32_t team, rt_ctl *ctl)
 {
-    uint128 part[RT_MAX_THREADS]; /* integers: any order gives the same sum */
-    uint128 total = 0;
+    rt_uint128 part[RT_MAX_THREADS]; /* integers: any order gives the same sum */
+    rt_uint128 total = 0;
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int32_t rank = 0; rank < team; rank++) {
         int64_t begin = rt_range_begin(lists->n_pos, rank, team);
@@ -178,8 +176,8 @@ rt_status rt_roc_auc(const rt_scored_rows *rows, rt_ctl *ctl, rt_auc *auc,
     int32_t team = team_size(rows->n_rows, rows->n_threads);
     status = make_lists(rows, team, ctl, where, &lists, err);
     if (status == RT_OK) {
-        uint128 u2 = all_pairs(rows, &lists, team, ctl);
-        *auc = (rt_auc){{(uint64_t)(u2 >> 64), (uint64_t)u2}, lists.n_pos, lists.n_neg};
+        rt_uint128 u2 = all_pairs(rows, &lists, team, ctl);
+        *auc = (rt_auc){rt_wide_of(u2), lists.n_pos, lists.n_neg};
     }
     if (status == RT_OK && rt_ctl_cancelled(ctl)) {
         status = rt_fail(err, RT_CANCELLED, where, "cancelled while counting pairs");

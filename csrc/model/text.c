@@ -1,6 +1,6 @@
-#include <string.h>
+#include "model/text.h"
 
-#include "model/model.h"
+#include <string.h>
 
 int rt_text_compare(rt_text a, rt_text b)
 {

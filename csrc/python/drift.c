@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "evaluation/quantiles.h"
 
 PyDoc_STRVAR(quantile_edges_doc,
              "quantile_edges(x, n_bins) -> float64[<= n_bins - 1]\n\n"

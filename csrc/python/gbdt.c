@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "evaluation/f1.h"
 #include "gbdt/fit.h"
+#include "model/check.h"
 #include "parallel/threads.h"
 
 typedef struct training {

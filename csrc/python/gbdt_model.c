@@ -8,6 +8,8 @@
 #include "base/math.h"
 #include "base/sha256.h"
 #include "gbdt/predict.h"
+#include "model/read.h"
+#include "model/write.h"
 #include "parallel/threads.h"
 
 typedef struct model_object {

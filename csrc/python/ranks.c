@@ -6,6 +6,8 @@
 #include <stdbool.h>
 
 #include "base/philox.h"
+#include "evaluation/delong.h"
+#include "evaluation/distances.h"
 
 #define LABELS_AND_SCORES                                                              \
     "y uint8[n] (or bool), 0 or 1; score float64[n], or float32[n], which is ranked\n" \
