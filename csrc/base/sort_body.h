@@ -100,7 +100,7 @@ typedef struct NAMED(split) {
     rt_ctl *ctl;
 } NAMED(split);
 
-static void NAMED(count_share)(const NAMED(split) * s, int32_t rank)
+static void NAMED(count_share)(const NAMED(split) *s, int32_t rank)
 {
     int64_t *table = s->tables + (int64_t)rank * TOP_BUCKETS;
     int64_t end = rt_range_begin(s->count, rank + 1, s->team);
@@ -109,7 +109,7 @@ static void NAMED(count_share)(const NAMED(split) * s, int32_t rank)
     }
 }
 
-static void NAMED(scatter_share)(const NAMED(split) * s, int32_t rank)
+static void NAMED(scatter_share)(const NAMED(split) *s, int32_t rank)
 {
     int64_t *table = s->tables + (int64_t)rank * TOP_BUCKETS;
     int64_t end = rt_range_begin(s->count, rank + 1, s->team);
@@ -123,7 +123,7 @@ static void NAMED(scatter_share)(const NAMED(split) * s, int32_t rank)
 
 /* A thread takes the buckets that begin in its share of the items. After the
  * scatter, the last thread's position in a bucket is the bucket's end. */
-static void NAMED(finish_share)(const NAMED(split) * s, int32_t rank)
+static void NAMED(finish_share)(const NAMED(split) *s, int32_t rank)
 {
     const int64_t *ends = s->tables + (int64_t)(s->team - 1) * TOP_BUCKETS;
     int64_t first = rt_range_begin(s->count, rank, s->team);
@@ -141,7 +141,7 @@ static void NAMED(finish_share)(const NAMED(split) * s, int32_t rank)
 
 /* Counts become the first position of each (bucket, thread): buckets ascend,
  * and within one the threads. */
-static void NAMED(to_positions)(const NAMED(split) * s)
+static void NAMED(to_positions)(const NAMED(split) *s)
 {
     int64_t position = 0;
     for (int32_t bucket = 0; bucket < TOP_BUCKETS; bucket++) {
@@ -158,7 +158,7 @@ static void NAMED(to_positions)(const NAMED(split) * s)
 /* The three phases are separate regions: all threads must have counted before
  * the first scatters, and scattered before the first sorts a bucket. The loop
  * runs over shares, not threads, so that a smaller team does them all too. */
-static void NAMED(run)(const NAMED(split) * s)
+static void NAMED(run)(const NAMED(split) *s)
 {
 #pragma omp parallel for num_threads(s->team) schedule(static)
     for (int32_t rank = 0; rank < s->team; rank++) {
