@@ -1,7 +1,6 @@
 #include "base/radix_sort.h"
 
 #include <assert.h>
-#include <omp.h>
 #include <stdbool.h>
 
 #include "base/alloc.h"

@@ -127,6 +127,7 @@ static rt_status place(const ranking *r, places *p, rt_error *err)
         }
         begin = end;
     }
+    assert(status != RT_OK || p->below[0] + p->below[1] == (uint32_t)r->n_rows);
     return status;
 }
 

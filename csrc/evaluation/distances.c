@@ -1,6 +1,7 @@
 /* Two samples, sorted and walked side by side: Kolmogorov-Smirnov, Wasserstein. */
 #include "evaluation/distances.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 
@@ -68,6 +69,7 @@ static void walk(const uint64_t *a, int64_t n_a, const uint64_t *b, int64_t n_b,
         below = -gap > below ? -gap : below;
         last = x;
     }
+    assert(gap == 0); /* at the end both step functions are 1 */
     distance->above = rt_wide_of((rt_uint128)above);
     distance->below = rt_wide_of((rt_uint128)below);
     distance->wasserstein = endless ? (double)INFINITY : rt_exact_value(&moved);
@@ -80,6 +82,7 @@ rt_status rt_sample_distance(const double *a, int64_t n_a, const double *b, int6
     void *keys_a = NULL;
     void *keys_b = NULL;
 
+    assert(n_a >= 0 && n_b >= 0);
     *distance = (rt_distance){{0, 0}, {0, 0}, 0.0};
     rt_status status = rt_check_threads(n_threads, where, err);
     if (status != RT_OK) {

@@ -1,3 +1,6 @@
+/* Bins of numbers and categories per day (drift.h says which), counted by a team
+ * (counting.h). The edges below a number are its bin, found for a batch at a time by
+ * vectors; what is not finite has bins behind the regular ones. Unit: rows. */
 #include "evaluation/drift.h"
 
 #include <assert.h>
@@ -138,6 +141,7 @@ rt_status rt_category_counts(const rt_category_column *column, int32_t n_threads
                         .n_counts = column->n_days * width,
                         .n_threads = n_threads,
                         .where = where};
+    assert(column->n_rows >= 0);
     rt_status status = check_days(where, column->n_days, err);
     if (status == RT_OK &&
         (column->n_levels < 0 || column->n_levels > RT_MAX_CATEGORIES)) {

@@ -140,6 +140,7 @@ rt_status rt_quantile_edges(const double *x, int64_t n_rows, int32_t n_bins,
     void *tables = NULL;
     selection s = {NULL, NULL, NULL, 0, 0};
 
+    assert(n_rows >= 0);
     *n_edges = 0;
     if (n_bins < 1 || n_bins > RT_MAX_DRIFT_BINS) {
         return rt_fail(err, RT_INVALID, where, "n_bins is %d, it must lie in 1..%d",

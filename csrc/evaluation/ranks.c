@@ -1,8 +1,13 @@
+/* Rank statistics from two sorted lists, the scores of the positives and those of the
+ * negatives: radix sort, then one walk along both (a merge without output).
+ *
+ *   AUC: Mann & Whitney 1947, U = sum over positives of the negatives below + half the
+ *   ties (Ann. Math. Statist. 18:50-60), doubled to stay whole. Unit: pairs of rows.
+ *   Average precision: sum over groups of equal scores of p TP / (TP + FP). */
 #include "evaluation/ranks.h"
 
 #include <assert.h>
 #include <math.h>
-#include <omp.h>
 #include <stdbool.h>
 
 #include "base/alloc.h"
@@ -168,6 +173,7 @@ rt_status rt_roc_auc(const rt_scored_rows *rows, rt_ctl *ctl, rt_auc *auc,
     static const char where[] = "rt_roc_auc";
     rt_lists lists = {NULL, NULL, 0, 0};
 
+    assert(rows->n_rows >= 0);
     *auc = (rt_auc){{0, 0}, 0, 0};
     rt_status status = rt_check_threads(rows->n_threads, where, err);
     if (status != RT_OK) {
@@ -177,6 +183,7 @@ rt_status rt_roc_auc(const rt_scored_rows *rows, rt_ctl *ctl, rt_auc *auc,
     status = make_lists(rows, team, ctl, where, &lists, err);
     if (status == RT_OK) {
         rt_uint128 u2 = all_pairs(rows, &lists, team, ctl);
+        assert(u2 <= 2 * (rt_uint128)lists.n_pos * (rt_uint128)lists.n_neg);
         *auc = (rt_auc){rt_wide_of(u2), lists.n_pos, lists.n_neg};
     }
     if (status == RT_OK && rt_ctl_cancelled(ctl)) {

@@ -1,3 +1,5 @@
+/* UTF-8, checked by the table of well-formed sequences (Unicode 15, table 3-7). Unit:
+ * bytes. */
 #include "model/text.h"
 
 #include <string.h>

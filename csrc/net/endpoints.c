@@ -1,3 +1,5 @@
+/* The calls of MLflow's REST interface as one table: what each takes is data, checking
+ * and building are the same code for all. */
 #include "net/endpoints.h"
 
 #include <assert.h>

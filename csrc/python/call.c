@@ -1,3 +1,4 @@
+/* A long call as Python sees it: the GIL is released, signals are still served. */
 #include <stdbool.h>
 
 #include "python/module.h"

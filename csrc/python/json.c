@@ -1,3 +1,4 @@
+/* Python objects to JSON and back, to a bounded depth. */
 #include "python/json.h"
 
 #include <math.h>
