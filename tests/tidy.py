@@ -17,7 +17,7 @@ C_BELOW = {
     "base": {"base"},
     "parallel": {"parallel", "base"},
     "gbdt": {"gbdt", "parallel", "base"},
-    "evaluation": {"evaluation", "gbdt", "parallel", "base"},
+    "evaluation": {"evaluation", "parallel", "base"},
     "model": {"model", "gbdt", "parallel", "base"},
     "net": {"net", "base"},
     "bench": {"bench", "gbdt", "parallel", "base"},

@@ -1,7 +1,6 @@
 #include "base/radix_sort.h"
 
 #include <assert.h>
-#include <omp.h>
 #include <stdbool.h>
 
 #include "base/alloc.h"
@@ -9,7 +8,7 @@
 
 enum {
     SMALL_ITEMS = 16, /* insertion sort: its moves are cheaper than a table */
-    PART_BITS = 8,    /* digit of a part that lies in the cache */
+    DIGIT_BITS = 10,  /* of a part; two make a head */
     TOP_BITS = 11,    /* digit of the first, parallel split */
     TOP_BUCKETS = 1 << TOP_BITS,
     TOP_ITEMS = 1 << 14, /* below this one thread's cache holds everything */
@@ -21,11 +20,12 @@ static inline int32_t bits_of(uint64_t x)
     return x == 0 ? 0 : 64 - __builtin_clzll(x);
 }
 
-/* Bits of a digit that leaves some four items per bucket. */
-static inline int32_t digit_bits(int64_t count, int32_t most)
+/* With two bits more than `count` has, few items of an even spread share a head. */
+static inline int32_t head_bits(int64_t count, int32_t spread)
 {
-    int32_t bits = bits_of((uint64_t)count) - 3;
-    return bits < 1 ? 1 : bits > most ? most : bits;
+    const int32_t wanted = bits_of((uint64_t)count) + 2;
+    const int32_t most = spread < 2 * DIGIT_BITS ? spread : 2 * DIGIT_BITS;
+    return wanted < most ? wanted : most;
 }
 
 #define ITEM uint32_t
@@ -43,6 +43,11 @@ static inline int32_t digit_bits(int64_t count, int32_t most)
 #undef NAMED
 #undef KEY
 #undef ITEM
+
+void rt_sort_keys(uint64_t *keys, uint64_t *scratch, int64_t count)
+{
+    sort_part_u64(keys, scratch, count);
+}
 
 #define ITEM rt_ranked
 #define KEY(item) ((item).key)

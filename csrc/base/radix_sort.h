@@ -56,4 +56,8 @@ RT_CHECKED rt_status rt_sort_u64(uint64_t *items, uint64_t *scratch, int64_t cou
 RT_CHECKED rt_status rt_sort_ranked(rt_ranked *items, rt_ranked *scratch, int64_t count,
                                     int32_t n_threads, rt_ctl *ctl, rt_error *err);
 
+/* The same by one thread that is part of a larger job: nothing to allocate, nothing to
+ * cancel, so it cannot fail. */
+void rt_sort_keys(uint64_t *keys, uint64_t *scratch, int64_t count);
+
 #endif

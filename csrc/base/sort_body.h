@@ -1,10 +1,9 @@
-/* Most significant digit first, written once for every item type: radix_sort.c
- * includes it with ITEM, KEY(item) and NAMED(name) defined. No include guard.
+/* A radix sort, written once for every item type: radix_sort.c includes it with
+ * ITEM, KEY(item) and NAMED(name) defined. No include guard.
  *
- * A digit is not a fixed set of bits but the top bits of (key - least key): the
+ * A digit is not a fixed set of bits but lies at the top of (key - least key): the
  * scores of a model share most of their exponent, and fixed digits would spend
- * whole passes on bits that all keys share. One split through memory leaves
- * parts that fit the cache; these are split again until insertion wins. */
+ * whole passes on bits that all keys share. */
 
 static void NAMED(insert)(ITEM *items, int64_t count)
 {
@@ -33,45 +32,62 @@ static int32_t NAMED(spread)(const ITEM *items, int64_t count, uint64_t *least)
     return bits_of(high - low);
 }
 
-/* Sorts `items` into itself, or into `other` when `away`; both are overwritten.
- * Every level removes at least one bit of the spread, and eight where there are
- * many items, so the recursion is at most some tens deep. */
-static void NAMED(sort_part)(ITEM *items, ITEM *other, int64_t count, bool away)
+/* Stable, by the digit of `bits` bits from `shift` up, of which `ends` holds the
+ * counts; each bucket's count becomes its end. */
+static void NAMED(scatter)(const ITEM *restrict from, ITEM *restrict to, int64_t count,
+                           uint64_t least, int32_t shift, int32_t bits,
+                           int64_t *restrict ends)
 {
-    int64_t ends[1 << PART_BITS];
-    uint64_t least = 0;
-    int32_t spread = 0;
-
-    if (count > SMALL_ITEMS) {
-        spread = NAMED(spread)(items, count, &least);
-    } else {
-        NAMED(insert)(items, count);
-    }
-    if (spread == 0) { /* in order already, or all keys are equal */
-        if (away && count > 0) {
-            memcpy(other, items, (size_t)count * sizeof *items);
-        }
-        return;
-    }
-    int32_t bits = digit_bits(count, PART_BITS);
-    int32_t shift = spread > bits ? spread - bits : 0;
-    memset(ends, 0, sizeof *ends << bits);
-    for (int64_t i = 0; i < count; i++) {
-        ends[(KEY(items[i]) - least) >> shift]++;
-    }
+    const uint64_t mask = (UINT64_C(1) << bits) - 1;
     int64_t position = 0;
     for (int32_t bucket = 0; bucket < 1 << bits; bucket++) {
         int64_t here = ends[bucket];
         ends[bucket] = position;
         position += here;
     }
-    for (int64_t i = 0; i < count; i++) { /* moves each start to its end */
-        other[ends[(KEY(items[i]) - least) >> shift]++] = items[i];
+    for (int64_t i = 0; i < count; i++) {
+        to[ends[(KEY(from[i]) - least) >> shift & mask]++] = from[i];
     }
-    int64_t begin = 0;
-    for (int32_t bucket = 0; bucket < 1 << bits; bucket++) {
-        NAMED(sort_part)(other + begin, items + begin, ends[bucket] - begin, !away);
-        begin = ends[bucket];
+}
+
+/* Sorts `items` in place; `other` has room for as many. The head of a key, the top
+ * bits of (key - least), has a few bits more than would number the items: sorted by its
+ * two digits, the lower one first, most items stand where they belong. Those that share
+ * a head are sorted by what is below it. A head takes seven bits or more, so the
+ * recursion is at most ten deep. */
+static void NAMED(sort_part)(ITEM *items, ITEM *other, int64_t count)
+{
+    int64_t low_ends[1 << DIGIT_BITS];
+    int64_t high_ends[1 << DIGIT_BITS];
+    uint64_t least = 0;
+
+    if (count <= SMALL_ITEMS) {
+        NAMED(insert)(items, count);
+        return;
+    }
+    const int32_t spread = NAMED(spread)(items, count, &least);
+    if (spread == 0) {
+        return;
+    }
+    const int32_t head = head_bits(count, spread);
+    const int32_t shift = spread - head;
+    const int32_t low = head / 2;
+    const uint64_t mask = (UINT64_C(1) << low) - 1;
+    memset(low_ends, 0, sizeof *low_ends << low);
+    memset(high_ends, 0, sizeof *high_ends << (head - low));
+    for (int64_t i = 0; i < count; i++) { /* one reading counts both digits */
+        const uint64_t top = (KEY(items[i]) - least) >> shift;
+        low_ends[top & mask]++;
+        high_ends[top >> low]++;
+    }
+    NAMED(scatter)(items, other, count, least, shift, low, low_ends);
+    NAMED(scatter)(other, items, count, least, shift + low, head - low, high_ends);
+    for (int64_t begin = 0, end = 1; shift > 0 && begin < count; begin = end++) {
+        const uint64_t top = (KEY(items[begin]) - least) >> shift;
+        while (end < count && (KEY(items[end]) - least) >> shift == top) {
+            end++;
+        }
+        NAMED(sort_part)(items + begin, other + begin, end - begin);
     }
 }
 
@@ -84,7 +100,7 @@ typedef struct NAMED(split) {
     rt_ctl *ctl;
 } NAMED(split);
 
-static void NAMED(count_share)(const NAMED(split) * s, int32_t rank)
+static void NAMED(count_share)(const NAMED(split) *s, int32_t rank)
 {
     int64_t *table = s->tables + (int64_t)rank * TOP_BUCKETS;
     int64_t end = rt_range_begin(s->count, rank + 1, s->team);
@@ -93,7 +109,7 @@ static void NAMED(count_share)(const NAMED(split) * s, int32_t rank)
     }
 }
 
-static void NAMED(scatter_share)(const NAMED(split) * s, int32_t rank)
+static void NAMED(scatter_share)(const NAMED(split) *s, int32_t rank)
 {
     int64_t *table = s->tables + (int64_t)rank * TOP_BUCKETS;
     int64_t end = rt_range_begin(s->count, rank + 1, s->team);
@@ -107,7 +123,7 @@ static void NAMED(scatter_share)(const NAMED(split) * s, int32_t rank)
 
 /* A thread takes the buckets that begin in its share of the items. After the
  * scatter, the last thread's position in a bucket is the bucket's end. */
-static void NAMED(finish_share)(const NAMED(split) * s, int32_t rank)
+static void NAMED(finish_share)(const NAMED(split) *s, int32_t rank)
 {
     const int64_t *ends = s->tables + (int64_t)(s->team - 1) * TOP_BUCKETS;
     int64_t first = rt_range_begin(s->count, rank, s->team);
@@ -115,8 +131,9 @@ static void NAMED(finish_share)(const NAMED(split) * s, int32_t rank)
     int64_t begin = 0;
     for (int32_t bucket = 0; bucket < TOP_BUCKETS; bucket++) {
         if (begin >= first && begin < last && !rt_ctl_cancelled(s->ctl)) {
-            NAMED(sort_part)
-            (s->scratch + begin, s->items + begin, ends[bucket] - begin, true);
+            const int64_t here = ends[bucket] - begin;
+            NAMED(sort_part)(s->scratch + begin, s->items + begin, here);
+            memcpy(s->items + begin, s->scratch + begin, (size_t)here * sizeof(ITEM));
         }
         begin = ends[bucket];
     }
@@ -124,7 +141,7 @@ static void NAMED(finish_share)(const NAMED(split) * s, int32_t rank)
 
 /* Counts become the first position of each (bucket, thread): buckets ascend,
  * and within one the threads. */
-static void NAMED(to_positions)(const NAMED(split) * s)
+static void NAMED(to_positions)(const NAMED(split) *s)
 {
     int64_t position = 0;
     for (int32_t bucket = 0; bucket < TOP_BUCKETS; bucket++) {
@@ -141,7 +158,7 @@ static void NAMED(to_positions)(const NAMED(split) * s)
 /* The three phases are separate regions: all threads must have counted before
  * the first scatters, and scattered before the first sorts a bucket. The loop
  * runs over shares, not threads, so that a smaller team does them all too. */
-static void NAMED(run)(const NAMED(split) * s)
+static void NAMED(run)(const NAMED(split) *s)
 {
 #pragma omp parallel for num_threads(s->team) schedule(static)
     for (int32_t rank = 0; rank < s->team; rank++) {
@@ -167,7 +184,7 @@ rt_status NAMED(rt_sort)(ITEM *items, ITEM *scratch, int64_t count, int32_t n_th
     void *tables = NULL;
 
     if (count < TOP_ITEMS) {
-        NAMED(sort_part)(items, scratch, count, false);
+        NAMED(sort_part)(items, scratch, count);
         return RT_OK;
     }
     int32_t spread = NAMED(spread)(items, count, &s.least);

@@ -1,3 +1,6 @@
+/* Counts as bytes (accumulator.h draws them): writing, total checking, and the merge,
+ * by addition cell by cell or, for runs of equal keys, as two sorted lists. Addition is
+ * associative and commutative, so any tree of merges gives the same bytes. */
 #include "evaluation/accumulator.h"
 
 #include <assert.h>

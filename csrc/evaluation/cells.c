@@ -1,3 +1,5 @@
+/* Joint outcomes per day and slice: one addition per row into a cube (cells.h), whose
+ * index is the mixed-radix number of day, levels and outcome. Unit: rows. */
 #include "evaluation/cells.h"
 
 #include <assert.h>

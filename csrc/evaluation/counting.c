@@ -1,5 +1,8 @@
+/* Counting by a team: a range of the rows and a table for each thread, then the sum of
+ * the tables. Cost: n / team for the rows, team x counts for the tables. Unit: rows. */
 #include "evaluation/counting.h"
 
+#include <assert.h>
 #include <omp.h>
 #include <stdbool.h>
 #include <string.h>
@@ -83,6 +86,7 @@ rt_status rt_count_rows(const rt_count_job *job, rt_ctl *ctl, int64_t *counts,
     team_tables tables = {NULL, 0};
     int32_t threads = 1;
 
+    assert(job->counter != NULL && job->n_rows >= 0);
     *bad_row = -1;
     rt_status status = check_job(job, err);
     if (status != RT_OK) {
@@ -109,6 +113,7 @@ rt_status rt_count_rows(const rt_count_job *job, rt_ctl *ctl, int64_t *counts,
     }
     *bad_row = first_bad_row(&tables, job->n_counts, threads);
     merge_tables(&tables, job->n_counts, threads, counts);
+    assert(*bad_row < job->n_rows);
 done:
     rt_free(block);
     return status;

@@ -1,14 +1,14 @@
 /* DeLong's test of two AUCs, as integers. The two models rank the rows in two
  * ways, so placements are written back to their rows before they are paired. */
+#include "evaluation/delong.h"
+
+#include <assert.h>
 #include <math.h>
 
 #include "base/alloc.h"
 #include "base/radix_sort.h"
-#include "evaluation/ranks.h"
 #include "parallel/placement.h"
 #include "parallel/threads.h"
-
-__extension__ typedef unsigned __int128 uint128;
 
 static const char where[] = "rt_delong_sums";
 
@@ -127,6 +127,7 @@ static rt_status place(const ranking *r, places *p, rt_error *err)
         }
         begin = end;
     }
+    assert(status != RT_OK || p->below[0] + p->below[1] == (uint32_t)r->n_rows);
     return status;
 }
 
@@ -141,9 +142,9 @@ static rt_status rank_model(const ranking *r, const double *score, const char *n
     return status == RT_OK ? place(r, &p, err) : status;
 }
 
-static void add_to(rt_wide *total, uint128 x)
+static void add_to(rt_wide *total, rt_uint128 x)
 {
-    uint128 sum = ((uint128)total->high << 64 | total->low) + x;
+    rt_uint128 sum = ((rt_uint128)total->high << 64 | total->low) + x;
     *total = (rt_wide){(uint64_t)(sum >> 64), (uint64_t)sum};
 }
 
@@ -152,25 +153,25 @@ static void add_to(rt_wide *total, uint128 x)
 static void sum_up(const uint8_t *y, const uint32_t *a, const uint32_t *b,
                    int64_t n_rows, rt_delong *delong)
 {
-    uint128 sum[2][2] = {{0, 0}, {0, 0}};
-    uint128 product[2][3] = {{0, 0, 0}, {0, 0, 0}};
+    rt_uint128 sum[2][2] = {{0, 0}, {0, 0}};
+    rt_uint128 product[2][3] = {{0, 0, 0}, {0, 0, 0}};
     for (int64_t i = 0; i < n_rows; i++) {
-        int class = 1 - y[i];
+        int group = 1 - y[i]; /* rt_delong begins with the positives */
         uint64_t of_a = a[i];
         uint64_t of_b = b[i];
-        sum[class][0] += of_a;
-        sum[class][1] += of_b;
-        product[class][0] += of_a * of_a;
-        product[class][1] += of_b * of_b;
-        product[class][2] += of_a * of_b;
+        sum[group][0] += of_a;
+        sum[group][1] += of_b;
+        product[group][0] += of_a * of_a;
+        product[group][1] += of_b * of_b;
+        product[group][2] += of_a * of_b;
         delong->n_pos += y[i];
     }
     delong->n_neg = n_rows - delong->n_pos;
-    for (int class = 0; class < 2; class ++) {
-        add_to(&delong->sum[class][0], sum[class][0]);
-        add_to(&delong->sum[class][1], sum[class][1]);
+    for (int group = 0; group < 2; group++) {
+        add_to(&delong->sum[group][0], sum[group][0]);
+        add_to(&delong->sum[group][1], sum[group][1]);
         for (int pair = 0; pair < 3; pair++) {
-            add_to(&delong->product[class][pair], product[class][pair]);
+            add_to(&delong->product[group][pair], product[group][pair]);
         }
     }
 }
@@ -198,20 +199,23 @@ rt_status rt_delong_sums(const uint8_t *y, const double *score_a, const double *
     void *scratch = NULL;
     void *placements = NULL;
 
+    assert(n_rows >= 0);
     *delong = (rt_delong){0};
     rt_status status = rt_check_threads(n_threads, where, err);
     if (status == RT_OK) {
         status = check_rows(y, n_rows, err);
     }
-    if (status != RT_OK) {
-        return status;
+    if (status == RT_OK) {
+        status = rt_alloc_scratch(&items, n_rows, sizeof(uint64_t), where, err);
     }
-    if ((status = rt_alloc_scratch(&items, n_rows, sizeof(uint64_t), where, err)) !=
-            RT_OK ||
-        (status = rt_alloc_scratch(&scratch, n_rows, sizeof(uint64_t), where, err)) !=
-            RT_OK ||
-        (status = rt_alloc_scratch(&placements, 2 * n_rows, sizeof(uint32_t), where,
-                                   err)) != RT_OK) {
+    if (status == RT_OK) {
+        status = rt_alloc_scratch(&scratch, n_rows, sizeof(uint64_t), where, err);
+    }
+    if (status == RT_OK) {
+        status =
+            rt_alloc_scratch(&placements, 2 * n_rows, sizeof(uint32_t), where, err);
+    }
+    if (status != RT_OK) {
         goto done;
     }
     uint32_t *of_a = placements;

@@ -1,15 +1,15 @@
 /* Two samples, sorted and walked side by side: Kolmogorov-Smirnov, Wasserstein. */
+#include "evaluation/distances.h"
+
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 
 #include "base/alloc.h"
 #include "base/exact_sum.h"
 #include "base/radix_sort.h"
-#include "evaluation/ranks.h"
 #include "parallel/placement.h"
 #include "parallel/threads.h"
-
-__extension__ typedef __int128 int128;
 
 static const char where[] = "rt_sample_distance";
 
@@ -36,11 +36,6 @@ static rt_status sorted_keys(const double *x, int64_t count, const char *name,
     return status;
 }
 
-static rt_wide wide(int128 x)
-{
-    return (rt_wide){(uint64_t)(x >> 64), (uint64_t)x};
-}
-
 /* The step functions only change at values that occur, so that is where the
  * greatest difference lies, and between two of them the difference is constant.
  * Infinities stand at the ends: what lies between them and a number is infinite
@@ -49,9 +44,9 @@ static void walk(const uint64_t *a, int64_t n_a, const uint64_t *b, int64_t n_b,
                  rt_distance *distance)
 {
     rt_exact_sum moved = {0.0, 0.0};
-    int128 above = 0;
-    int128 below = 0;
-    int128 gap = 0;
+    rt_int128 above = 0;
+    rt_int128 below = 0;
+    rt_int128 gap = 0;
     double last = 0.0;
     bool endless = false; /* a compensated sum makes NaN of an infinity */
     double all = (double)n_a * (double)n_b;
@@ -69,13 +64,14 @@ static void walk(const uint64_t *a, int64_t n_a, const uint64_t *b, int64_t n_b,
         while (j < n_b && b[j] == key) {
             j++;
         }
-        gap = (int128)i * n_b - (int128)j * n_a;
+        gap = (rt_int128)i * n_b - (rt_int128)j * n_a;
         above = gap > above ? gap : above;
         below = -gap > below ? -gap : below;
         last = x;
     }
-    distance->above = wide(above);
-    distance->below = wide(below);
+    assert(gap == 0); /* at the end both step functions are 1 */
+    distance->above = rt_wide_of((rt_uint128)above);
+    distance->below = rt_wide_of((rt_uint128)below);
     distance->wasserstein = endless ? (double)INFINITY : rt_exact_value(&moved);
 }
 
@@ -86,6 +82,7 @@ rt_status rt_sample_distance(const double *a, int64_t n_a, const double *b, int6
     void *keys_a = NULL;
     void *keys_b = NULL;
 
+    assert(n_a >= 0 && n_b >= 0);
     *distance = (rt_distance){{0, 0}, {0, 0}, 0.0};
     rt_status status = rt_check_threads(n_threads, where, err);
     if (status != RT_OK) {

@@ -1,12 +1,15 @@
+/* Bins of numbers and categories per day (drift.h says which), counted by a team
+ * (counting.h). The edges below a number are its bin, found for a batch at a time by
+ * vectors; what is not finite has bins behind the regular ones. Unit: rows. */
 #include "evaluation/drift.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 
+#include "base/edges_below.h"
 #include "base/limits.h"
 #include "evaluation/counting.h"
-#include "gbdt/simd/dispatch.h"
 
 enum { BATCH = 256 };
 
@@ -23,7 +26,6 @@ static int64_t count_numeric(const void *input, int64_t begin, int64_t end,
                              int64_t *counts)
 {
     const rt_drift_column *column = input;
-    const rt_hot *hot = rt_hot_in_use();
     const int64_t regular = (int64_t)column->n_edges + 1;
     const int64_t width = regular + RT_DRIFT_EXTRA;
     int32_t below[BATCH];
@@ -32,7 +34,7 @@ static int64_t count_numeric(const void *input, int64_t begin, int64_t end,
         const int64_t n = end - at < BATCH ? end - at : BATCH;
         const double *x = column->x + at;
         const int32_t *day = column->day + at;
-        hot->edges_below(x, n, column->edges, column->n_edges, below);
+        rt_edges_below(x, n, column->edges, column->n_edges, below);
         for (int64_t i = 0; i < n; i++) {
             if ((uint32_t)day[i] >= (uint32_t)column->n_days) {
                 return at + i;
@@ -139,6 +141,7 @@ rt_status rt_category_counts(const rt_category_column *column, int32_t n_threads
                         .n_counts = column->n_days * width,
                         .n_threads = n_threads,
                         .where = where};
+    assert(column->n_rows >= 0);
     rt_status status = check_days(where, column->n_days, err);
     if (status == RT_OK &&
         (column->n_levels < 0 || column->n_levels > RT_MAX_CATEGORIES)) {

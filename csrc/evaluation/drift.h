@@ -1,4 +1,4 @@
-/* What drift is judged from: exact quantile edges, and counts per day and bin.
+/* What drift is judged from: counts per day and bin.
  *
  * A column's counts for one day, of a day x bin table, for k edges:
  *
@@ -16,15 +16,6 @@
 
 enum { RT_DRIFT_EXTRA = 3, RT_CATEGORY_EXTRA = 2 };
 enum { RT_CODE_MISSING = -1, RT_CODE_UNSEEN = -2 };
-
-/* Inner edges of `n_bins` bins with as equal a number of finite values as ties
- * allow: edge i is the order statistic of rank ceil(i m / n_bins) among the m
- * finite values (the inverse of the empirical distribution, no interpolation:
- * an edge is always a value that occurred). Equal edges collapse. `edges` has
- * room for n_bins - 1. */
-RT_CHECKED rt_status rt_quantile_edges(const double *x, int64_t n_rows, int32_t n_bins,
-                                       rt_ctl *ctl, double *edges, int32_t *n_edges,
-                                       rt_error *err);
 
 typedef struct rt_drift_column {
     const double *x;

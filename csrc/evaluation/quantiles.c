@@ -4,6 +4,8 @@
  * rank in a bucket; only the keys of those buckets are gathered and sorted. For
  * ten quantiles of a smooth column this sorts a part of the rows, and for a
  * column of one value it sorts nothing but equal keys, which radix sort skips. */
+#include "evaluation/quantiles.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
@@ -11,7 +13,6 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/radix_sort.h"
-#include "evaluation/drift.h"
 
 enum { BUCKETS = 1 << 16, BUCKET_SHIFT = 48, BLOCK_ROWS = 1 << 20 };
 
@@ -139,6 +140,7 @@ rt_status rt_quantile_edges(const double *x, int64_t n_rows, int32_t n_bins,
     void *tables = NULL;
     selection s = {NULL, NULL, NULL, 0, 0};
 
+    assert(n_rows >= 0);
     *n_edges = 0;
     if (n_bins < 1 || n_bins > RT_MAX_DRIFT_BINS) {
         return rt_fail(err, RT_INVALID, where, "n_bins is %d, it must lie in 1..%d",

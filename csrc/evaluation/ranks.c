@@ -1,8 +1,13 @@
+/* Rank statistics from two sorted lists, the scores of the positives and those of the
+ * negatives: radix sort, then one walk along both (a merge without output).
+ *
+ *   AUC: Mann & Whitney 1947, U = sum over positives of the negatives below + half the
+ *   ties (Ann. Math. Statist. 18:50-60), doubled to stay whole. Unit: pairs of rows.
+ *   Average precision: sum over groups of equal scores of p TP / (TP + FP). */
 #include "evaluation/ranks.h"
 
 #include <assert.h>
 #include <math.h>
-#include <omp.h>
 #include <stdbool.h>
 
 #include "base/alloc.h"
@@ -12,8 +17,6 @@
 #include "base/ranges.h"
 #include "parallel/placement.h"
 #include "parallel/threads.h"
-
-__extension__ typedef unsigned __int128 uint128;
 
 enum { BLOCK_ROWS = 1 << 20, ROWS_PER_THREAD = 1 << 16 };
 
@@ -146,11 +149,11 @@ static void free_lists(rt_lists *lists)
     rt_free(lists->keys);
 }
 
-static uint128 all_pairs(const rt_scored_rows *rows, const rt_lists *lists,
-                         int32_t team, rt_ctl *ctl)
+static rt_uint128 all_pairs(const rt_scored_rows *rows, const rt_lists *lists,
+                            int32_t team, rt_ctl *ctl)
 {
-    uint128 part[RT_MAX_THREADS]; /* integers: any order gives the same sum */
-    uint128 total = 0;
+    rt_uint128 part[RT_MAX_THREADS]; /* integers: any order gives the same sum */
+    rt_uint128 total = 0;
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int32_t rank = 0; rank < team; rank++) {
         int64_t begin = rt_range_begin(lists->n_pos, rank, team);
@@ -170,6 +173,7 @@ rt_status rt_roc_auc(const rt_scored_rows *rows, rt_ctl *ctl, rt_auc *auc,
     static const char where[] = "rt_roc_auc";
     rt_lists lists = {NULL, NULL, 0, 0};
 
+    assert(rows->n_rows >= 0);
     *auc = (rt_auc){{0, 0}, 0, 0};
     rt_status status = rt_check_threads(rows->n_threads, where, err);
     if (status != RT_OK) {
@@ -178,8 +182,9 @@ rt_status rt_roc_auc(const rt_scored_rows *rows, rt_ctl *ctl, rt_auc *auc,
     int32_t team = team_size(rows->n_rows, rows->n_threads);
     status = make_lists(rows, team, ctl, where, &lists, err);
     if (status == RT_OK) {
-        uint128 u2 = all_pairs(rows, &lists, team, ctl);
-        *auc = (rt_auc){{(uint64_t)(u2 >> 64), (uint64_t)u2}, lists.n_pos, lists.n_neg};
+        rt_uint128 u2 = all_pairs(rows, &lists, team, ctl);
+        assert(u2 <= 2 * (rt_uint128)lists.n_pos * (rt_uint128)lists.n_neg);
+        *auc = (rt_auc){rt_wide_of(u2), lists.n_pos, lists.n_neg};
     }
     if (status == RT_OK && rt_ctl_cancelled(ctl)) {
         status = rt_fail(err, RT_CANCELLED, where, "cancelled while counting pairs");

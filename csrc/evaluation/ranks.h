@@ -7,11 +7,7 @@
 
 #include "base/ctl.h"
 #include "base/status.h"
-
-/* An unsigned integer of up to 128 bits, as two words. */
-typedef struct rt_wide {
-    uint64_t high, low;
-} rt_wide;
+#include "evaluation/wide.h"
 
 /* Labels 0 or 1 and scores that are float (is_float) or double; a score may be
  * infinite but not NaN. A float is ranked by its own 32 bits, in half the memory. */
@@ -54,37 +50,5 @@ RT_CHECKED rt_status rt_average_precision(const rt_scored_rows *rows, rt_ctl *ct
  * *block (the caller frees it) holds 3 n_runs words. Double scores only. */
 RT_CHECKED rt_status rt_rank_runs(const rt_scored_rows *rows, rt_ctl *ctl, void **block,
                                   int64_t *n_runs, rt_error *err);
-
-/* Distance of two samples without NaN. With A(x), B(x) the counts at or below x:
- * KS: D+ = max (A n_b - B n_a) / (n_a n_b), D- the other way round; returned as
- * integers. Wasserstein-1: sum over neighbouring values of
- * (x' - x) |A n_b - B n_a| / (n_a n_b); a compensated sum in key order. */
-typedef struct rt_distance {
-    rt_wide above; /* D+ n_a n_b */
-    rt_wide below; /* D- n_a n_b */
-    double wasserstein;
-} rt_distance;
-
-RT_CHECKED rt_status rt_sample_distance(const double *a, int64_t n_a, const double *b,
-                                        int64_t n_b, int32_t n_threads, rt_ctl *ctl,
-                                        rt_distance *distance, rt_error *err);
-
-/* DeLong, DeLong & Clarke-Pearson (Biometrics 1988), by ranks (Sun & Xu 2014).
- * The placement of a positive is twice the negatives below it plus those that
- * tie; of a negative, the same among positives. AUC, its variance and the
- * covariance of two models are rational functions of the sums of placements and
- * of their products, so the test is exact until its last division.
- * Index: 0, 1 for the models' sums; 0 = aa, 1 = bb, 2 = ab for products. */
-typedef struct rt_delong {
-    rt_wide sum[2][2];     /* [positives, negatives][model] */
-    rt_wide product[2][3]; /* [positives, negatives][aa, bb, ab] */
-    int64_t n_pos;
-    int64_t n_neg;
-} rt_delong;
-
-RT_CHECKED rt_status rt_delong_sums(const uint8_t *y, const double *score_a,
-                                    const double *score_b, int64_t n_rows,
-                                    int32_t n_threads, rt_ctl *ctl, rt_delong *delong,
-                                    rt_error *err);
 
 #endif

@@ -40,13 +40,13 @@ static int64_t NAMED(first_not_below)(const WORD *keys, int64_t count, WORD key)
 /* Sum over positives [begin, end) of the negatives below, plus the sum of the
  * negatives below or equal: the pairs' share of U2. Two walks side by side, each
  * one step along one of the lists, so the loop has no branch on the data. */
-static uint128 NAMED(count_pairs)(const rt_lists *lists, int64_t begin, int64_t end,
-                                  rt_ctl *ctl)
+static rt_uint128 NAMED(count_pairs)(const rt_lists *lists, int64_t begin, int64_t end,
+                                     rt_ctl *ctl)
 {
     const WORD *positive = lists->keys;
     const WORD *negative = positive + lists->n_pos;
     int64_t n_neg = lists->n_neg;
-    uint128 total = 0;
+    rt_uint128 total = 0;
     if (begin == end) {
         return 0;
     }
@@ -64,7 +64,7 @@ static uint128 NAMED(count_pairs)(const rt_lists *lists, int64_t begin, int64_t 
             }
             total += sum;
         }
-        total += (uint128)(uint64_t)(end - i) * (uint64_t)n_neg;
+        total += (rt_uint128)(uint64_t)(end - i) * (uint64_t)n_neg;
     }
     return total;
 }

@@ -1,5 +1,12 @@
+/* Proper scores of probabilities and the calibration line, added up in fixed point.
+ *
+ *   log loss -ln p(what happened); Brier (1950) score (p - y)^2; calibration line: Cox
+ *   1958, logit P(y = 1) = a + b logit p, its gradient and Hessian for Newton steps.
+ *
+ * Unit: 2^-40 of a nat or of a squared probability, see scores.h. */
 #include "evaluation/scores.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 
@@ -175,6 +182,7 @@ rt_status rt_sum_scores(const uint8_t *y, const double *score, int64_t n_rows,
                         .where = "rt_sum_scores"};
     rt_status status = sum_rows(&input, &job, ctl, (int64_t *)sums, err);
     if (status == RT_OK) {
+        assert(sums->rows == n_rows && sums->positives <= n_rows);
         carry(&sums->log_loss);
         carry(&sums->brier);
         for (int bin = 0; bin < RT_CALIBRATION_BINS; bin++) {

@@ -1,5 +1,8 @@
+/* Decisions of two models side by side: counts of agreement and flips, and a histogram
+ * of each model's scores. Unit: rows. */
 #include "evaluation/shadow.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 
@@ -89,6 +92,8 @@ rt_status rt_shadow_count(const rt_shadow_rows *rows, int32_t n_threads, rt_ctl 
     }
     rt_status status = rt_count_rows(&job, ctl, (int64_t *)counts, &bad, err);
     if (status == RT_OK) {
+        assert(bad < 0 && counts->rows == rows->n_rows);
+        assert(counts->compared <= counts->rows);
         find_extremes(rows->challenger, rows->n_rows, counts);
     }
     return status;

@@ -15,7 +15,8 @@
 #include "base/sha256.h"
 #include "gbdt/predict.h"
 #include "model/layout.h"
-#include "model/model.h"
+#include "model/read.h"
+#include "model/write.h"
 
 enum { PROBE_FEATURES = 64, LENGTH_AT = 16, FEATURES_AT = 24 };
 

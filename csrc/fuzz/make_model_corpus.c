@@ -2,6 +2,7 @@
  * make_model_corpus FOLDER */
 #include <stdio.h>
 
+#include "model/write.h"
 #include "tests/gbdt_data.h"
 
 static rt_status write_model(const test_table *t, const char *path, int32_t trees,

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/radix_sort.h"
 #include "base/rng.h"
 #include "gbdt/bins_cut.h"
 #include "gbdt/simd/dispatch.h"
@@ -216,7 +217,7 @@ static void gather_keys(const rt_bins *bins, const rt_matrix *x, int32_t begin,
             source_row(bins, bins->making.sample == NULL ? i : bins->making.sample[i]);
         for (int32_t k = 0; k < end - begin; k++) {
             const double value = rt_matrix_at(x, row, begin + k);
-            keys[k * bins->making.n_sample + present[k]] = rt_key_of(value);
+            keys[k * bins->making.n_sample + present[k]] = rt_key_of_double(value);
             present[k] += isnan(value) ? 0 : 1;
         }
     }

@@ -114,12 +114,4 @@ static inline bool rt_cut_has_digits(const rt_cut *cut)
            cut->n_bins + (atomic_load(&cut->has_missing) ? 1 : 0) > 0;
 }
 
-/* bins_sort.c: ascending, stable; `spare` is as large as `keys`. */
-void rt_sort_keys(uint64_t *keys, uint64_t *spare, int64_t count);
-
-/* Order-preserving map between doubles (no NaN) and unsigned integers; -0 and
- * +0 are one value. */
-uint64_t rt_key_of(double x);
-double rt_key_value(uint64_t key);
-
 #endif

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "base/limits.h"
+#include "base/radix_sort.h"
 
 /* True when t separates the neighbours both as they are and as float32 sees
  * them, so that a float32 export of the model decides alike. */
@@ -89,8 +90,8 @@ static int32_t cut_greedily(double *upper, const uint64_t *keys, const uint64_t 
         w.rows_left -= big ? 0 : (int64_t)counts[i];
         if (big || filled * w.mean_bins >= w.mean_rows ||
             (next_big && 2 * filled * w.mean_bins >= w.mean_rows)) {
-            upper[made++] =
-                rt_threshold_between(rt_key_value(keys[i]), rt_key_value(keys[i + 1]));
+            upper[made++] = rt_threshold_between(rt_double_of_key(keys[i]),
+                                                 rt_double_of_key(keys[i + 1]));
             filled = 0;
             if (!big) {
                 w.bins_left--;
@@ -107,8 +108,8 @@ void rt_cut_numbers(rt_cut *cut, const uint64_t *keys, const uint64_t *counts,
     int32_t made = 0;
     if (distinct <= max_bins) {
         for (int64_t i = 0; i + 1 < distinct; i++) {
-            cut->upper[made++] =
-                rt_threshold_between(rt_key_value(keys[i]), rt_key_value(keys[i + 1]));
+            cut->upper[made++] = rt_threshold_between(rt_double_of_key(keys[i]),
+                                                      rt_double_of_key(keys[i + 1]));
         }
     } else {
         made = cut_greedily(cut->upper, keys, counts, distinct, rows, max_bins);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/radix_sort.h"
 #include "base/rng.h"
 
 void rt_partition_plan(rt_grower *grower, const rt_split *split)

@@ -1,11 +1,12 @@
 /* The total validator: what passes here can be predicted with in bounds, ends,
  * and never gives NaN. */
+#include "model/check.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/math.h"
-#include "model/model.h"
 
 /* A million leaves of this size still sum to a finite score. */
 static const double value_max = 1e100;

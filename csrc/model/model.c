@@ -1,3 +1,5 @@
+/* Memory and texts of a model: allocation, numbering of the texts, and the check that
+ * names and categories are UTF-8, unique and in order. */
 #include "model/model.h"
 
 #include <stdlib.h>

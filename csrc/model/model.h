@@ -11,8 +11,9 @@
 #include "base/status.h"
 #include "gbdt/forest.h"
 #include "gbdt/params.h"
+#include "model/text.h"
 
-typedef enum rt_kind { RT_NUMERIC = 0, RT_CATEGORICAL = 1 } rt_kind;
+typedef enum rt_feature_kind { RT_NUMERIC = 0, RT_CATEGORICAL = 1 } rt_feature_kind;
 
 enum { RT_MODEL_VERSION = 1 };
 
@@ -36,11 +37,6 @@ typedef struct rt_model {
     char *text;
 } rt_model;
 
-typedef struct rt_text {
-    const char *bytes;
-    int64_t length;
-} rt_text;
-
 static inline rt_text rt_model_text(const rt_model *model, int64_t number)
 {
     int64_t start = model->text_start[number];
@@ -60,21 +56,5 @@ RT_CHECKED rt_status rt_model_link(rt_model *model, rt_error *err);
 
 /* rt_forest.levels of a feature. */
 int32_t rt_model_levels(const rt_model *model, int32_t feature);
-
-/* Everything else that makes a model safe to predict with and to write. */
-RT_CHECKED rt_status rt_model_check(const rt_model *model, rt_error *err);
-
-/* Equal models give equal bytes. The block is the caller's (rt_free). */
-RT_CHECKED rt_status rt_model_write(const rt_model *model, uint8_t **out, size_t *bytes,
-                                    rt_error *err);
-
-/* Any bytes are safe to pass: RT_CORRUPT unless they are exactly a model that
- * rt_model_write could have written. */
-RT_CHECKED rt_status rt_model_read(rt_model *model, const uint8_t *data, size_t bytes,
-                                   rt_error *err);
-
-/* text.c */
-int rt_text_is_utf8(rt_text text);
-int rt_text_compare(rt_text a, rt_text b); /* by bytes: <0, 0, >0 */
 
 #endif

@@ -1,14 +1,16 @@
 /* Bytes to a model. Order of belief: length and magic, the counts against the
  * length, the checksum, then every part. Nothing is allocated by a count that
  * the length has not confirmed. */
+#include "model/read.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/math.h"
 #include "base/sha256.h"
+#include "model/check.h"
 #include "model/layout.h"
-#include "model/model.h"
 
 enum { OUTPUTS_AT = 76 };
 

@@ -1,6 +1,8 @@
-#include <string.h>
+/* UTF-8, checked by the table of well-formed sequences (Unicode 15, table 3-7). Unit:
+ * bytes. */
+#include "model/text.h"
 
-#include "model/model.h"
+#include <string.h>
 
 int rt_text_compare(rt_text a, rt_text b)
 {

@@ -1,10 +1,13 @@
+/* The parts of a model one after the other, then the SHA-256 of all before it. Nothing
+ * depends on the machine: numbers go out byte by byte. */
+#include "model/write.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/math.h"
 #include "base/sha256.h"
 #include "model/layout.h"
-#include "model/model.h"
 
 /* Little-endian on every machine. */
 static uint8_t *put_u32(uint8_t *at, uint32_t value)

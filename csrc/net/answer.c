@@ -1,3 +1,5 @@
+/* What an answer means: MLflow's error code decides, the status line where there is
+ * none, and what may be shown of either. */
 #define _POSIX_C_SOURCE 200809L
 #include "net/answer.h"
 

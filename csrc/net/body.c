@@ -1,3 +1,4 @@
+/* Files on their way to and from a server, hashed as they pass. Unit: bytes. */
 #define _POSIX_C_SOURCE 200809L
 #include "net/body.h"
 

@@ -1,3 +1,5 @@
+/* The calls of MLflow's REST interface as one table: what each takes is data, checking
+ * and building are the same code for all. */
 #include "net/endpoints.h"
 
 #include <assert.h>
@@ -7,6 +9,7 @@
 #include "base/limits.h"
 #include "net/url.h"
 
+/* A field that must be there, and one that may be. */
 #define NEEDS(name, kind)                                                              \
     {                                                                                  \
         name, RT_KIND_##kind, false                                                    \
@@ -190,14 +193,15 @@ static bool is_metric(const json_t *item)
            json_is_integer(json_object_get(item, "step"));
 }
 
-static bool is_item(const json_t *item, rt_kind kind)
+static bool is_item(const json_t *item, rt_argument_kind kind)
 {
-    return kind == RT_KIND_TAGS      ? is_tag(item)
-           : kind == RT_KIND_METRICS ? is_metric(item)
-                                     : is_text(item, RT_MAX_TEXT_BYTES);
+    if (kind == RT_KIND_TAGS) {
+        return is_tag(item);
+    }
+    return kind == RT_KIND_METRICS ? is_metric(item) : is_text(item, RT_MAX_TEXT_BYTES);
 }
 
-static bool is_list(const json_t *value, rt_kind kind)
+static bool is_list(const json_t *value, rt_argument_kind kind)
 {
     for (size_t i = 0; i < json_array_size(value); i++) {
         if (!is_item(json_array_get(value, i), kind)) {
@@ -207,7 +211,7 @@ static bool is_list(const json_t *value, rt_kind kind)
     return json_is_array(value);
 }
 
-static bool fits(const json_t *value, rt_kind kind)
+static bool fits(const json_t *value, rt_argument_kind kind)
 {
     switch (kind) {
     case RT_KIND_TEXT:
@@ -234,7 +238,7 @@ static bool fits(const json_t *value, rt_kind kind)
     return false;
 }
 
-static const char *describe(rt_kind kind)
+static const char *describe(rt_argument_kind kind)
 {
     static const char *const shapes[] = {
         [RT_KIND_NONE] = "nothing",
@@ -273,8 +277,7 @@ rt_status rt_endpoint_check(const rt_endpoint *endpoint, const json_t *arguments
     json_t *value = NULL;
     assert(endpoint != NULL);
 
-    json_object_foreach((json_t *)arguments, name, value)
-    {
+    json_object_foreach((json_t *)arguments, name, value) {
         const rt_field *field = find_field(endpoint, name);
         if (field == NULL || !fits(value, field->kind)) {
             return rt_fail(err, RT_INVALID, "rt_endpoint_check",
@@ -352,8 +355,7 @@ rt_status rt_endpoint_build(const rt_endpoint *endpoint, const json_t *arguments
                                     : rt_fail(err, RT_NO_MEMORY, "rt_endpoint_build",
                                               "out of memory for a JSON body");
     }
-    json_object_foreach((json_t *)arguments, name, value)
-    {
+    json_object_foreach((json_t *)arguments, name, value) {
         status = status == RT_OK ? add_query(target, name, value, err) : status;
     }
     return status;

@@ -12,7 +12,7 @@
 #include "base/dynbuf.h"
 #include "base/status.h"
 
-typedef enum rt_kind {
+typedef enum rt_argument_kind {
     RT_KIND_NONE, /* ends a list of fields */
     RT_KIND_TEXT, /* not empty, no control bytes */
     RT_KIND_KEY,  /* a text of at most RT_MAX_NAME_BYTES */
@@ -24,11 +24,11 @@ typedef enum rt_kind {
     RT_KIND_TEXTS,
     RT_KIND_TAGS,   /* [{"key", "value"}], for parameters too */
     RT_KIND_METRICS /* [{"key", "value", "timestamp", "step"}] */
-} rt_kind;
+} rt_argument_kind;
 
 typedef struct rt_field {
     const char *name;
-    rt_kind kind;
+    rt_argument_kind kind;
     bool optional;
 } rt_field;
 

@@ -2,17 +2,15 @@
 #include "net/http.h"
 
 #include <curl/curl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "net/body.h"
+#include "net/quick_ack.h"
 #include "net/retry.h"
 
 enum { POLL_SLICE_MS = 50, STALL_S = 60 };
@@ -56,7 +54,6 @@ static void global_init(void)
 rt_status rt_http_open(rt_http **out, const rt_server_options *options, rt_error *err)
 {
     void *block = NULL;
-
     *out = NULL;
     pthread_once(&global_once, global_init);
     if (global_code != CURLE_OK) {
@@ -64,17 +61,16 @@ rt_status rt_http_open(rt_http **out, const rt_server_options *options, rt_error
                        curl_easy_strerror(global_code));
     }
     rt_status status = rt_alloc(&block, 1, sizeof(rt_http), "rt_http_open", err);
-    if (status != RT_OK) {
-        return status;
-    }
     rt_http *http = block;
-    status = rt_server_open(&http->server, options, err);
-    if (status != RT_OK) {
-        rt_http_close(http);
-        return status;
+    if (status == RT_OK) {
+        status = rt_server_open(&http->server, options, err);
     }
-    *out = http;
-    return RT_OK;
+    if (status == RT_OK) {
+        *out = http;
+    } else {
+        rt_http_close(http);
+    }
+    return status;
 }
 
 const rt_server *rt_http_server(const rt_http *http)
@@ -86,8 +82,8 @@ const rt_server *rt_http_server(const rt_http *http)
 
 static void wire_destroy(wire *line)
 {
-    /* A wire made before a fork shares its socket with the parent: closing it
-     * properly would say goodbye in the parent's name. It is left alone. */
+    /* A wire made before a fork shares its socket with the parent: closing it properly
+     * would say goodbye in the parent's name. It is left alone. */
     if (line == NULL || line->owner != getpid()) {
         return;
     }
@@ -204,13 +200,14 @@ static int on_rewind(void *opaque, curl_off_t offset, int origin)
 
 /* Every option counts: a CA path that libcurl had no memory for would silently
  * mean the system's certificates. */
-#define SET(easy, option, value)                                                       \
+#define PASS(call)                                                                     \
     do {                                                                               \
-        CURLcode set_code = curl_easy_setopt(easy, option, value);                     \
-        if (set_code != CURLE_OK) {                                                    \
-            return set_code;                                                           \
+        CURLcode passed = (call);                                                      \
+        if (passed != CURLE_OK) {                                                      \
+            return passed;                                                             \
         }                                                                              \
     } while (0)
+#define SET(easy, option, value) PASS(curl_easy_setopt(easy, option, value))
 
 static CURLcode set_safety(CURL *easy, const rt_server *server)
 {
@@ -304,25 +301,25 @@ static CURLcode set_request(CURL *easy, const char *url, struct curl_slist *head
     return CURLE_OK;
 }
 
+static CURLcode set_options(CURL *easy, const rt_server *server, int64_t left_ms,
+                            const char *url, struct curl_slist *headers, transfer *work)
+{
+    PASS(set_safety(easy, server));
+    PASS(set_credentials(easy, server));
+    PASS(set_limits(easy, server, left_ms));
+    PASS(set_callbacks(easy, work));
+    return set_request(easy, url, headers, work);
+}
+
 /* ---------------------------------------------------------- performing */
 
-/* MLflow 3 (uvicorn) writes an answer in two pieces on a socket without
- * TCP_NODELAY: the second waits for our acknowledgement of the first (Nagle),
- * which the kernel delays by 40 ms once a connection looks like a dialogue. So
- * a kept connection was slower than a new one. Asking for quick acknowledgement
- * is good for the next segments only, hence again after every wake-up. */
 static void acknowledge_quickly(CURL *easy)
 {
-#if defined(TCP_QUICKACK)
     curl_socket_t live = CURL_SOCKET_BAD;
-    int on = 1;
     if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &live) == CURLE_OK &&
         live != CURL_SOCKET_BAD) {
-        (void)setsockopt(live, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+        rt_acknowledge_quickly(live);
     }
-#else
-    (void)easy;
-#endif
 }
 
 /* True once libcurl is done with the transfer, with its view of how it went. */
@@ -377,20 +374,21 @@ static bool is_permanent(CURLcode code)
 
 static rt_status explain(CURLcode code, transfer *work)
 {
-    rt_http_reply *reply = work->reply;
-    reply->permanent = is_permanent(code) || work->broken != RT_OK;
+    work->reply->permanent = is_permanent(code) || work->broken != RT_OK;
     if (work->broken != RT_OK) {
         return work->broken;
     }
     /* Of an answer's header line beyond its bound libcurl says the same. */
-    if (code == CURLE_OUT_OF_MEMORY && !reply->sent) {
+    if (code == CURLE_OUT_OF_MEMORY && !work->reply->sent) {
         return rt_fail(work->err, RT_NO_MEMORY, "rt_http_perform", "libcurl: %s",
                        curl_easy_strerror(code));
     }
-    const char *hint =
-        code == CURLE_PEER_FAILED_VERIFICATION ? " (a private CA is named by ca_path)"
-        : code == CURLE_SSL_CONNECT_ERROR      ? " (does this port speak https?)"
-                                               : "";
+    const char *hint = "";
+    if (code == CURLE_PEER_FAILED_VERIFICATION) {
+        hint = " (a private CA is named by ca_path)";
+    } else if (code == CURLE_SSL_CONNECT_ERROR) {
+        hint = " (does this port speak https?)";
+    }
     rt_status status = code == CURLE_OPERATION_TIMEDOUT ? RT_TIMEOUT : RT_NETWORK;
     return rt_fail(work->err, status, "rt_http_perform", "%s: %.200s%s",
                    curl_easy_strerror(code), work->curl_text, hint);
@@ -402,7 +400,6 @@ static void read_answer(CURL *easy, CURLcode code, rt_http_reply *reply)
     long request_bytes = 0;
     char *type = NULL;
     curl_off_t wait_s = 0;
-
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &http_status);
     curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &request_bytes);
     reply->sent = request_bytes > 0 || code == CURLE_OK;
@@ -424,16 +421,10 @@ static rt_status transfer_on(wire *line, const rt_server *server, const char *ur
 {
     CURL *easy = line->easy;
     int64_t left_ms = deadline_ms - rt_now_ms();
-    CURLcode code = CURLE_OK;
-
     if (left_ms <= 0) {
         return rt_fail(work->err, RT_TIMEOUT, "rt_http_perform", "no time is left");
     }
-    code = set_safety(easy, server);
-    code = code != CURLE_OK ? code : set_credentials(easy, server);
-    code = code != CURLE_OK ? code : set_limits(easy, server, left_ms);
-    code = code != CURLE_OK ? code : set_callbacks(easy, work);
-    code = code != CURLE_OK ? code : set_request(easy, url, headers, work);
+    CURLcode code = set_options(easy, server, left_ms, url, headers, work);
     if (code != CURLE_OK) {
         return explain(code, work);
     }
@@ -454,7 +445,6 @@ static rt_status make_headers(const rt_http_request *request, struct curl_slist 
     const char *lines[] = {"Expect:", "Accept: application/json",
                            request->content_type};
     struct curl_slist *list = NULL;
-
     for (size_t i = 0; i < sizeof lines / sizeof lines[0] && lines[i] != NULL; i++) {
         struct curl_slist *longer = curl_slist_append(list, lines[i]);
         if (longer == NULL) {
@@ -472,20 +462,30 @@ rt_status rt_http_perform(rt_http *http, const rt_http_request *request,
                           rt_error *err)
 {
     rt_error unused;
-    transfer work = {.reply = reply, .request = request, .body = {.file = -1}};
+    transfer work = {.reply = reply,
+                     .request = request,
+                     .err = err != NULL ? err : &unused,
+                     .body = {.file = -1}};
     struct curl_slist *headers = NULL;
     wire *line = NULL;
     rt_dynbuf url;
 
-    work.err = err != NULL ? err : &unused;
     *reply = (rt_http_reply){.retry_after_ms = -1};
     rt_dynbuf_init(&reply->body, request->reply_bytes_max);
     rt_dynbuf_init(&url, RT_MAX_URL_BYTES);
     rt_status status = rt_dynbuf_add_text(&url, http->server->base_url, work.err);
-    status = status ? status : rt_dynbuf_add_text(&url, request->target, work.err);
-    status = status ? status : rt_body_open(&work.body, request->body_file, work.err);
-    status = status ? status : make_headers(request, &headers, work.err);
-    status = status ? status : wire_take(http, &line, work.err);
+    if (status == RT_OK) {
+        status = rt_dynbuf_add_text(&url, request->target, work.err);
+    }
+    if (status == RT_OK) {
+        status = rt_body_open(&work.body, request->body_file, work.err);
+    }
+    if (status == RT_OK) {
+        status = make_headers(request, &headers, work.err);
+    }
+    if (status == RT_OK) {
+        status = wire_take(http, &line, work.err);
+    }
     if (status == RT_OK) {
         work.easy = line->easy;
         status = transfer_on(line, http->server, rt_dynbuf_text(&url), headers, &work,

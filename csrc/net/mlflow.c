@@ -1,3 +1,4 @@
+/* Calls, uploads and downloads: one attempt, and the rules by which it is repeated. */
 #define _POSIX_C_SOURCE 200809L
 #include "net/mlflow.h"
 

@@ -1,3 +1,5 @@
+/* Waiting between attempts: doubling delays, their upper half drawn, in slices so that
+ * cancellation is seen. Unit: milliseconds. */
 #define _POSIX_C_SOURCE 200809L
 #include "net/retry.h"
 

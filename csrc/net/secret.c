@@ -1,3 +1,4 @@
+/* Credentials: copies that are wiped, and texts from which they are struck out. */
 #include "net/secret.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* Where a server is and how it is spoken to: options checked once and copied. */
 #define _POSIX_C_SOURCE 200809L
 #include "net/server.h"
 

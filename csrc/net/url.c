@@ -1,3 +1,4 @@
+/* URLs: percent-encoding (RFC 3986), paths that cannot climb, bounded length. */
 #include "net/url.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* NumPy arrays in the layout that the core reads, or a TypeError that names them. */
 #include "python/arrays.h"
 
 PyArrayObject *rt_py_array(PyObject *object, int type, int dimensions, const char *name)

@@ -1,3 +1,4 @@
+/* A long call as Python sees it: the GIL is released, signals are still served. */
 #include <stdbool.h>
 
 #include "python/module.h"
@@ -28,9 +29,10 @@ int rt_py_run_watched(rt_module_state *state, rt_task_body body, void *argument,
         return -1;
     }
     while (!finished) {
-        Py_BEGIN_ALLOW_THREADS finished = rt_task_wait(task, SIGNAL_CHECK_MS);
-        Py_END_ALLOW_THREADS if (!interrupted && !all_quiet(watch, watched))
-        {
+        Py_BEGIN_ALLOW_THREADS
+        finished = rt_task_wait(task, SIGNAL_CHECK_MS);
+        Py_END_ALLOW_THREADS
+        if (!interrupted && !all_quiet(watch, watched)) {
             /* The exception stays set; the body is only asked to hurry. */
             interrupted = 1;
             atomic_store(&ctl->cancelled, true);

@@ -208,10 +208,8 @@ static PyObject *joint_cube(PyObject *module, PyObject *args, PyObject *kwargs)
 }
 
 static PyMethodDef methods[] = {
-    {"joint_cells", (PyCFunction)(void (*)(void))joint_cells,
-     METH_VARARGS | METH_KEYWORDS, joint_cells_doc},
-    {"joint_cube", (PyCFunction)(void (*)(void))joint_cube,
-     METH_VARARGS | METH_KEYWORDS, joint_cube_doc},
+    {"joint_cells", RT_PY_KEYWORDS(joint_cells), joint_cells_doc},
+    {"joint_cube", RT_PY_KEYWORDS(joint_cube), joint_cube_doc},
     {NULL, NULL, 0, NULL},
 };
 

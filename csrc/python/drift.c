@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "evaluation/quantiles.h"
 
 PyDoc_STRVAR(quantile_edges_doc,
              "quantile_edges(x, n_bins) -> float64[<= n_bins - 1]\n\n"
@@ -226,16 +227,10 @@ static PyObject *category_counts(PyObject *module, PyObject *args, PyObject *kwa
     return (PyObject *)table;
 }
 
-#define FUNCTION(name)                                                                 \
-    {                                                                                  \
-#name, (PyCFunction)(void (*)(void))name, METH_VARARGS | METH_KEYWORDS,        \
-            name##_doc                                                                 \
-    }
-
 static PyMethodDef methods[] = {
-    FUNCTION(quantile_edges),
-    FUNCTION(drift_counts),
-    FUNCTION(category_counts),
+    {"quantile_edges", RT_PY_KEYWORDS(quantile_edges), quantile_edges_doc},
+    {"drift_counts", RT_PY_KEYWORDS(drift_counts), drift_counts_doc},
+    {"category_counts", RT_PY_KEYWORDS(category_counts), category_counts_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,3 +1,4 @@
+/* A core status as the Python exception that fits it. */
 #include "python/module.h"
 
 static int add_exception(PyObject *module, PyObject **slot, const char *name,

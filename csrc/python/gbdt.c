@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "evaluation/f1.h"
 #include "gbdt/fit.h"
+#include "model/check.h"
 #include "parallel/threads.h"
 #include "python/gbdt_args.h"
 #include "python/gbdt_model.h"
@@ -365,8 +366,7 @@ static PyObject *gbdt_params(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"gbdt_train", (PyCFunction)(void (*)(void))gbdt_train,
-     METH_VARARGS | METH_KEYWORDS, train_doc},
+    {"gbdt_train", RT_PY_KEYWORDS(gbdt_train), train_doc},
     {"gbdt_params", gbdt_params, METH_VARARGS, params_doc},
     {"f1_threshold", f1_threshold, METH_VARARGS, f1_doc},
     {NULL, NULL, 0, NULL},

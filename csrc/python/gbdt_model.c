@@ -8,12 +8,15 @@
 #include "base/math.h"
 #include "base/sha256.h"
 #include "gbdt/predict.h"
+#include "model/read.h"
+#include "model/write.h"
 #include "parallel/threads.h"
 #include "python/gbdt.h"
 #include "python/gbdt_args.h"
 
 typedef struct model_object {
-    PyObject_HEAD rt_model model;
+    PyObject_HEAD
+    rt_model model;
     PyObject *sha256; /* hexadecimal, made when first asked for */
 } model_object;
 
@@ -310,8 +313,7 @@ static PyMethodDef model_methods[] = {
     {"from_bytes", model_from_bytes, METH_VARARGS | METH_CLASS, from_bytes_doc},
     {"to_bytes", model_to_bytes, METH_NOARGS,
      "to_bytes() -> bytes\n\nThe model file; equal models give equal bytes."},
-    {"predict", (PyCFunction)(void (*)(void))model_predict,
-     METH_VARARGS | METH_KEYWORDS, predict_doc},
+    {"predict", RT_PY_KEYWORDS(model_predict), predict_doc},
     {"with_threshold", model_with_threshold, METH_VARARGS, with_threshold_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -1,3 +1,4 @@
+/* Python objects to JSON and back, to a bounded depth. */
 #include "python/json.h"
 
 #include <math.h>
@@ -160,8 +161,7 @@ static PyObject *object_from_json(const json_t *value, int depth)
     if (dict == NULL) {
         return NULL;
     }
-    json_object_foreach((json_t *)value, name, member)
-    {
+    json_object_foreach((json_t *)value, name, member) {
         PyObject *item = rt_py_from_json(member, depth + 1);
         if (item == NULL || PyDict_SetItemString(dict, name, item) < 0) {
             Py_XDECREF(item);

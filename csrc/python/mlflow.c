@@ -8,7 +8,8 @@
 #include "net/retry.h"
 
 typedef struct connection {
-    PyObject_HEAD rt_http *http;
+    PyObject_HEAD
+    rt_http *http;
 } connection;
 
 /* What a task needs and what it brings back. */
@@ -321,15 +322,14 @@ static PyObject *connection_repr(PyObject *self)
     return PyUnicode_FromFormat("<MlflowConnection %s>", url);
 }
 
-#define METHOD(name)                                                                   \
-    {                                                                                  \
-#name, (PyCFunction)(void (*)(void))name, METH_VARARGS | METH_KEYWORDS,        \
-            name##_doc                                                                 \
-    }
-
 static PyMethodDef connection_methods[] = {
-    METHOD(call),          METHOD(upload), METHOD(upload_file),   METHOD(download),
-    METHOD(download_file), METHOD(get),    {NULL, NULL, 0, NULL},
+    {"call", RT_PY_KEYWORDS(call), call_doc},
+    {"upload", RT_PY_KEYWORDS(upload), upload_doc},
+    {"upload_file", RT_PY_KEYWORDS(upload_file), upload_file_doc},
+    {"download", RT_PY_KEYWORDS(download), download_doc},
+    {"download_file", RT_PY_KEYWORDS(download_file), download_file_doc},
+    {"get", RT_PY_KEYWORDS(get), get_doc},
+    {NULL, NULL, 0, NULL},
 };
 
 PyDoc_STRVAR(connection_doc,

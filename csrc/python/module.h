@@ -33,6 +33,10 @@ int rt_bind_scores(PyObject *module);
 int rt_bind_accumulators(PyObject *module);
 int rt_bind_mlflow(PyObject *module);
 
+/* A function with keywords, for a table of methods: its address and its flags. */
+#define RT_PY_KEYWORDS(function)                                                       \
+    (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS
+
 /* errors.c: sets the exception that fits `err`; always returns NULL. */
 PyObject *rt_py_raise(rt_module_state *state, const rt_error *err);
 int rt_py_add_exceptions(PyObject *module, rt_module_state *state);

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 
 #include "base/philox.h"
+#include "evaluation/delong.h"
+#include "evaluation/distances.h"
 
 #define LABELS_AND_SCORES                                                              \
     "y uint8[n] (or bool), 0 or 1; score float64[n], or float32[n], which is ranked\n" \
@@ -212,12 +214,12 @@ static rt_status run_delong(void *argument, rt_error *err)
                           job->n_threads, &job->ctl, &job->out.delong, err);
 }
 
-static PyObject *sums_of_class(const rt_delong *delong, int class)
+static PyObject *sums_of_class(const rt_delong *delong, int group)
 {
     return Py_BuildValue(
-        "(NNNNN)", int_of_wide(delong->sum[class][0]),
-        int_of_wide(delong->sum[class][1]), int_of_wide(delong->product[class][0]),
-        int_of_wide(delong->product[class][1]), int_of_wide(delong->product[class][2]));
+        "(NNNNN)", int_of_wide(delong->sum[group][0]),
+        int_of_wide(delong->sum[group][1]), int_of_wide(delong->product[group][0]),
+        int_of_wide(delong->product[group][1]), int_of_wide(delong->product[group][2]));
 }
 
 static PyObject *delong_sums(PyObject *module, PyObject *args, PyObject *kwargs)
@@ -311,16 +313,13 @@ static PyObject *philox(PyObject *module, PyObject *args, PyObject *kwargs)
     return (PyObject *)out;
 }
 
-#define FUNCTION(name)                                                                 \
-    {                                                                                  \
-#name, (PyCFunction)(void (*)(void))name, METH_VARARGS | METH_KEYWORDS,        \
-            name##_doc                                                                 \
-    }
-
 static PyMethodDef methods[] = {
-    FUNCTION(roc_auc),         FUNCTION(average_precision),
-    FUNCTION(sample_distance), FUNCTION(delong_sums),
-    FUNCTION(philox),          {NULL, NULL, 0, NULL},
+    {"roc_auc", RT_PY_KEYWORDS(roc_auc), roc_auc_doc},
+    {"average_precision", RT_PY_KEYWORDS(average_precision), average_precision_doc},
+    {"sample_distance", RT_PY_KEYWORDS(sample_distance), sample_distance_doc},
+    {"delong_sums", RT_PY_KEYWORDS(delong_sums), delong_sums_doc},
+    {"philox", RT_PY_KEYWORDS(philox), philox_doc},
+    {NULL, NULL, 0, NULL},
 };
 
 int rt_bind_ranks(PyObject *module)

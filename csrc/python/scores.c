@@ -148,12 +148,9 @@ static PyObject *rank_runs(PyObject *module, PyObject *args, PyObject *kwargs)
 }
 
 static PyMethodDef methods[] = {
-    {"score_sums", (PyCFunction)(void (*)(void))score_sums,
-     METH_VARARGS | METH_KEYWORDS, score_sums_doc},
-    {"line_sums", (PyCFunction)(void (*)(void))line_sums, METH_VARARGS | METH_KEYWORDS,
-     line_sums_doc},
-    {"rank_runs", (PyCFunction)(void (*)(void))rank_runs, METH_VARARGS | METH_KEYWORDS,
-     rank_runs_doc},
+    {"score_sums", RT_PY_KEYWORDS(score_sums), score_sums_doc},
+    {"line_sums", RT_PY_KEYWORDS(line_sums), line_sums_doc},
+    {"rank_runs", RT_PY_KEYWORDS(rank_runs), rank_runs_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -109,8 +109,7 @@ static PyObject *shadow_counts(PyObject *module, PyObject *args, PyObject *kwarg
 }
 
 static PyMethodDef methods[] = {
-    {"shadow_counts", (PyCFunction)(void (*)(void))shadow_counts,
-     METH_VARARGS | METH_KEYWORDS, shadow_counts_doc},
+    {"shadow_counts", RT_PY_KEYWORDS(shadow_counts), shadow_counts_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "gbdt/fit.h"
-#include "model/model.h"
+#include "model/check.h"
 #include "parallel/task.h"
 
 enum { TEST_FEATURES = 5, TEST_LEVELS = 12 };

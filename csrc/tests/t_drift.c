@@ -5,6 +5,7 @@
 #include "base/philox.h"
 #include "evaluation/counting.h"
 #include "evaluation/drift.h"
+#include "evaluation/quantiles.h"
 #include "parallel/task.h"
 #include "tests/test.h"
 

@@ -1,5 +1,6 @@
 #include "evaluation/f1.h"
 #include "gbdt/predict.h"
+#include "model/write.h"
 #include "tests/gbdt_data.h"
 #include "tests/test.h"
 

@@ -2,8 +2,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/edges_below.h"
 #include "base/isa.h"
 #include "base/math.h"
+#include "base/radix_sort.h"
+#include "base/rng.h"
 #include "base/sha256.h"
 #include "gbdt/bins_cut.h"
 #include "tests/test.h"
@@ -91,23 +94,64 @@ static void sha256_is_the_same_at_every_level(void)
     }
 }
 
+/* Sizes on both sides of every threshold of the sort; keys that share their head, that
+ * leave no bits below it, and all equal ones. */
 static void sorting_keys_sorts_numbers(void)
 {
-    enum { COUNT = 500 };
-    uint64_t keys[COUNT];
-    uint64_t spare[COUNT];
-    for (int32_t i = 0; i < COUNT; i++) {
-        double sign = i % 2 == 0 ? 1.0 : -1.0;
-        keys[i] = rt_key_of(sign * (double)((i * 7919) % 501) * 1e-3);
+    enum { MOST = 5000 };
+    static uint64_t keys[MOST];
+    static uint64_t spare[MOST];
+    const int64_t counts[] = {0, 1, 16, 17, 500, MOST};
+    const int32_t shifts[] = {0, 11, 44, 60, 63};
+    for (int32_t c = 0; c < 6; c++) {
+        for (int32_t k = 0; k < 5; k++) {
+            uint64_t sum = 0;
+            for (int64_t i = 0; i < counts[c]; i++) {
+                keys[i] = rt_mix64((uint64_t)i) >> (i % 3 == 0 ? shifts[k] : 0);
+                sum += rt_mix64(keys[i]);
+            }
+            rt_sort_keys(keys, spare, counts[c]);
+            for (int64_t i = 0; i < counts[c]; i++) {
+                CHECK(i == 0 || keys[i - 1] <= keys[i]);
+                sum -= rt_mix64(keys[i]);
+            }
+            CHECK(sum == 0);
+        }
     }
-    keys[0] = rt_key_of(INFINITY);
-    keys[1] = rt_key_of(-INFINITY);
-    rt_sort_keys(keys, spare, COUNT);
-    for (int32_t i = 1; i < COUNT; i++) {
-        CHECK(rt_key_value(keys[i - 1]) <= rt_key_value(keys[i]));
+}
+
+/* Few edges are compared in turn and many searched: both, by every instruction set. */
+static void edges_are_counted_alike_at_every_level(void)
+{
+    enum { ROWS = 300, MOST = 1000 };
+    static double edges[MOST];
+    static double x[ROWS];
+    const int32_t counts[] = {0, 1, 2, 32, 33, MOST};
+    for (int32_t i = 0; i < MOST; i++) {
+        edges[i] = (double)i;
     }
-    CHECK(isinf(rt_key_value(keys[0])) && isinf(rt_key_value(keys[COUNT - 1])));
-    CHECK(rt_key_of(-0.0) == rt_key_of(0.0));
+    for (int32_t i = 0; i < ROWS; i++) {
+        x[i] = (double)(i * 7919 % 2200) / 2.0 - 10.0;
+    }
+    x[1] = NAN;
+    x[2] = INFINITY;
+    x[3] = -INFINITY;
+    for (int32_t c = 0; c < 6; c++) {
+        for (int32_t level = RT_ISA_BASELINE; level <= (int32_t)rt_isa_best();
+             level++) {
+            int32_t below[ROWS];
+            CHECK(rt_isa_force((rt_isa)level));
+            rt_edges_below(x, ROWS, edges, counts[c], below);
+            for (int32_t i = 0; i < ROWS; i++) {
+                int32_t want = 0;
+                while (want < counts[c] && edges[want] < x[i]) {
+                    want++;
+                }
+                CHECK(below[i] == want);
+            }
+        }
+    }
+    CHECK(rt_isa_force(rt_isa_best()));
 }
 
 static void check_threshold(double low, double high, bool narrow)
@@ -142,7 +186,7 @@ static void frequent_values_get_bins_of_their_own(void)
     rt_cut cut = {.upper = upper};
     int64_t rows = 0;
     for (int32_t i = 0; i < 100; i++) {
-        keys[i] = rt_key_of((double)i);
+        keys[i] = rt_key_of_double((double)i);
         counts[i] = i == 50 ? 1000 : 10;
         rows += (int64_t)counts[i];
     }
@@ -164,6 +208,7 @@ static const rt_test tests[] = {
     {"sha256 gives the published digests", sha256_gives_the_published_digests},
     {"sha256 is the same at every level", sha256_is_the_same_at_every_level},
     {"sorting keys sorts numbers", sorting_keys_sorts_numbers},
+    {"edges are counted alike at every level", edges_are_counted_alike_at_every_level},
     {"thresholds separate neighbours and fit float32",
      thresholds_separate_neighbours_and_fit_float32},
     {"frequent values get bins of their own", frequent_values_get_bins_of_their_own},

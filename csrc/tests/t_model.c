@@ -1,5 +1,7 @@
 #include "base/sha256.h"
 #include "gbdt/predict.h"
+#include "model/read.h"
+#include "model/write.h"
 #include "tests/gbdt_data.h"
 #include "tests/test.h"
 

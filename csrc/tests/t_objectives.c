@@ -1,4 +1,6 @@
 #include "gbdt/predict.h"
+#include "model/read.h"
+#include "model/write.h"
 #include "tests/gbdt_data.h"
 #include "tests/test.h"
 

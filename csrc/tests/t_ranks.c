@@ -4,6 +4,8 @@
 #include "base/philox.h"
 #include "base/radix_sort.h"
 #include "base/rng.h"
+#include "evaluation/delong.h"
+#include "evaluation/distances.h"
 #include "evaluation/ranks.h"
 #include "tests/test.h"
 

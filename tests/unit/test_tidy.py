@@ -64,6 +64,8 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
     (tidy.include_graph, "csrc/base/x.c", '#include "gbdt/bins.h"\n', 1),
     (tidy.include_graph, "csrc/gbdt/x.h", '#include "net/http.h"\n', 1),
     (tidy.include_graph, "csrc/net/x.c", '\n# include "gbdt/bins.h"\n', 2),
+    (tidy.include_graph, "csrc/gbdt/x.c", '#include "evaluation/drift.h"\n', 1),
+    (tidy.include_graph, "csrc/evaluation/x.c", '#include "gbdt/simd/dispatch.h"\n', 1),
     (tidy.include_graph, "csrc/model/x.c", '#include "net/http.h"\n', 1),
     (tidy.include_graph, "csrc/model/x.c", '#include "python/module.h"\n', 1),
     (tidy.include_graph, "csrc/python/x.c", '#include "bench/probe.h"\n', 1),

@@ -84,9 +84,6 @@ typedef struct rt_hot {
     /* bin[i] = how many of the 255 ascending uppers lie below x[i]; NaN: `nan_bin` */
     void (*bin_floats)(const float *x, int64_t count, const float *upper,
                        uint8_t nan_bin, uint8_t *bin);
-    /* below[i] = how many of the ascending edges lie below x[i]; NaN: none. */
-    void (*edges_below)(const double *x, int64_t count, const double *edges,
-                        int32_t n_edges, int32_t *below);
     void (*sigmoid)(const double *x, int64_t count, double *p);
     /* The largest of each row's scores, which lie `stride` apart, and the sum of
      * exp(score - largest) in their order. */

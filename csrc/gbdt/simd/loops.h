@@ -9,10 +9,9 @@
 #include "gbdt/simd/dispatch.h"
 
 enum {
-    AHEAD = 16,   /* rows between a prefetch and its use */
-    LINE = 64,    /* bytes of the cache */
-    UPPERS = 256, /* of bin_floats, the last one +inf */
-    FEW_EDGES = 32
+    AHEAD = 16,  /* rows between a prefetch and its use */
+    LINE = 64,   /* bytes of the cache */
+    UPPERS = 256 /* of bin_floats, the last one +inf */
 };
 
 /* Between whole numbers and doubles by bits that vectors can move: only AVX-512 has
@@ -293,32 +292,6 @@ static void bin_floats(const float *x, int64_t count, const float *restrict uppe
     }
 }
 
-/* Few edges are compared one after the other, many by a search whose steps all numbers
- * take together: no branch depends on the data. */
-static void edges_below(const double *restrict x, int64_t count,
-                        const double *restrict edges, int32_t n_edges,
-                        int32_t *restrict below)
-{
-    int32_t length = n_edges;
-    memset(below, 0, (size_t)count * sizeof *below);
-    if (n_edges <= FEW_EDGES) {
-        for (int32_t j = 0; j < n_edges; j++) {
-            for (int64_t i = 0; i < count; i++) {
-                below[i] += edges[j] < x[i] ? 1 : 0;
-            }
-        }
-        return;
-    }
-    for (int32_t half = length / 2; length > 1; length -= half, half = length / 2) {
-        for (int64_t i = 0; i < count; i++) {
-            below[i] += edges[below[i] + half - 1] < x[i] ? half : 0;
-        }
-    }
-    for (int64_t i = 0; i < count; i++) {
-        below[i] += edges[below[i]] < x[i] ? 1 : 0;
-    }
-}
-
 static void sigmoid(const double *restrict x, int64_t count, double *restrict p)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -451,7 +424,6 @@ const rt_hot RT_HOT = {
     .scan = scan,
     .partition = partition,
     .bin_floats = bin_floats,
-    .edges_below = edges_below,
     .sigmoid = sigmoid,
     .soft_sums = soft_sums,
     .soft_shares = soft_shares,
