@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_levels", "slice_report", "wilson_interval"]
 
-MISSING = "(missing)"
-
 
 def wilson_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's two-sided score interval of k successes in n; (0, 1) when n is 0."""
@@ -43,7 +41,8 @@ def slice_report(
 
     Args:
         y_true, y_pred: labels and decisions, 0 or 1, length n.
-        slices: name -> n values; null is the level "(missing)".
+        slices: name -> n values (array, list, pandas, polars or Arrow) of text, whole numbers,
+            booleans or dates; a missing value is the level "(missing)".
         confidence: of the two-sided intervals. They take rows as independent: within days
             they are too narrow, and the gates use days.
 
@@ -53,7 +52,8 @@ def slice_report(
         selection_rate (Wilson) and f1 (row influence). A rate without a denominator is null.
 
     Raises:
-        DataError: labels or decisions other than 0 and 1, or lengths that differ.
+        DataError: labels or decisions other than 0 and 1, lengths that differ, or values that are
+            no categories.
     """
     import pyarrow as pa
 
@@ -67,19 +67,17 @@ def slice_report(
 
 
 def encode_levels(values: Any, name: str, n: int) -> tuple[NDArray[np.int32], list[str]]:
-    """Codes into the sorted levels; null has the last one."""
-    import pyarrow as pa
+    """Codes into the sorted levels; null has the last one.
 
-    array = values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
-    if len(array) != n:
-        raise DataError(f"slice {name!r} has {len(array)} values, y_true has {n}")
-    texts = array.cast(pa.string()).to_pylist()
-    levels = sorted({t for t in texts if t is not None})
-    index: dict[str | None, int] = {level: i for i, level in enumerate(levels)}
-    if None in texts:
-        index[None] = len(levels)
-        levels.append(MISSING)
-    return np.array([index[t] for t in texts], dtype=np.int32), levels
+    Raises DataError where `values` is not one column of `n` categories.
+    """
+    from retrain_ops.data.categories import as_column, slice_codes
+
+    column = as_column(values, f"slice {name!r}")
+    if len(column) != n:
+        raise DataError(f"slice {name!r} has {len(column)} values, y_true has {n}")
+    levels, codes = slice_codes(column, name)
+    return codes, levels
 
 
 def _confusion(

@@ -21,8 +21,9 @@ from retrain_ops.comparison.scoring import (
     model_folder,
     score,
 )
+from retrain_ops.data.categories import slice_codes
 from retrain_ops.data.labels import label_values, labelled, rows_of_days
-from retrain_ops.data.reference import slice_levels
+from retrain_ops.data.processed import read_processed
 from retrain_ops.data.source import day_index
 from retrain_ops.decisions.curves import REPORT_FILE, curve, usable
 from retrain_ops.decisions.judge import ALL_ROWS, f1_of_cells
@@ -35,7 +36,6 @@ from retrain_ops.registry.registry import Version
 from retrain_ops.run import Run, note
 from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
-from retrain_ops.steps.pull_data import read_pulled
 from retrain_ops.steps.train import LOSSES_FILE
 
 
@@ -82,7 +82,7 @@ def evaluate(run: Run) -> EvaluateResult:
     """
     champion = champion_of_key(run)
     days, cut = _fair_days(run, champion)
-    requested = rows_of_days(read_pulled(run), days)
+    requested = rows_of_days(read_processed(run.workspace, run.window.end), days)
     table = labelled(requested, run.spec.source.label)
     if table.num_rows == 0:
         raise DataError(f"{run.retrain_key}: the hold-out has no labelled rows on {len(days)} days")
@@ -151,7 +151,7 @@ def _joint_cells(
         if column == ALL_ROWS:
             levels, level = [ALL_ROWS], np.zeros(table.num_rows, dtype=np.int32)
         else:
-            levels, level = slice_levels(table, column)
+            levels, level = slice_codes(table[column], column)
         counts = _core.joint_cells(
             codes,
             level,
