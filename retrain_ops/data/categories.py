@@ -155,6 +155,8 @@ def numbers(column: pa.ChunkedArray, name: str) -> Numbers:
         return cast(Numbers, column.to_numpy())
     if _is.is_boolean(column.type):
         column = column.cast(pa.int8())
+    elif _is.is_decimal(column.type):  # Arrow scales instead of rounding: 0.3 is not 0.3
+        column = column.cast(pa.string())
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 

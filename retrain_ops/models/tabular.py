@@ -20,9 +20,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retrain_ops import _core
-from retrain_ops.data.categories import codes_of, numbers, texts
+from retrain_ops.data.categories import as_column, codes_of, numbers, texts
 from retrain_ops.errors import DataError
-from retrain_ops.models.input import InputError, as_matrix, is_table, whole_numbers
+from retrain_ops.models.input import InputError, as_matrix, category_column, is_table
 from retrain_ops.models.trees import importance
 
 Kind = Literal["numeric", "categorical"]
@@ -56,7 +56,7 @@ def as_table(data: object, names: Sequence[str]) -> pa.Table:
     if type(data).__module__.split(".")[0] == "pandas" and hasattr(data, "columns"):
         frame = cast(Any, data)
         _check_columns(list(frame.columns), names)
-        return pa.Table.from_pandas(frame[list(names)], preserve_index=False)
+        return pa.table([as_column(frame[name], name) for name in names], names=list(names))
     if hasattr(data, "__arrow_c_stream__"):
         return as_table(pa.table(data), names)
     raise TypeError(f"a table is needed (pyarrow, pandas or Arrow stream), not {type(data)}")
@@ -74,7 +74,7 @@ def table_of(data: object, names: Sequence[str], categorical: Sequence[str]) -> 
         return as_table(frame, names)
     matrix = as_matrix(data)
     columns = [
-        whole_numbers(matrix[:, i], name) if name in categorical else pa.array(matrix[:, i])
+        category_column(matrix[:, i], name) if name in categorical else pa.array(matrix[:, i])
         for i, name in enumerate(names)
     ]
     return pa.table(columns, names=list(names))
