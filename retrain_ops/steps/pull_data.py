@@ -45,7 +45,7 @@ def pull_data(run: Run) -> PullResult:
         DataError: a day is missing, the window is empty, or a request id is doubled.
     """
     table = _window_rows(run)
-    digest = sha256_of_rows(table)
+    digest = sha256_of_rows(table, run.spec.features.numeric)
     path = run.workspace.processed_path(run.window.end)
     known = run.read("pull_data.json")
     if known is None or known["data_sha256"] != digest or not run.workspace.exists(path):
