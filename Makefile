@@ -2,7 +2,7 @@
 export PYTHON ?= python3
 ENVIRONMENT := $(PYTHON) tools/environments.py
 .NOTPARALLEL:
-.PHONY: help build test lint format c-test c-test-sanitized proofs demo ui wheel \
+.PHONY: help build test lint format c-test c-test-sanitized proofs demo ui wheel docs \
 	bench-calibration bench-evaluation bench-quality bench-registry bench-training
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make bench-calibration  how often verdicts are wrong, and what they see"
 	@echo "make ui                the demo's Airflow and MLflow, left running"
 	@echo "make bench-evaluation  evaluation kernels beside scikit-learn, Evidently, Fairlearn"
+	@echo "make docs              build/site: the pages of docs/ and of the public names"
 	@echo "make wheel             build/dist: sdist and wheel, tried on three Pythons"
 	@echo "make bench-training    training and prediction beside their peers; ARGS=\"--rows D1 D5\""
 	@echo "make bench-quality     trees beside LightGBM on flights; scikit-learn's checks; the export"
@@ -69,6 +70,9 @@ bench-calibration: build
 wheel:
 	@$(PYTHON) tools/system_packages.py build
 	@$(PYTHON) tools/release/wheel.py
+
+docs:
+	@tools/in_environment.sh docs python -m tools.docs.site
 
 bench-registry: build
 	@tools/in_environment.sh dev python benchmarks/bench_registry.py

@@ -1,4 +1,4 @@
-"""Builds the one extension, retrain_ops._core, from csrc/.
+"""Builds retrain_ops._core from csrc/, and in place also benchmarks._probe.
 
 Metadata lives in pyproject.toml. What this file adds is finding the compiler,
 libcurl and jansson, and saying by name what to install when one is missing.
@@ -16,7 +16,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-FOLDERS = ("base", "parallel", "gbdt", "gbdt/simd", "evaluation", "model", "net", "bench", "python")
+CORE = ("base", "parallel", "gbdt", "gbdt/simd", "evaluation", "model", "net", "python")
+PROBE = ("base", "parallel", "gbdt/simd", "bench")
 
 INSTALL_HINTS = {
     "C compiler with OpenMP": ("gcc", "gcc", "llvm libomp (brew)"),
@@ -53,6 +54,13 @@ def pkg_config(library: str, package: str, option: str) -> list[str]:
 class BuildCore(build_ext):
     """Fills in the flags at build time only, so that metadata needs no compiler."""
 
+    def finalize_options(self) -> None:
+        """Who builds in place may benchmark; neither wheel nor sdist carries the probe."""
+        extensions = self.distribution.ext_modules
+        if self.inplace and all(found.name != "benchmarks._probe" for found in extensions):
+            extensions.append(extension("benchmarks._probe", PROBE))
+        super().finalize_options()
+
     def build_extensions(self) -> None:
         import numpy
 
@@ -87,26 +95,24 @@ class BuildCore(build_ext):
         super().build_extensions()
 
 
-def sources() -> list[str]:
+def sources(folders: tuple[str, ...]) -> list[str]:
     """Paths relative to this file: an absolute path would leak into the wheel."""
-    found = [p for folder in FOLDERS for p in (ROOT / "csrc" / folder).glob("*.c")]
+    found = [p for folder in folders for p in (ROOT / "csrc" / folder).glob("*.c")]
     return sorted(str(p.relative_to(ROOT)) for p in found)
 
 
-def headers() -> list[str]:
-    return sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h"))
+def extension(name: str, folders: tuple[str, ...]) -> Extension:
+    return Extension(
+        name,
+        sources=sources(folders),
+        depends=sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h")),
+        define_macros=[("Py_LIMITED_API", "0x030b0000")],
+        py_limited_api=True,
+    )
 
 
 setup(
-    ext_modules=[
-        Extension(
-            "retrain_ops._core",
-            sources=sources(),
-            depends=headers(),
-            define_macros=[("Py_LIMITED_API", "0x030b0000")],
-            py_limited_api=True,
-        )
-    ],
+    ext_modules=[extension("retrain_ops._core", CORE)],
     cmdclass={"build_ext": BuildCore},
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -16,6 +16,7 @@ import argparse
 import json
 import math
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from scipy.stats import rankdata
 
-from retrain_ops.models import DEFAULT_PARAMS, TrainingData, encode, train_gbdt
+from retrain_ops.models import TrainingData, encode, train_gbdt
 from retrain_ops.models.training import infer_features
 
 CATEGORICAL = ("carrier", "origin", "dest")
@@ -35,18 +36,20 @@ NUMERIC = (
     "wind_gust", "precip", "precip_6h", "pressure", "visib", "plane_age", "seats",
 )  # fmt: skip
 TRAIN_DAYS, HOLDOUT_DAYS = 22, 7
+SPEC = Path(__file__).resolve().parent.parent / "dags" / "flights.toml"
+FLIGHTS: dict[str, Any] = tomllib.loads(SPEC.read_text())["train"]
 
 LIGHTGBM = {
     "objective": "binary",
-    "learning_rate": DEFAULT_PARAMS["learning_rate"],
-    "num_leaves": DEFAULT_PARAMS["max_leaf_nodes"],
-    "min_child_samples": DEFAULT_PARAMS["min_samples_leaf"],
-    "feature_fraction": DEFAULT_PARAMS["colsample"],
-    "bagging_fraction": DEFAULT_PARAMS["subsample"],
+    "learning_rate": FLIGHTS["learning_rate"],
+    "num_leaves": FLIGHTS["max_leaf_nodes"],
+    "min_child_samples": FLIGHTS["min_samples_leaf"],
+    "feature_fraction": FLIGHTS["colsample"],
+    "bagging_fraction": FLIGHTS["subsample"],
     "bagging_freq": 1,
-    "lambda_l2": DEFAULT_PARAMS["l2_regularization"],
-    "cat_smooth": DEFAULT_PARAMS["cat_smooth"],
-    "max_bin": DEFAULT_PARAMS["max_bins"],
+    "lambda_l2": FLIGHTS["l2_regularization"],
+    "cat_smooth": FLIGHTS["cat_smooth"],
+    "max_bin": FLIGHTS["max_bins"],
     "deterministic": True,
     "force_row_wise": True,
     "verbose": -1,
@@ -89,7 +92,7 @@ class Peer:
 
         def fit(rows: Any) -> lgb.Booster:
             train = lgb.Dataset(x[rows], data.label[rows], categorical_feature=categorical)
-            return lgb.train(params, train, int(DEFAULT_PARAMS["n_estimators"]))
+            return lgb.train(params, train, int(FLIGHTS["n_estimators"]))
 
         fold = data.day % 2
         score = np.empty(len(fold))
@@ -112,7 +115,7 @@ def rows_of(table: pa.Table, day: np.ndarray, first: int, days: int) -> Training
 
 def compare(train: TrainingData, test: TrainingData, seed: int, threads: int) -> dict[str, float]:
     start = time.perf_counter()
-    ours = train_gbdt(train, params={}, seed=seed, n_threads=threads)
+    ours = train_gbdt(train, params=FLIGHTS, seed=seed, n_threads=threads)
     middle = time.perf_counter()
     peer = Peer(train, seed, threads)
     end = time.perf_counter()

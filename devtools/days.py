@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from retrain_ops.decisions.record import read_decision
 from retrain_ops.run import Run
 
 LETTERS = {"no_train": "n", "skipped": ".", "undecided": "?", "queued": "q", "failed": "F"}
@@ -11,10 +13,10 @@ LETTERS = {"no_train": "n", "skipped": ".", "undecided": "?", "queued": "q", "fa
 
 def day_record(run: Run) -> dict[str, Any]:
     """Outcome, numbers and circumstances of one day of one model."""
-    decision = run.read("decision.json") or {}
+    decision = read_decision(run.workspace, run.window.end)
     circumstances = run.read("run.json") or {}
-    gate = decision.get("gate", {})
-    drift = decision.get("drift", {})
+    gate: Mapping[str, Any] = (decision and decision.get("gate")) or {}
+    drift: Mapping[str, Any] = decision["drift"] if decision else {}
     steps = circumstances.get("steps", {})
     return {
         "date": run.window.end.isoformat(),
@@ -24,8 +26,8 @@ def day_record(run: Run) -> dict[str, Any]:
         "f1_challenger": gate.get("f1_challenger"),
         "difference": gate.get("difference"),
         "lower_bound": gate.get("lower_bound"),
-        "decision": decision.get("outcome", "failed"),
-        "reason": decision.get("reason"),
+        "decision": decision["outcome"] if decision else "failed",
+        "reason": decision["reason"] if decision else None,
         "literal_would": gate.get("literal"),
         "promoted": _promoted(run),
         "version": circumstances.get("version"),

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from retrain_ops.decisions import record
 from retrain_ops.decisions.judge import gate_report, outcome_of, reason_of
+from retrain_ops.decisions.record import DECISION_FILE, Decision, NamedModel
 from retrain_ops.spec.spec import RetrainSpec, parse_spec
 from retrain_ops.stats.gates import GateRules
 from retrain_ops.workspace import Workspace
@@ -25,8 +27,8 @@ label = "y"
 [features]
 numeric = ["a"]
 """
-SCHEMA = Path(__file__).parents[1] / "retrain_ops" / "decisions" / "decision.schema.json"
-CHAMPION = {"retrain_key": "m/2020-01-20", "model_sha256": "a" * 64}
+SCHEMA = Path(record.__file__).with_name("decision.schema.json")
+CHAMPION: NamedModel = {"retrain_key": "m/2020-01-20", "model_sha256": "a" * 64}
 
 
 def spec() -> RetrainSpec:
@@ -56,14 +58,14 @@ def decision(
     expected_levels: Mapping[str, list[str]] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     queued: bool = False,
-) -> dict[str, Any]:
+) -> Decision:
     """A decision on these counts, as JSON reads it back."""
     plain = {c: {level: x.tolist() for level, x in by.items()} for c, by in cells.items()}
     gate = gate_report(plain, rules, expected_levels=expected_levels or {}, facts=facts or {})
     outcome = outcome_of(gate["verdict"], queued=queued)
     digest = spec().sha256()
     days = len(plain[""][""])
-    content = {
+    content: Decision = {
         "schema": 1,
         "model": "m",
         "window_end": END.isoformat(),
@@ -98,12 +100,12 @@ def decision(
         },
         "auc": {"champion": 0.7, "challenger": 0.7},
     }
-    read: dict[str, Any] = json.loads(json.dumps(content))
+    read: Decision = json.loads(json.dumps(content))
     return read
 
 
-def stored(folder: Path, content: Mapping[str, Any]) -> Workspace:
+def stored(folder: Path, content: Decision) -> Workspace:
     """A workspace that holds this decision."""
     workspace = Workspace.open(str(folder), "m")
-    workspace.write_json(workspace.key_path(END, "decision.json"), content)
+    workspace.write_json(workspace.key_path(END, DECISION_FILE), content)
     return workspace

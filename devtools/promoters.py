@@ -224,10 +224,10 @@ def _promote_and_perhaps_regret(registry: Registry, day: date, *, regret: bool) 
     """Without a shadow: sixteen candidates at once would close each other."""
     version = register(registry, day)
     now = datetime.now(UTC)
-    registry.promote(
+    event = registry.promote(
         version, kind="promote", effective_from=instant(day), recorded_at=now, share=None
     )
-    if regret:
+    if regret and event is not None:
         registry.rollback(version, effective_from=now, recorded_at=now)
 
 

@@ -51,8 +51,13 @@ label_rate = [0.05, 0.95]
 
 [train]
 n_estimators = 20
+learning_rate = 0.12
 min_samples_leaf = 20
 max_leaf_nodes = 8
+l2_regularization = 5.0
+colsample = 0.8
+subsample = 0.8
+max_bins = 63
 
 [gate]
 protected = ["c"]

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from retrain_ops.decisions.record import Decision, read_decision
 from retrain_ops.mlflow.tracking import experiment_name
 from retrain_ops.run import Run, RunContext, open_run
 
@@ -44,7 +45,7 @@ def traces(folder: Path, model: str, day: date, tracking_uri: str) -> dict[str, 
         "files": files,
         "torn": [p.name for p in (folder / "workspace" / model).rglob("*.tmp")],
         "feature_rows": _feature_rows(folder / "features.db", model),
-        "decision": _content(run.read("decision.json")),
+        "decision": _content(read_decision(run.workspace, run.window.end)),
     }
 
 
@@ -59,8 +60,9 @@ def _feature_rows(database: Path, model: str) -> list[tuple[str, int, int]]:
     return [(key.rpartition("/")[2], count, different) for key, count, different in rows]
 
 
-def _content(decision: dict[str, Any] | None) -> dict[str, Any]:
+def _content(decision: Decision | None) -> dict[str, Any]:
     """A decision without the model's name, which differs from case to case."""
     assert decision is not None
-    kept = {k: decision.get(k) for k in ("outcome", "reason", "gate", "holdout")}
-    return kept | {"model_sha256": decision.get("hashes", {}).get("model_sha256")}
+    kept: dict[str, Any] = {k: decision.get(k) for k in ("outcome", "reason", "gate", "holdout")}
+    hashes = decision.get("hashes")
+    return kept | {"model_sha256": hashes["model_sha256"] if hashes else None}

@@ -25,6 +25,7 @@ from devtools.servers.mlflow_server import MlflowServer, mlflow_python
 from proofs import same_bytes
 from proofs.airflow_week import bootstrap_day, contents_of, differences
 from proofs.airflow_worlds import Scheduler, finish, scheduler
+from retrain_ops.decisions.record import read_decision
 
 VALID, BUG = "distance = [10, 6000]", "distance = [10, 2400]"
 AGAIN, SCHEDULED, PAGE = "flights_again", "flights_scheduled", "flights_page"
@@ -60,9 +61,9 @@ class World:
         """Everything that could double, and how often each day was run."""
         counts = proof.count(self.places, self.days, self.tracking_uri)
         runs = [self.places.open_run(day, self.tracking_uri) for day in self.days]
-        decisions = [run.read("decision.json") or {} for run in runs]
+        decisions = [read_decision(run.workspace, run.window.end) for run in runs]
         counts["attempts"] = [(run.read("run.json") or {}).get("attempt", 0) for run in runs]
-        counts["outcomes"] = [decision.get("outcome", "failed") for decision in decisions]
+        counts["outcomes"] = [d["outcome"] if d else "failed" for d in decisions]
         return counts
 
     def backfill(self, dag_id: str, days: Sequence[date]) -> None:

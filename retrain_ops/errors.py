@@ -12,6 +12,7 @@ __all__ = [
     "ConfigError",
     "ConflictError",
     "CorruptError",
+    "DamagedError",
     "DataError",
     "NetworkError",
     "NotYet",
@@ -22,7 +23,7 @@ __all__ = [
 
 
 class RetrainError(Exception):
-    """Whatever this package raises on purpose; the text says how to mend it."""
+    """Whatever this package raises on purpose; the text says how to fix it."""
 
 
 class ConfigError(RetrainError, ValueError):
@@ -31,6 +32,10 @@ class ConfigError(RetrainError, ValueError):
 
 class DataError(RetrainError):
     """Rows are missing, doubled or not of the form the spec promises."""
+
+
+class DamagedError(DataError):
+    """A file of the workspace is not what was written there."""
 
 
 class ValidationError(DataError):

@@ -21,6 +21,7 @@ from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import Window
 from retrain_ops.workspace import Workspace
 
+RUN_FILE = "run.json"
 Trigger = Literal["schedule", "manual", "backfill", "asset"]
 
 
@@ -94,8 +95,8 @@ class Run:
         return self.workspace.key_path(self.window.end, name)
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON record of this run's key."""
-        return self.workspace.read_json(self.path(name))
+        """A JSON record of this run's key; a damaged one is set aside and counts as not there."""
+        return self.workspace.recover_json(self.path(name))
 
     def require(self, step: str) -> dict[str, Any]:
         """The record that an earlier step left.
@@ -106,8 +107,9 @@ class Run:
         record = self.read(f"{step}.json")
         if record is None:
             raise ConfigError(
-                f"{self.retrain_key}: {step} has left no record at "
-                f"{self.workspace.absolute(self.path(step + '.json'))}; run it first"
+                f"{self.retrain_key}: {step} has left no sound record at "
+                f"{self.workspace.absolute(self.path(step + '.json'))}; run it first "
+                f"(retrain-ops run --step {step})"
             )
         return record
 
@@ -160,15 +162,35 @@ def open_run(
 # -- run.json: circumstances, one file per key ------------------------------------
 
 
+def run_record(run: Run) -> dict[str, Any]:
+    """The key's run.json; empty when there is none, or when it was damaged and set aside."""
+    path, record = run.path(RUN_FILE), run.read(RUN_FILE)
+    if record is None or _is_run_record(record):
+        return record or {}
+    run.workspace.set_aside(path, "it is no record of a run")
+    return {}
+
+
+def _is_run_record(record: Mapping[str, Any]) -> bool:
+    steps = [record.get("steps", {}), record.get("looks", {})]
+    entries = [e for group in steps if isinstance(group, dict) for e in group.values()]
+    return (
+        isinstance(record.get("attempt"), int)
+        and isinstance(record.get("earlier", []), list)
+        and all(isinstance(group, dict) for group in steps)
+        and all(isinstance(e, dict) and isinstance(e.get("status"), str) for e in entries)
+    )
+
+
 def begin_attempt(run: Run) -> int:
     """Starts the next attempt of a key and returns its number, from 1."""
-    record = run.read("run.json") or {}
+    record = run_record(run)
     attempt = int(record.get("attempt", 0)) + 1
     earlier = list(record.get("earlier", []))
     if record:
         earlier.append({k: record[k] for k in ("attempt", "started_at", "steps") if k in record})
     run.workspace.overwrite_json(
-        run.path("run.json"),
+        run.path(RUN_FILE),
         {
             "retrain_key": run.retrain_key,
             "attempt": attempt,
@@ -187,13 +209,13 @@ def begin_attempt(run: Run) -> int:
 
 def record_step(run: Run, step: str, entry: Mapping[str, Any]) -> None:
     """Notes how a step of the current attempt, or of a look, went."""
-    record = run.read("run.json")
-    if record is None:
+    record = run_record(run)
+    if not record:
         if not run.context.look:
             begin_attempt(run)
-        record = run.read("run.json") or {"retrain_key": run.retrain_key, "attempt": 0}
+        record = run_record(run) or {"retrain_key": run.retrain_key, "attempt": 0}
     record.setdefault(steps_name(run), {})[step] = dict(entry)
-    run.workspace.overwrite_json(run.path("run.json"), record)
+    run.workspace.overwrite_json(run.path(RUN_FILE), record)
 
 
 def steps_name(run: Run) -> str:
@@ -203,9 +225,9 @@ def steps_name(run: Run) -> str:
 
 def note(run: Run, **facts: Any) -> None:
     """Adds circumstances (versions, ids) to the current attempt."""
-    record = run.read("run.json") or {"retrain_key": run.retrain_key, "attempt": 1, "steps": {}}
+    record = run_record(run) or {"retrain_key": run.retrain_key, "attempt": 1, "steps": {}}
     record.update(facts)
-    run.workspace.overwrite_json(run.path("run.json"), record)
+    run.workspace.overwrite_json(run.path(RUN_FILE), record)
 
 
 def require_workspace(value: str | None) -> str:

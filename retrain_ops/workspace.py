@@ -7,6 +7,10 @@ Everything a run writes lies at an address made of model name and window end::
 
 A write of equal bytes writes nothing. A write of other bytes replaces the file
 in one step and keeps the old one under ``attempts/``.
+
+Beside every file of content lies its SHA-256, ``sha256/<name>.sha256``, and what is
+read is checked against it. What does not fit (a disk, a hand, a copy that was cut)
+is damaged: a run sets it aside under ``attempts/``, names it, and makes it anew.
 """
 
 from __future__ import annotations
@@ -16,21 +20,26 @@ import hashlib
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow.fs as pafs
 
-from retrain_ops.errors import BusyError, DataError
+from retrain_ops.errors import BusyError, DamagedError
 
 log = logging.getLogger(__name__)
 
 LOCK_PATIENCE_S = 900.0
+KEY_FOLDER = re.compile(r"window_end=(\d{4}-\d\d-\d\d)")
+
+Shape = Mapping[str, type]
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
@@ -85,17 +94,26 @@ class Workspace:
         return bool(info.type == pafs.FileType.File)
 
     def read(self, path: str) -> bytes | None:
-        """The file's bytes, or None when it is not there."""
-        if not self.exists(path):
-            return None
-        with self.filesystem.open_input_stream(self.absolute(path)) as stream:
-            return bytes(stream.read())
-
-    def read_json(self, path: str) -> dict[str, Any] | None:
-        """The JSON object in a file, or None when it is not there.
+        """The file's bytes, or None when it is not there.
 
         Raises:
-            DataError: the file is there and is not a JSON object.
+            DamagedError: they are not what was written, or something else is in its place.
+        """
+        data = self._raw(path)
+        known = self._digests(path) if data is not None else ()
+        if data is not None and known and hashlib.sha256(data).hexdigest() not in known:
+            raise self._damaged(path, "its SHA-256 is not the one it was written with")
+        return data
+
+    def read_json(self, path: str, shape: Shape = MappingProxyType({})) -> dict[str, Any] | None:
+        """The JSON object in a file, or None when it is not there.
+
+        Args:
+            path: the file.
+            shape: members that it must have, with their types.
+
+        Raises:
+            DamagedError: the file is there and holds something else.
         """
         data = self.read(path)
         if data is None:
@@ -103,14 +121,39 @@ class Workspace:
         try:
             value = json.loads(data)
         except ValueError as problem:
-            raise DataError(f"{self.absolute(path)} is not JSON: {problem}") from problem
+            raise self._damaged(path, f"it is not JSON ({problem})") from problem
         if not isinstance(value, dict):
-            raise DataError(f"{self.absolute(path)} does not hold a JSON object")
+            raise self._damaged(path, "it does not hold a JSON object")
+        for name, kind in shape.items():
+            if not isinstance(value.get(name), kind):
+                raise self._damaged(path, f"its {name!r} is not of the type that is written")
         return value
+
+    def recover(self, path: str) -> bytes | None:
+        """`read`; what is damaged is set aside and counts as not there: it is made anew."""
+        try:
+            return self.read(path)
+        except DamagedError as problem:
+            self._set_aside(path, problem)
+            return None
+
+    def recover_json(self, path: str, shape: Shape = MappingProxyType({})) -> dict[str, Any] | None:
+        """`read_json`; what is damaged is set aside and counts as not there."""
+        try:
+            return self.read_json(path, shape)
+        except DamagedError as problem:
+            self._set_aside(path, problem)
+            return None
 
     def write(self, path: str, data: bytes) -> bool:
         """Replaces the file whole; False when it held these bytes already."""
-        old = self.read(path)
+        try:
+            old = self._raw(path)
+        except DamagedError as problem:
+            self._set_aside(path, problem)
+            old = None
+        # First: a process that dies between the two leaves the old file, which is listed too.
+        self._note_digests(path, data, old)
         if old == data:
             return False
         if old is not None:
@@ -130,8 +173,60 @@ class Workspace:
         """The window ends that have files, oldest first."""
         selector = pafs.FileSelector(self.absolute(self.model), allow_not_found=True)
         names = (i.base_name for i in self.filesystem.get_file_info(selector))
-        ends = (n.removeprefix("window_end=") for n in names if n.startswith("window_end="))
-        return sorted(date.fromisoformat(e) for e in ends)
+        return sorted(date.fromisoformat(m[1]) for n in names if (m := KEY_FOLDER.fullmatch(n)))
+
+    # -- what was written, and what is damaged ----------------------------------------
+
+    def _raw(self, path: str) -> bytes | None:
+        info = self.filesystem.get_file_info(self.absolute(path))
+        if info.type == pafs.FileType.NotFound:
+            return None
+        if info.type != pafs.FileType.File:
+            raise self._damaged(path, "it is no file")
+        try:
+            with self.filesystem.open_input_stream(self.absolute(path)) as stream:
+                return bytes(stream.read())
+        except OSError as problem:
+            raise self._damaged(path, f"it cannot be read ({problem})") from problem
+
+    def _digests(self, path: str) -> tuple[str, ...]:
+        """The hashes that the file may have; none when an earlier release wrote it.
+
+        A damaged list fits no file: the file is made anew, and the list with it.
+        """
+        try:
+            data = self._raw(_digest_path(path))
+        except DamagedError:
+            return ("",)
+        return () if data is None else tuple(data.decode("ascii", "replace").split()) or ("",)
+
+    def _note_digests(self, path: str, new: bytes, old: bytes | None) -> None:
+        wanted = [hashlib.sha256(data).hexdigest() for data in (new, old) if data is not None]
+        known = self._digests(path)
+        if new == old and known[:1] == (wanted[0],):
+            return
+        text = "\n".join(dict.fromkeys(wanted)) + "\n"
+        self._replace(_digest_path(path), text.encode())
+
+    def _damaged(self, path: str, what: str) -> DamagedError:
+        return DamagedError(
+            f"{self.absolute(path)} is damaged: {what}; run its day again, which makes it anew"
+        )
+
+    def set_aside(self, path: str, what: str) -> None:
+        """Gets a file out of the way that its reader found damaged, in a word why."""
+        self._set_aside(path, self._damaged(path, what))
+
+    def _set_aside(self, path: str, problem: DamagedError) -> None:
+        """Out of the way and kept: somebody may want to see what happened to it."""
+        folder, _, name = path.rpartition("/")
+        aside = f"{folder}/attempts/damaged-{time.time_ns()}-{name}"
+        log.warning("%s (set aside as %s)", problem, self.absolute(aside))
+        try:
+            self.filesystem.create_dir(self.absolute(f"{folder}/attempts"), recursive=True)
+            self.filesystem.move(self.absolute(path), self.absolute(aside))
+        except OSError as refused:
+            log.warning("%s could not be set aside: %s", self.absolute(path), refused)
 
     def _keep(self, path: str, old: bytes) -> None:
         """An earlier record of the same key, named by its content."""
@@ -143,6 +238,8 @@ class Workspace:
 
     def _replace(self, path: str, data: bytes) -> None:
         target = self.absolute(path)
+        if self.is_local and Path(target).is_dir():
+            self.set_aside(path, "it is a folder")
         self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
         if self.is_local:
             _replace_local(Path(target), data)
@@ -173,6 +270,11 @@ class Workspace:
             yield
         finally:
             os.close(handle)
+
+
+def _digest_path(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/sha256/{name}.sha256"
 
 
 def _acquire(handle: int, folder: Path, patience_s: float) -> None:

@@ -20,8 +20,8 @@ C_BELOW = {
     "evaluation": {"evaluation", "gbdt", "parallel", "base"},
     "model": {"model", "gbdt", "parallel", "base"},
     "net": {"net", "base"},
-    "bench": {"bench", "gbdt", "evaluation", "parallel", "base"},
-    "python": {"python", "bench", "model", "net", "gbdt", "evaluation", "parallel", "base"},
+    "bench": {"bench", "gbdt", "parallel", "base"},
+    "python": {"python", "model", "net", "gbdt", "evaluation", "parallel", "base"},
     "tests": {"tests", "model", "net", "gbdt", "evaluation", "parallel", "base"},
     "fuzz": {"fuzz", "tests", "model", "net", "gbdt", "evaluation", "parallel", "base"},
 }
@@ -105,13 +105,15 @@ def include_graph(root: Path) -> list[str]:
 
 
 def foreign_headers(root: Path) -> list[str]:
-    """Python.h and NumPy only under csrc/python; libcurl only in csrc/net/http.c."""
+    """Python.h and NumPy only under csrc/python, but for the benchmarks' own extension;
+    libcurl only in csrc/net/http.c."""
     problems = []
+    probe = root / "csrc/bench/module.c"
     for path in _c_files(root):
         for number, name in _includes(path):
             header = name[1:-1]
             python = header in ("Python.h", "structmember.h") or header.startswith("numpy/")
-            if python and _folder(root, path) != "python":
+            if python and _folder(root, path) != "python" and path != probe:
                 problems.append(_at(root, path, number, f"{header} outside csrc/python"))
             if header.startswith("curl/") and path != root / "csrc/net/http.c":
                 problems.append(_at(root, path, number, f"{header} outside csrc/net/http.c"))
@@ -181,6 +183,36 @@ def _c_functions(path: Path) -> Iterator[tuple[int, int]]:
         elif line.startswith("}") and start is not None:
             yield start, number - start + 1
             start = None
+
+
+_DEFINED = re.compile(
+    r"^(?!static\b|typedef\b|extern\b)[A-Za-z_][\w\s*]*?\b(\w+)\s*\([^;{}=]*\)\n\{", re.M
+)
+SHARED_HEADERS = {"python": "python/module.h"}
+"""Where a folder's functions may be declared beside their own header: what binds the topics of
+the extension is one list."""
+
+
+def own_headers(root: Path) -> list[str]:
+    """A function that others may call is declared in the header of the file that defines it."""
+    problems = []
+    for path in _c_files(root):
+        folder = _folder(root, path)
+        if path.suffix != ".c" or folder in ("tests", "fuzz"):
+            continue
+        shared = SHARED_HEADERS.get(folder)
+        homes = [path.with_suffix(".h"), *([root / "csrc" / shared] if shared else [])]
+        declared = "\n".join("\n".join(_code(home)) for home in homes if home.exists())
+        text = "\n".join(_code(path))
+        for found in _DEFINED.finditer(text):
+            name = found[1]
+            if name.startswith("PyInit_") or name == "main":
+                continue
+            if not re.search(rf"\b{name}\s*\(", declared):
+                line = text.count("\n", 0, found.start(1)) + 1
+                home = path.with_suffix(".h").name
+                problems.append(_at(root, path, line, f"{name} is not declared in {home}"))
+    return problems
 
 
 def _python_files(root: Path) -> list[Path]:
@@ -350,6 +382,7 @@ RULES: tuple[Callable[[Path], list[str]], ...] = (
     banned_calls,
     pragmas,
     lengths,
+    own_headers,
     import_graph,
     meeting_places,
     quiet_imports,

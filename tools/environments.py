@@ -3,6 +3,7 @@
     python tools/environments.py dev            build and test tools; this source tree
     python tools/environments.py airflow-3.3    Airflow, this project as a wheel
     python tools/environments.py mlflow-3.17    the MLflow server, nothing of ours
+    python tools/environments.py docs           what builds the site; it reads the sources only
 
 An environment is what a lock file in requirements/ says, made by uv with the Python that runs
 this script. It lies below build/envs, or $RETRAIN_OPS_ENVS. A stamp holds the hash of what it
@@ -56,6 +57,7 @@ ENVIRONMENTS = {
     "prefect-3.8": Environment(project="wheel", extra=("prefect-extra", "prefect-test")),
     "wheel": Environment(),
     "bench-training": Environment(project="source"),
+    "docs": Environment(),
 }
 
 

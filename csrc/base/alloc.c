@@ -82,6 +82,33 @@ rt_status rt_alloc(void **out, int64_t count, size_t item_bytes, const char *whe
     return status;
 }
 
+/* Pointers of other types are copied as bytes: they are not void * to the compiler. */
+static void *swap_pointer(void *address, void *fresh)
+{
+    void *old = NULL;
+    memcpy(&old, address, sizeof old);
+    memcpy(address, &fresh, sizeof fresh);
+    return old;
+}
+
+rt_status rt_alloc_all(const rt_block *blocks, size_t n_blocks, const char *where,
+                       rt_error *err)
+{
+    rt_status status = RT_OK;
+    for (size_t i = 0; i < n_blocks; i++) {
+        void *fresh = NULL;
+        if (status == RT_OK) {
+            status =
+                rt_alloc(&fresh, blocks[i].count, blocks[i].item_bytes, where, err);
+        }
+        (void)swap_pointer(blocks[i].pointer, fresh);
+    }
+    for (size_t i = 0; i < n_blocks && status != RT_OK; i++) {
+        rt_free(swap_pointer(blocks[i].pointer, NULL));
+    }
+    return status;
+}
+
 rt_status rt_grow(void **block, int64_t used, int64_t count, size_t item_bytes,
                   const char *where, rt_error *err)
 {

@@ -19,8 +19,25 @@ enum { RT_ALIGNMENT = 64 };
 RT_CHECKED rt_status rt_alloc(void **out, int64_t count, size_t item_bytes,
                               const char *where, rt_error *err);
 
-/* The same without the zeroes, for what is written before it is read: zeroing
- * would touch every page once more, on one thread. From some megabytes on the
+/* A line of an allocation table: the address of a pointer of any type, and what it
+ * is to point to. */
+typedef struct rt_block {
+    void *pointer;
+    int64_t count;
+    size_t item_bytes;
+} rt_block;
+
+#define RT_BLOCK(pointer, count)                                                       \
+    {                                                                                  \
+        &(pointer), (count), sizeof *(pointer)                                         \
+    }
+
+/* A whole table by rt_alloc; on failure every pointer of it is NULL. */
+RT_CHECKED rt_status rt_alloc_all(const rt_block *blocks, size_t n_blocks,
+                                  const char *where, rt_error *err);
+
+/* The same as rt_alloc without the zeroes, for what is written before it is read:
+ * zeroing would touch every page once more, on one thread. From some megabytes on the
  * block asks for huge pages: a radix scatter writes to thousands of places at
  * once, more than there are TLB entries for small pages. */
 RT_CHECKED rt_status rt_alloc_scratch(void **out, int64_t count, size_t item_bytes,

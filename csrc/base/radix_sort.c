@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/alloc.h"
+#include "base/ranges.h"
 
 enum {
     SMALL_ITEMS = 16, /* insertion sort: its moves are cheaper than a table */
@@ -14,12 +15,6 @@ enum {
     TOP_ITEMS = 1 << 14, /* below this one thread's cache holds everything */
     BLOCK_ITEMS = 1 << 20
 };
-
-/* [begin, end) of `count` things for thread `rank` of `team`. */
-static inline int64_t share_begin(int64_t count, int32_t rank, int32_t team)
-{
-    return count / team * rank + (rank < count % team ? rank : count % team);
-}
 
 static inline int32_t bits_of(uint64_t x)
 {

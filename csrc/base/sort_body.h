@@ -87,8 +87,8 @@ typedef struct NAMED(split) {
 static void NAMED(count_share)(const NAMED(split) * s, int32_t rank)
 {
     int64_t *table = s->tables + (int64_t)rank * TOP_BUCKETS;
-    int64_t end = share_begin(s->count, rank + 1, s->team);
-    for (int64_t i = share_begin(s->count, rank, s->team); i < end; i++) {
+    int64_t end = rt_range_begin(s->count, rank + 1, s->team);
+    for (int64_t i = rt_range_begin(s->count, rank, s->team); i < end; i++) {
         table[(KEY(s->items[i]) - s->least) >> s->shift]++;
     }
 }
@@ -96,8 +96,8 @@ static void NAMED(count_share)(const NAMED(split) * s, int32_t rank)
 static void NAMED(scatter_share)(const NAMED(split) * s, int32_t rank)
 {
     int64_t *table = s->tables + (int64_t)rank * TOP_BUCKETS;
-    int64_t end = share_begin(s->count, rank + 1, s->team);
-    for (int64_t i = share_begin(s->count, rank, s->team); i < end; i++) {
+    int64_t end = rt_range_begin(s->count, rank + 1, s->team);
+    for (int64_t i = rt_range_begin(s->count, rank, s->team); i < end; i++) {
         if (i % BLOCK_ITEMS == 0 && rt_ctl_cancelled(s->ctl)) {
             return;
         }
@@ -110,8 +110,8 @@ static void NAMED(scatter_share)(const NAMED(split) * s, int32_t rank)
 static void NAMED(finish_share)(const NAMED(split) * s, int32_t rank)
 {
     const int64_t *ends = s->tables + (int64_t)(s->team - 1) * TOP_BUCKETS;
-    int64_t first = share_begin(s->count, rank, s->team);
-    int64_t last = share_begin(s->count, rank + 1, s->team);
+    int64_t first = rt_range_begin(s->count, rank, s->team);
+    int64_t last = rt_range_begin(s->count, rank + 1, s->team);
     int64_t begin = 0;
     for (int32_t bucket = 0; bucket < TOP_BUCKETS; bucket++) {
         if (begin >= first && begin < last && !rt_ctl_cancelled(s->ctl)) {

@@ -1,3 +1,5 @@
+/* Times the histogram kernel alone: random bins, nothing of a real table. Unit: one
+ * update is one row and feature; nothing is measured here, the caller does that. */
 #include "bench/probe.h"
 
 #include <omp.h>
@@ -19,23 +21,14 @@ typedef struct probe {
 static rt_status make_probe(probe *p, int64_t rows, int32_t row_bytes, int64_t cells,
                             rt_error *err)
 {
-    void *block = NULL;
-    const char *where = "rt_probe_histogram";
-    rt_status status = rt_alloc(&block, rows, (size_t)row_bytes, where, err);
-    p->bytes = block;
-    if (status == RT_OK) {
-        status = rt_alloc(&block, rows, sizeof(int64_t), where, err);
-        p->packed = block;
-    }
-    if (status == RT_OK) {
-        status = rt_alloc(&block, rows, sizeof(int32_t), where, err);
-        p->order = block;
-    }
-    if (status == RT_OK) {
-        status = rt_alloc(&block, cells, sizeof(int64_t), where, err);
-        p->cells = block;
-    }
-    return status;
+    const rt_block blocks[] = {
+        {&p->bytes, rows, (size_t)row_bytes},
+        RT_BLOCK(p->packed, rows),
+        RT_BLOCK(p->order, rows),
+        RT_BLOCK(p->cells, cells),
+    };
+    return rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_probe_histogram",
+                        err);
 }
 
 static void fill_probe(probe *p, int64_t rows, int32_t row_bytes)

@@ -6,9 +6,10 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/ranges.h"
 #include "base/sizes.h"
 #include "parallel/placement.h"
-#include "parallel/task.h"
+#include "parallel/threads.h"
 
 enum {
     BLOCK_ROWS = 1 << 16,      /* rows between two looks at the cancel flag */
@@ -26,10 +27,8 @@ typedef struct team_tables {
 static void count_share(const rt_count_job *job, int32_t rank, int32_t team,
                         rt_ctl *ctl, int64_t *table)
 {
-    int64_t share = job->n_rows / team;
-    int64_t rest = job->n_rows % team;
-    int64_t begin = share * rank + (rank < rest ? rank : rest);
-    int64_t end = begin + share + (rank < rest ? 1 : 0);
+    int64_t begin = rt_range_begin(job->n_rows, rank, team);
+    int64_t end = rt_range_begin(job->n_rows, rank + 1, team);
 
     while (begin < end && !rt_ctl_cancelled(ctl)) {
         int64_t stop = end - begin > BLOCK_ROWS ? begin + BLOCK_ROWS : end;
@@ -67,29 +66,14 @@ static void merge_tables(const team_tables *tables, int64_t n_counts, int32_t te
     }
 }
 
-static int32_t team_size(const rt_count_job *job)
-{
-    int32_t threads = rt_resolve_threads(job->n_threads);
-    int64_t useful = 1 + job->n_rows / ROWS_PER_THREAD;
-    if (job->n_threads == 0 && useful < threads) {
-        threads = (int32_t)useful;
-    }
-    return threads;
-}
-
 static rt_status check_job(const rt_count_job *job, rt_error *err)
 {
-    if (job->n_threads < 0 || job->n_threads > RT_MAX_THREADS) {
-        return rt_fail(err, RT_INVALID, job->where,
-                       "n_threads is %d, it must lie in 0..%d", job->n_threads,
-                       RT_MAX_THREADS);
-    }
     if (job->n_counts < 0 || job->n_counts > RT_MAX_COUNTS) {
         return rt_fail(err, RT_LIMIT, job->where,
                        "a table of %lld counts passes the limit of %d",
                        (long long)job->n_counts, RT_MAX_COUNTS);
     }
-    return RT_OK;
+    return rt_check_threads(job->n_threads, job->where, err);
 }
 
 rt_status rt_count_rows(const rt_count_job *job, rt_ctl *ctl, int64_t *counts,
@@ -104,7 +88,7 @@ rt_status rt_count_rows(const rt_count_job *job, rt_ctl *ctl, int64_t *counts,
     if (status != RT_OK) {
         goto done;
     }
-    threads = team_size(job);
+    threads = rt_useful_threads(job->n_threads, job->n_rows, ROWS_PER_THREAD);
     tables.stride = (job->n_counts / LINE_COUNTS + 1) * LINE_COUNTS;
     status = rt_alloc(&block, tables.stride * threads, sizeof *tables.cells, job->where,
                       err);

@@ -3,11 +3,10 @@
 #include <math.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
 #include "base/radix_sort.h"
 #include "evaluation/ranks.h"
 #include "parallel/placement.h"
-#include "parallel/task.h"
+#include "parallel/threads.h"
 
 __extension__ typedef unsigned __int128 uint128;
 
@@ -176,13 +175,8 @@ static void sum_up(const uint8_t *y, const uint32_t *a, const uint32_t *b,
     }
 }
 
-static rt_status check_rows(const uint8_t *y, int64_t n_rows, int32_t n_threads,
-                            rt_error *err)
+static rt_status check_rows(const uint8_t *y, int64_t n_rows, rt_error *err)
 {
-    if (n_threads < 0 || n_threads > RT_MAX_THREADS) {
-        return rt_fail(err, RT_INVALID, where, "n_threads is %d, it must lie in 0..%d",
-                       n_threads, RT_MAX_THREADS);
-    }
     if (n_rows > INT32_MAX) {
         return rt_fail(err, RT_LIMIT, where, "%lld rows pass the limit of %d",
                        (long long)n_rows, INT32_MAX);
@@ -205,7 +199,10 @@ rt_status rt_delong_sums(const uint8_t *y, const double *score_a, const double *
     void *placements = NULL;
 
     *delong = (rt_delong){0};
-    rt_status status = check_rows(y, n_rows, n_threads, err);
+    rt_status status = rt_check_threads(n_threads, where, err);
+    if (status == RT_OK) {
+        status = check_rows(y, n_rows, err);
+    }
     if (status != RT_OK) {
         return status;
     }

@@ -4,11 +4,10 @@
 
 #include "base/alloc.h"
 #include "base/exact_sum.h"
-#include "base/limits.h"
 #include "base/radix_sort.h"
 #include "evaluation/ranks.h"
 #include "parallel/placement.h"
-#include "parallel/task.h"
+#include "parallel/threads.h"
 
 __extension__ typedef __int128 int128;
 
@@ -88,13 +87,13 @@ rt_status rt_sample_distance(const double *a, int64_t n_a, const double *b, int6
     void *keys_b = NULL;
 
     *distance = (rt_distance){{0, 0}, {0, 0}, 0.0};
-    if (n_threads < 0 || n_threads > RT_MAX_THREADS) {
-        return rt_fail(err, RT_INVALID, where, "n_threads is %d, it must lie in 0..%d",
-                       n_threads, RT_MAX_THREADS);
+    rt_status status = rt_check_threads(n_threads, where, err);
+    if (status != RT_OK) {
+        return status;
     }
     int32_t threads = rt_resolve_threads(n_threads);
     rt_spread_team(threads);
-    rt_status status = sorted_keys(a, n_a, "a", threads, ctl, &keys_a, err);
+    status = sorted_keys(a, n_a, "a", threads, ctl, &keys_a, err);
     if (status == RT_OK) {
         status = sorted_keys(b, n_b, "b", threads, ctl, &keys_b, err);
     }

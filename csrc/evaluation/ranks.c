@@ -9,8 +9,9 @@
 #include "base/exact_sum.h"
 #include "base/limits.h"
 #include "base/radix_sort.h"
+#include "base/ranges.h"
 #include "parallel/placement.h"
-#include "parallel/task.h"
+#include "parallel/threads.h"
 
 __extension__ typedef unsigned __int128 uint128;
 
@@ -41,26 +42,9 @@ typedef struct rt_lists {
 #define NAMED(name) name##_f64
 #include "evaluation/ranks_body.h"
 
-static inline int64_t share_begin(int64_t count, int32_t rank, int32_t team)
-{
-    return count / team * rank + (rank < count % team ? rank : count % team);
-}
-
 static int32_t team_size(int64_t n_rows, int32_t n_threads)
 {
-    int64_t useful = 1 + n_rows / ROWS_PER_THREAD;
-    int32_t threads = rt_resolve_threads(n_threads);
-    threads = threads > RT_MAX_THREADS ? RT_MAX_THREADS : threads;
-    return n_threads == 0 && useful < threads ? (int32_t)useful : threads;
-}
-
-static rt_status check_threads(int32_t n_threads, const char *where, rt_error *err)
-{
-    if (n_threads < 0 || n_threads > RT_MAX_THREADS) {
-        return rt_fail(err, RT_INVALID, where, "n_threads is %d, it must lie in 0..%d",
-                       n_threads, RT_MAX_THREADS);
-    }
-    return RT_OK;
+    return rt_useful_threads(n_threads, n_rows, ROWS_PER_THREAD);
 }
 
 static int64_t count_positives(const uint8_t *y, int64_t begin, int64_t end)
@@ -100,8 +84,8 @@ static int64_t split_all(const rt_scored_rows *rows, int32_t team, rt_ctl *ctl,
     rt_spread_team(team);
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int32_t rank = 0; rank < team; rank++) {
-        int64_t begin = share_begin(rows->n_rows, rank, team);
-        int64_t end = share_begin(rows->n_rows, rank + 1, team);
+        int64_t begin = rt_range_begin(rows->n_rows, rank, team);
+        int64_t end = rt_range_begin(rows->n_rows, rank + 1, team);
         bad[rank] = -1;
         int64_t before = count_positives(rows->y, 0, begin);
         int64_t at[2] = {before, n_pos + begin - before};
@@ -169,8 +153,8 @@ static uint128 all_pairs(const rt_scored_rows *rows, const rt_lists *lists,
     uint128 total = 0;
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int32_t rank = 0; rank < team; rank++) {
-        int64_t begin = share_begin(lists->n_pos, rank, team);
-        int64_t end = share_begin(lists->n_pos, rank + 1, team);
+        int64_t begin = rt_range_begin(lists->n_pos, rank, team);
+        int64_t end = rt_range_begin(lists->n_pos, rank + 1, team);
         part[rank] = rows->is_float != 0 ? count_pairs_f32(lists, begin, end, ctl)
                                          : count_pairs_f64(lists, begin, end, ctl);
     }
@@ -187,7 +171,7 @@ rt_status rt_roc_auc(const rt_scored_rows *rows, rt_ctl *ctl, rt_auc *auc,
     rt_lists lists = {NULL, NULL, 0, 0};
 
     *auc = (rt_auc){{0, 0}, 0, 0};
-    rt_status status = check_threads(rows->n_threads, where, err);
+    rt_status status = rt_check_threads(rows->n_threads, where, err);
     if (status != RT_OK) {
         return status;
     }
@@ -240,7 +224,7 @@ rt_status rt_average_precision(const rt_scored_rows *rows, rt_ctl *ctl,
     rt_lists lists = {NULL, NULL, 0, 0};
 
     *precision = (rt_precision){0.0, 0, 0};
-    rt_status status = check_threads(rows->n_threads, where, err);
+    rt_status status = rt_check_threads(rows->n_threads, where, err);
     if (status != RT_OK) {
         return status;
     }
@@ -290,7 +274,7 @@ rt_status rt_rank_runs(const rt_scored_rows *rows, rt_ctl *ctl, void **block,
     *block = NULL;
     *n_runs = 0;
     assert(rows->is_float == 0);
-    rt_status status = check_threads(rows->n_threads, where, err);
+    rt_status status = rt_check_threads(rows->n_threads, where, err);
     if (status != RT_OK) {
         return status;
     }

@@ -1,5 +1,10 @@
+/* Columns to bytes in three passes: cut every column into bins of about equal rows,
+ * group columns of few bins into shared bytes, fill the bytes. Unit: a thread cuts some
+ * columns at a time and fills a range of rows; neither decides anything another thread
+ * could decide differently. */
 #include "gbdt/bins.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -7,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/rng.h"
+#include "gbdt/bins_cut.h"
 #include "gbdt/simd/dispatch.h"
 
 enum { FILL_ROWS = 256, NARROW = 256, BYTE = 256, CUT_COLUMNS = 16 };
@@ -28,11 +34,12 @@ static int64_t cut_bytes(int32_t levels, int32_t max_bins)
            round_up(levels > 0 ? levels : 0, 8);
 }
 
+/* One block for all columns: there may be a million of them. */
 static rt_status carve_cuts(rt_bins *bins, const int32_t *levels, rt_error *err)
 {
     int64_t bytes = 0;
     for (int32_t f = 0; f < bins->features; f++) {
-        bytes += cut_bytes(levels[f], bins->max_bins);
+        bytes += cut_bytes(levels[f], bins->making.max_bins);
     }
     rt_status status = rt_alloc(&bins->arena, bytes, 1, "rt_bins_init", err);
     if (status != RT_OK) {
@@ -44,13 +51,13 @@ static rt_status carve_cuts(rt_bins *bins, const int32_t *levels, rt_error *err)
         cut->levels = levels[f];
         if (levels[f] == 0) {
             cut->upper = (void *)next;
-            cut->narrow = (void *)(cut->upper + bins->max_bins);
+            cut->narrow = (void *)(cut->upper + bins->making.max_bins);
         } else {
             cut->level_of_bin = (void *)next;
             cut->bin_of_level =
                 (void *)(next + round_up(RT_MAX_BINS * (int64_t)sizeof(int32_t), 8));
         }
-        next += cut_bytes(levels[f], bins->max_bins);
+        next += cut_bytes(levels[f], bins->making.max_bins);
     }
     return RT_OK;
 }
@@ -59,25 +66,21 @@ static rt_status carve_cuts(rt_bins *bins, const int32_t *levels, rt_error *err)
  * categories the counts, the ranking and its spare. Bytes are joined by one. */
 static rt_status make_workspace(rt_bins *bins, const int32_t *levels, rt_error *err)
 {
-    void *block = NULL;
-    int64_t items = (bins->cut_columns + 1) * bins->n_sample;
+    rt_bins_making *making = &bins->making;
+    int64_t items = (making->cut_columns + 1) * making->n_sample;
     for (int32_t f = 0; f < bins->features; f++) {
         items = 3 * (int64_t)levels[f] > items ? 3 * (int64_t)levels[f] : items;
     }
+    const rt_block blocks[] = {
+        RT_BLOCK(making->keys, making->threads),
+        RT_BLOCK(making->pairs, RT_BYTE_PAIRS),
+        RT_BLOCK(making->new_group, bins->features),
+    };
     rt_status status =
-        rt_alloc(&block, bins->threads, sizeof(uint64_t *), "rt_bins_init", err);
-    bins->workspace = block;
-    if (status == RT_OK) {
-        status = rt_alloc(&block, RT_BYTE_PAIRS, 1, "rt_bins_init", err);
-        bins->pairs = block;
-    }
-    if (status == RT_OK) {
-        status = rt_alloc(&block, bins->features, sizeof(int32_t), "rt_bins_init", err);
-        bins->new_group = block;
-    }
-    for (int32_t t = 0; t < bins->threads && status == RT_OK; t++) {
-        status = rt_alloc(&block, items, sizeof(uint64_t), "rt_bins_init", err);
-        bins->workspace[t] = block;
+        rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_bins_init", err);
+    for (int32_t t = 0; t < making->threads && status == RT_OK; t++) {
+        const rt_block keys = RT_BLOCK(making->keys[t], items);
+        status = rt_alloc_all(&keys, 1, "rt_bins_init", err);
     }
     return status;
 }
@@ -85,64 +88,66 @@ static rt_status make_workspace(rt_bins *bins, const int32_t *levels, rt_error *
 /* Each row by itself, so the draw is the same for any team. */
 static rt_status draw_sample(rt_bins *bins, rt_error *err)
 {
-    void *block = NULL;
+    rt_bins_making *making = &bins->making;
     const double share = (double)RT_CUT_ROWS / (double)bins->rows;
     const uint64_t limit = (uint64_t)(share * 9007199254740992.0); /* 2^53 */
-    bins->n_sample = bins->rows;
+    making->n_sample = bins->rows;
     if (bins->rows <= RT_CUT_ROWS) {
         return RT_OK;
     }
-    rt_status status =
-        rt_alloc(&block, bins->rows, sizeof(int32_t), "rt_bins_init", err);
+    const rt_block sample = RT_BLOCK(making->sample, bins->rows);
+    rt_status status = rt_alloc_all(&sample, 1, "rt_bins_init", err);
     if (status != RT_OK) {
         return status;
     }
-    bins->sample = block;
-    bins->n_sample = 0;
+    making->n_sample = 0;
     for (int64_t i = 0; i < bins->rows; i++) {
-        bins->sample[bins->n_sample] = (int32_t)i;
-        bins->n_sample += rt_mix64((uint64_t)i + 1) >> 11 < limit ? 1 : 0;
+        making->sample[making->n_sample] = (int32_t)i;
+        making->n_sample += rt_mix64((uint64_t)i + 1) >> 11 < limit ? 1 : 0;
     }
     return RT_OK;
+}
+
+static int32_t columns_at_once(int32_t features, int32_t threads)
+{
+    return features / threads < CUT_COLUMNS ? features / threads : CUT_COLUMNS;
 }
 
 rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
                        const int32_t *levels, int32_t max_bins, int32_t threads,
                        rt_error *err)
 {
-    void *block = NULL;
+    assert(rows > 0 && features > 0 && threads > 0);
+    assert(2 <= max_bins && max_bins <= RT_MAX_BINS);
     memset(bins, 0, sizeof *bins);
     bins->rows = rows;
     bins->features = features;
-    bins->max_bins = max_bins;
     bins->hot = rt_hot_in_use();
     bins->stride = (int32_t)round_up(features, RT_ROW_ALIGNMENT);
-    bins->threads = threads < features ? threads : features;
-    bins->cut_columns = features / bins->threads;
-    if (bins->cut_columns > CUT_COLUMNS) {
-        bins->cut_columns = CUT_COLUMNS;
-    }
+    bins->making.max_bins = max_bins;
+    bins->making.threads = threads < features ? threads : features;
+    bins->making.cut_columns = columns_at_once(features, bins->making.threads);
 
-    rt_status status = rt_alloc(&block, features, sizeof(rt_cut), "rt_bins_init", err);
+    const rt_block blocks[] = {
+        RT_BLOCK(bins->cuts, features),
+        {&bins->bytes, rows, (size_t)bins->stride},
+        {&bins->columns, rows, (size_t)features},
+    };
+    rt_status status =
+        rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_bins_init", err);
     if (status != RT_OK) {
-        return status;
+        goto done;
     }
-    bins->cuts = block;
     status = carve_cuts(bins, levels, err);
-    if (status == RT_OK) {
-        status = rt_alloc(&block, rows, (size_t)bins->stride, "rt_bins_init", err);
-        bins->bytes = block;
+    if (status != RT_OK) {
+        goto done;
     }
-    if (status == RT_OK) {
-        status = rt_alloc(&block, rows, (size_t)features, "rt_bins_init", err);
-        bins->columns = block;
+    status = draw_sample(bins, err);
+    if (status != RT_OK) {
+        goto done;
     }
-    if (status == RT_OK) {
-        status = draw_sample(bins, err);
-    }
-    if (status == RT_OK) {
-        status = make_workspace(bins, levels, err);
-    }
+    status = make_workspace(bins, levels, err);
+done:
     if (status != RT_OK) {
         rt_bins_clear(bins);
     }
@@ -151,17 +156,15 @@ rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
 
 void rt_bins_drop_workspace(rt_bins *bins)
 {
-    for (int32_t t = 0; bins->workspace != NULL && t < bins->threads; t++) {
-        rt_free(bins->workspace[t]);
+    rt_bins_making *making = &bins->making;
+    for (int32_t t = 0; making->keys != NULL && t < making->threads; t++) {
+        rt_free(making->keys[t]);
     }
-    rt_free(bins->workspace);
-    rt_free(bins->sample);
-    rt_free(bins->pairs);
-    rt_free(bins->new_group);
-    bins->workspace = NULL;
-    bins->sample = NULL;
-    bins->pairs = NULL;
-    bins->new_group = NULL;
+    rt_free(making->keys);
+    rt_free(making->sample);
+    rt_free(making->pairs);
+    rt_free(making->new_group);
+    *making = (rt_bins_making){0};
 }
 
 void rt_bins_clear(rt_bins *bins)
@@ -174,9 +177,10 @@ void rt_bins_clear(rt_bins *bins)
     memset(bins, 0, sizeof *bins);
 }
 
+/* Rows without weight are left out of the bins, not of the matrix. */
 static int64_t source_row(const rt_bins *bins, int64_t row)
 {
-    return bins->source == NULL ? row : bins->source[row];
+    return bins->making.source == NULL ? row : bins->making.source[row];
 }
 
 /* The largest float that is not above x: floats compare with it as with x. */
@@ -192,6 +196,7 @@ static float float_below(double x)
     return (double)near > x ? nextafterf(near, -INFINITY) : near;
 }
 
+/* For columns of float32, which are binned without widening. */
 static void narrow_uppers(rt_cut *cut)
 {
     for (int32_t i = 0; i < NARROW; i++) {
@@ -206,12 +211,12 @@ static void gather_keys(const rt_bins *bins, const rt_matrix *x, int32_t begin,
                         int32_t end, uint64_t *keys, int64_t *present)
 {
     memset(present, 0, (size_t)(end - begin) * sizeof *present);
-    for (int64_t i = 0; i < bins->n_sample; i++) {
+    for (int64_t i = 0; i < bins->making.n_sample; i++) {
         const int64_t row =
-            source_row(bins, bins->sample == NULL ? i : bins->sample[i]);
+            source_row(bins, bins->making.sample == NULL ? i : bins->making.sample[i]);
         for (int32_t k = 0; k < end - begin; k++) {
             const double value = rt_matrix_at(x, row, begin + k);
-            keys[k * bins->n_sample + present[k]] = rt_key_of(value);
+            keys[k * bins->making.n_sample + present[k]] = rt_key_of(value);
             present[k] += isnan(value) ? 0 : 1;
         }
     }
@@ -232,7 +237,8 @@ static void cut_number_column(const rt_bins *bins, int32_t feature, uint64_t *ke
             counts[distinct++] = 1;
         }
     }
-    rt_cut_numbers(cut, keys, counts, distinct, present, bins->max_bins);
+    rt_cut_numbers(cut, keys, counts, distinct, present, bins->making.max_bins);
+    assert(cut->n_bins <= bins->making.max_bins && cut->n_bins <= distinct);
     narrow_uppers(cut);
 }
 
@@ -246,6 +252,7 @@ static int32_t level_of(double x, int32_t levels)
     return (double)level == x ? level : -1;
 }
 
+/* Levels are counted over all rows: the rarest would be missing from a sample. */
 static void cut_level_column(rt_bins *bins, const rt_matrix *x, int32_t feature,
                              uint64_t *counts)
 {
@@ -264,6 +271,7 @@ static void cut_level_column(rt_bins *bins, const rt_matrix *x, int32_t feature,
     rt_cut_levels(cut, counts, counts + cut->levels);
 }
 
+/* Has it no bin of its own? A level can also be unknown or too rare. */
 static bool is_missing(const rt_cut *cut, double value)
 {
     return cut->levels == 0 ? isnan(value) : rt_bin_of_level(cut, value) == cut->n_bins;
@@ -291,17 +299,17 @@ static void note_missing(rt_bins *bins, const rt_matrix *x, int32_t begin, int32
     }
 }
 
-/* Columns [begin, end), at most bins->cut_columns. */
+/* Columns [begin, end), at most bins->making.cut_columns. */
 static void cut_columns(rt_bins *bins, const rt_matrix *x, int32_t begin, int32_t end,
                         uint64_t *workspace)
 {
     int64_t present[CUT_COLUMNS];
-    uint64_t *counts = workspace + bins->cut_columns * bins->n_sample;
+    uint64_t *counts = workspace + bins->making.cut_columns * bins->making.n_sample;
     gather_keys(bins, x, begin, end, workspace, present);
     for (int32_t f = begin; f < end; f++) {
         if (bins->cuts[f].levels == 0) {
-            cut_number_column(bins, f, workspace + (f - begin) * bins->n_sample, counts,
-                              present[f - begin]);
+            cut_number_column(bins, f, workspace + (f - begin) * bins->making.n_sample,
+                              counts, present[f - begin]);
         }
     }
     for (int32_t f = begin; f < end; f++) { /* the keys are not needed any more */
@@ -312,15 +320,17 @@ static void cut_columns(rt_bins *bins, const rt_matrix *x, int32_t begin, int32_
     note_missing(bins, x, begin, end);
 }
 
+/* Columns go round the ranks in batches: near columns often cost the same. */
 void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
 {
-    const int32_t columns = bins->cut_columns;
-    const int32_t ranks = team.size < bins->threads ? team.size : bins->threads;
+    const int32_t columns = bins->making.cut_columns;
+    const int32_t ranks =
+        team.size < bins->making.threads ? team.size : bins->making.threads;
     for (int32_t f = team.rank * columns;
          team.rank < ranks && f < bins->features && !rt_ctl_cancelled(ctl);
          f += ranks * columns) {
         const int32_t end = f + columns < bins->features ? f + columns : bins->features;
-        cut_columns(bins, x, f, end, bins->workspace[team.rank]);
+        cut_columns(bins, x, f, end, bins->making.keys[team.rank]);
     }
 }
 
@@ -349,7 +359,9 @@ void rt_bins_group(rt_bins *bins)
         for (int32_t byte = 0; byte < BYTE; byte++) {
             cut->bin_of_byte[byte] = (uint8_t)(few ? byte / cut->step % digits : byte);
         }
+        assert(cut->step * (few ? digits : 1) <= BYTE); /* all digits fit the byte */
     }
+    assert(0 < bins->groups && bins->groups <= bins->features);
     bins->stride = (int32_t)round_up(bins->groups, RT_ROW_ALIGNMENT);
 }
 
@@ -408,6 +420,7 @@ void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
 {
     int64_t begin = 0;
     int64_t end = 0;
+    assert(bins->groups > 0); /* rt_bins_group has run */
     rt_team_range(team, bins->rows, &begin, &end);
     /* Small blocks: the rows stay in cache while the columns pass over them. */
     for (int64_t at = begin; at < end && !rt_ctl_cancelled(ctl); at += FILL_ROWS) {

@@ -41,6 +41,19 @@ typedef struct rt_cut {
     uint8_t bin_of_byte[256];
 } rt_cut;
 
+/* What is needed until the rows are laid; then rt_bins_drop_workspace. */
+typedef struct rt_bins_making {
+    const int32_t *source; /* [rows] row of the matrix, or NULL: all of them */
+    int32_t *sample;       /* rows that numeric cuts are made from, or NULL: all */
+    int64_t n_sample;
+    int32_t max_bins;
+    int32_t threads; /* that cut, each `cut_columns` together */
+    int32_t cut_columns;
+    uint64_t **keys;    /* [threads] of their columns and a spare, or level counts */
+    uint8_t *pairs;     /* [RT_BYTE_PAIRS] */
+    int32_t *new_group; /* [features] */
+} rt_bins_making;
+
 typedef struct rt_bins {
     const rt_hot *hot;
     int64_t rows;
@@ -52,16 +65,8 @@ typedef struct rt_bins {
     uint8_t *bytes;
     uint8_t *columns; /* the same bytes again, column by column */
     rt_cut *cuts;
-    void *arena;           /* backs the arrays of all cuts */
-    int32_t cut_columns;   /* cut together by one thread */
-    uint64_t **workspace;  /* [threads] their keys and a spare, or counts of levels */
-    uint8_t *pairs;        /* [RT_BYTE_PAIRS] */
-    int32_t *new_group;    /* [features] */
-    const int32_t *source; /* [rows] row of the matrix, or NULL: all of them */
-    int32_t *sample;       /* rows that numeric cuts are made from, or NULL: all */
-    int64_t n_sample;
-    int32_t max_bins;
-    int32_t threads;
+    void *arena; /* backs the arrays of all cuts */
+    rt_bins_making making;
 } rt_bins;
 
 /* Above this many rows the cuts of numeric columns come from about so many, drawn
@@ -78,14 +83,12 @@ RT_CHECKED rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
                                   const int32_t *levels, int32_t max_bins,
                                   int32_t threads, rt_error *err);
 
-/* One after the other, with barriers between them: _group and _join are run by one
- * rank, the others by all. Cancellation leaves the bins unfinished; the caller looks
- * at `ctl` afterwards. */
+/* One after the other, with barriers between them, then those of bins_join.h: _group is
+ * run by one rank, the others by all. Cancellation leaves the bins unfinished; the
+ * caller looks at `ctl` afterwards. */
 void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
 void rt_bins_group(rt_bins *bins);
 void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
-void rt_bins_join(rt_bins *bins);
-void rt_bins_lay_rows(rt_bins *bins, rt_team team);
 
 /* The workspace is needed until the rows are laid. */
 void rt_bins_drop_workspace(rt_bins *bins);
@@ -111,12 +114,7 @@ static inline bool rt_cut_has_digits(const rt_cut *cut)
            cut->n_bins + (atomic_load(&cut->has_missing) ? 1 : 0) > 0;
 }
 
-/* bins_cut.c: n_bins and upper from `count` sorted distinct keys with their
- * counts. bins_sort.c: ascending, stable; `spare` is as large as `keys`. */
-void rt_cut_numbers(rt_cut *cut, const uint64_t *keys, const uint64_t *counts,
-                    int64_t distinct, int64_t rows, int32_t max_bins);
-void rt_cut_levels(rt_cut *cut, uint64_t *counts, uint64_t *spare);
-double rt_threshold_between(double low, double high);
+/* bins_sort.c: ascending, stable; `spare` is as large as `keys`. */
 void rt_sort_keys(uint64_t *keys, uint64_t *spare, int64_t count);
 
 /* Order-preserving map between doubles (no NaN) and unsigned integers; -0 and

@@ -1,9 +1,10 @@
 /* Fewer bytes per row: two bytes become one where the pairs of values that occur are no
  * more than a byte can tell apart. Digits count what could be; one-hot columns exclude
  * each other, so forty of them fit one byte instead of five. */
-#include <string.h>
+#include "gbdt/bins_join.h"
 
-#include "gbdt/bins.h"
+#include <assert.h>
+#include <string.h>
 
 enum { BYTE = 256 };
 
@@ -18,9 +19,9 @@ static bool note_pairs(rt_bins *bins, int32_t left, int32_t right)
     const uint8_t *a = column_at(bins, left);
     const uint8_t *b = column_at(bins, right);
     int32_t distinct = 0;
-    memset(bins->pairs, 0, RT_BYTE_PAIRS);
+    memset(bins->making.pairs, 0, RT_BYTE_PAIRS);
     for (int64_t i = 0; i < bins->rows && distinct <= BYTE; i++) {
-        uint8_t *seen = &bins->pairs[a[i] << 8 | b[i]];
+        uint8_t *seen = &bins->making.pairs[a[i] << 8 | b[i]];
         distinct += *seen == 0 ? 1 : 0;
         *seen = 1;
     }
@@ -68,9 +69,9 @@ static bool join(rt_bins *bins, int32_t left, int32_t right)
     if (!note_pairs(bins, left, right)) {
         return false;
     }
-    int32_t count = number_pairs(bins->pairs, pair_of);
+    int32_t count = number_pairs(bins->making.pairs, pair_of);
     for (int64_t i = 0; i < bins->rows; i++) {
-        a[i] = bins->pairs[a[i] << 8 | b[i]];
+        a[i] = bins->making.pairs[a[i] << 8 | b[i]];
     }
     renumber_bins(bins, left, right, pair_of, count);
     bins->joint = true;
@@ -82,17 +83,18 @@ static void close_gaps(rt_bins *bins)
 {
     int32_t groups = 0;
     for (int32_t g = 0; g < bins->groups; g++) {
-        if (bins->new_group[g] == 0) {
+        if (bins->making.new_group[g] == 0) {
             continue;
         }
         if (groups < g) {
             memcpy(column_at(bins, groups), column_at(bins, g), (size_t)bins->rows);
         }
-        bins->new_group[g] = groups++;
+        bins->making.new_group[g] = groups++;
     }
     for (int32_t f = 0; f < bins->features; f++) {
-        bins->cuts[f].group = bins->new_group[bins->cuts[f].group];
+        bins->cuts[f].group = bins->making.new_group[bins->cuts[f].group];
     }
+    assert(0 < groups && groups <= bins->groups);
     bins->groups = groups;
     bins->stride =
         (groups + RT_ROW_ALIGNMENT - 1) / RT_ROW_ALIGNMENT * RT_ROW_ALIGNMENT;
@@ -102,7 +104,7 @@ void rt_bins_join(rt_bins *bins)
 {
     int32_t open = -1; /* the joint byte that takes more, if a next one fits */
     for (int32_t g = 0; g < bins->groups; g++) {
-        bins->new_group[g] = 1; /* it stays */
+        bins->making.new_group[g] = 1; /* it stays */
     }
     for (int32_t f = 0; f < bins->features; f++) {
         const rt_cut *cut = &bins->cuts[f];
@@ -111,7 +113,7 @@ void rt_bins_join(rt_bins *bins)
         }
         int32_t group = cut->group;
         if (open >= 0 && join(bins, open, group)) {
-            bins->new_group[group] = 0;
+            bins->making.new_group[group] = 0;
         } else {
             open = group;
         }

@@ -1,3 +1,5 @@
+/* Scores of watched rows grow tree by tree, and their loss is summed anew each round.
+ * Unit: a block of rows; block sums are added in the order of blocks, by one rank. */
 #include "gbdt/eval.h"
 
 #include <string.h>
@@ -7,6 +9,7 @@
 
 enum { BLOCK_ROWS = 1024 };
 
+/* Blocks do not depend on the team: their sums would be other doubles. */
 static int64_t block_count(const rt_eval *eval)
 {
     return (eval->rows->x.rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
@@ -33,22 +36,16 @@ static void start_scores(rt_eval *eval)
 rt_status rt_eval_init(rt_eval *eval, const rt_gbdt_rows *rows, const rt_forest *forest,
                        rt_error *err)
 {
-    void *block = NULL;
     memset(eval, 0, sizeof *eval);
     eval->rows = rows;
     eval->forest = forest;
-    rt_status status = rt_alloc(&block, rows->x.rows * forest->n_outputs,
-                                sizeof(double), "rt_eval_init", err);
-    eval->score = block;
-    if (status == RT_OK) {
-        status =
-            rt_alloc(&block, block_count(eval), sizeof(double), "rt_eval_init", err);
-        eval->block = block;
-    }
+    const rt_block blocks[] = {
+        RT_BLOCK(eval->score, rows->x.rows * forest->n_outputs),
+        RT_BLOCK(eval->block, block_count(eval)),
+    };
+    rt_status status = rt_alloc_all(blocks, 2, "rt_eval_init", err);
     if (status == RT_OK) {
         start_scores(eval);
-    } else {
-        rt_eval_clear(eval);
     }
     return status;
 }
@@ -67,6 +64,9 @@ static double softplus(double x)
     return (x > 0.0 ? x : 0.0) + rt_log(1.0 + rt_exp(-size));
 }
 
+/* log(sum exp(s_k)) - s_label; the largest score is taken out, so that no exp
+ * overflows.
+ */
 static double softmax_loss(const rt_eval *eval, int64_t row)
 {
     const int64_t rows = eval->rows->x.rows;

@@ -1,3 +1,7 @@
+/* One training run: check what is given, drop rows without weight, bin the columns,
+ * then grow one tree per output in every round. One parallel region bins, one boosts:
+ * all ranks run the same code and meet at barriers, rank 0 decides between two of them.
+ * Unit: a round. */
 #include "gbdt/fit.h"
 
 #include <math.h>
@@ -9,11 +13,16 @@
 #include "base/math.h"
 #include "base/rng.h"
 #include "gbdt/bins.h"
+#include "gbdt/bins_join.h"
 #include "gbdt/eval.h"
 #include "gbdt/gradient.h"
-#include "gbdt/grower_state.h"
+#include "gbdt/grower.h"
+#include "gbdt/grower_leaves.h"
+#include "gbdt/grower_memory.h"
+#include "gbdt/grower_rows.h"
+#include "gbdt/grower_store.h"
 #include "parallel/placement.h"
-#include "parallel/task.h"
+#include "parallel/threads.h"
 
 typedef struct fit {
     const rt_gbdt_data *data;
@@ -36,6 +45,7 @@ typedef struct fit {
     bool stop;
 } fit;
 
+/* What rt_rows_check counts labels against; 0: there are amounts, no labels. */
 static int32_t classes_of(const rt_gbdt_data *data)
 {
     return data->loss == RT_LOSS_SQUARE   ? 0
@@ -102,6 +112,7 @@ static rt_status check_eval(const rt_gbdt_data *data, const rt_gbdt_params *para
     return rt_rows_check(data->eval, classes_of(data), &with_weight, err);
 }
 
+/* Columns are cut by whole columns, filled and laid by ranges of rows. */
 static void make_bins(fit *f)
 {
 #pragma omp parallel num_threads(f->threads) default(none) shared(f)
@@ -129,7 +140,7 @@ static void make_bins(fit *f)
 static void after_tree(fit *f)
 {
     rt_grower *grower = &f->grower;
-    f->splits += grower->n_leaves - 1;
+    f->splits += grower->tree.n_leaves - 1;
     if (grower->status == RT_OK) {
         grower->status = rt_grower_store(grower, f->forest, &grower->error);
     }
@@ -144,7 +155,7 @@ static void grow_round(fit *f, int32_t round, rt_team team)
     for (int32_t k = 0; k < outputs && grower->status == RT_OK; k++) {
         int64_t tree = (int64_t)round * outputs + k;
         rt_grower_sample(grower, f->seed, tree, team);
-        rt_gradients_update(&f->gradients, k, grower->in_tree,
+        rt_gradients_update(&f->gradients, k, grower->tree.rows,
                             rt_draw_key(f->seed, RT_DRAW_NOISE, (uint64_t)tree), team);
         rt_grower_grow(grower, team);
         if (grower->status == RT_OK) {
@@ -198,7 +209,7 @@ static void boost(fit *f, rt_team team)
     const int32_t rounds = rt_param_i32(f->params, RT_P_N_ESTIMATORS);
     if (team.rank == 0) {
         f->report->team = team.size;
-        f->stop = f->grower.n_usable == 0;
+        f->stop = f->grower.columns.n_usable == 0;
     }
     rt_team_barrier(team);
     for (int32_t round = 0; round < rounds && !f->stop; round++) {
@@ -215,6 +226,7 @@ static void boost(fit *f, rt_team team)
     }
 }
 
+/* An error of a rank is kept by the grower: nothing may leave the region early. */
 static rt_status run_boost(fit *f, rt_error *err)
 {
 #pragma omp parallel num_threads(f->threads) default(none) shared(f)
@@ -250,16 +262,21 @@ static rt_status grow_forest(fit *f, rt_error *err)
     scaled_base(f, base);
     rt_status status =
         rt_gradients_init(&f->gradients, &targets, base, f->threads, err);
-    if (status == RT_OK) {
-        status = rt_grower_init(&f->grower, &f->bins, f->params, f->data->monotone,
-                                &f->gradients, f->threads, f->ctl, err);
+    if (status != RT_OK) {
+        return status;
     }
-    if (status == RT_OK && f->data->eval != NULL) {
+    status = rt_grower_init(&f->grower, &f->bins, f->params, f->data->monotone,
+                            &f->gradients, f->threads, f->ctl, err);
+    if (status != RT_OK) {
+        return status;
+    }
+    if (f->data->eval != NULL) {
         status = rt_eval_init(&f->eval, f->data->eval, f->forest, err);
+        if (status != RT_OK) {
+            return status;
+        }
     }
-    if (status == RT_OK) {
-        status = run_boost(f, err);
-    }
+    status = run_boost(f, err);
     if (status == RT_OK && f->params->value[RT_P_EARLY_STOPPING_ROUNDS] > 0.0) {
         rt_forest_truncate(f->forest, f->best_trees);
     }
@@ -274,7 +291,7 @@ static rt_status train(fit *f, rt_error *err)
     if (status != RT_OK) {
         return status;
     }
-    f->bins.source = f->rows.source;
+    f->bins.making.source = f->rows.source;
     rt_spread_team(f->threads);
     make_bins(f);
     if (rt_ctl_cancelled(f->ctl)) {
@@ -284,6 +301,7 @@ static rt_status train(fit *f, rt_error *err)
     return grow_forest(f, err);
 }
 
+/* Targets that are all one need no trees: the base score says it all. */
 static rt_status fit_rows(fit *f, rt_error *err)
 {
     rt_status status = rt_forest_init(f->forest, f->data->rows.x.columns, f->data->loss,
@@ -302,6 +320,16 @@ static rt_status fit_rows(fit *f, rt_error *err)
     return f->rows.constant ? RT_OK : train(f, err);
 }
 
+static void clear_fit(fit *f)
+{
+    rt_barrier_destroy(&f->barrier);
+    rt_eval_clear(&f->eval);
+    rt_grower_clear(&f->grower);
+    rt_gradients_clear(&f->gradients);
+    rt_bins_clear(&f->bins);
+    rt_rows_clear(&f->rows);
+}
+
 rt_status rt_gbdt_fit(const rt_gbdt_data *data, const rt_gbdt_params *params,
                       uint64_t seed, int32_t n_threads, rt_ctl *ctl, rt_forest *forest,
                       rt_gbdt_report *report, rt_error *err)
@@ -315,28 +343,27 @@ rt_status rt_gbdt_fit(const rt_gbdt_data *data, const rt_gbdt_params *params,
              .report = report};
     memset(forest, 0, sizeof *forest);
     memset(report, 0, sizeof *report);
-    if (f.threads > RT_MAX_THREADS) {
-        return rt_fail(err, RT_LIMIT, "rt_gbdt_fit",
-                       "%d threads are more than the limit of %d", f.threads,
-                       (int)RT_MAX_THREADS);
-    }
-    rt_status status = rt_gbdt_params_check(params, err);
-    if (status == RT_OK) {
-        status = check_shape(data, err);
-    }
-    if (status == RT_OK) {
-        status = check_eval(data, params, err);
-    }
     rt_barrier_init(&f.barrier);
-    if (status == RT_OK) {
-        status = fit_rows(&f, err);
+
+    rt_status status = rt_check_threads(n_threads, "rt_gbdt_fit", err);
+    if (status != RT_OK) {
+        goto done;
     }
-    rt_barrier_destroy(&f.barrier);
-    rt_eval_clear(&f.eval);
-    rt_grower_clear(&f.grower);
-    rt_gradients_clear(&f.gradients);
-    rt_bins_clear(&f.bins);
-    rt_rows_clear(&f.rows);
+    status = rt_gbdt_params_check(params, err);
+    if (status != RT_OK) {
+        goto done;
+    }
+    status = check_shape(data, err);
+    if (status != RT_OK) {
+        goto done;
+    }
+    status = check_eval(data, params, err);
+    if (status != RT_OK) {
+        goto done;
+    }
+    status = fit_rows(&f, err);
+done:
+    clear_fit(&f);
     if (status != RT_OK) {
         rt_forest_clear(forest);
     }

@@ -1,3 +1,5 @@
+/* Trees one after the other in growing arrays. Unit: a node; a tree's nodes lie
+ * together, its root first, and speak of each other by their place in the tree. */
 #include "gbdt/forest.h"
 
 #include <string.h>
@@ -7,26 +9,17 @@
 rt_status rt_forest_init(rt_forest *forest, int32_t n_features, rt_loss loss,
                          int32_t n_outputs, rt_error *err)
 {
-    const char *where = "rt_forest_init";
-    void *block = NULL;
     memset(forest, 0, sizeof *forest);
     forest->loss = loss;
     forest->n_outputs = n_outputs;
     forest->n_features = n_features;
-    rt_status status = rt_alloc(&block, n_features, sizeof(int32_t), where, err);
-    forest->levels = block;
-    if (status == RT_OK) {
-        status = rt_alloc(&block, 1, sizeof(int64_t), where, err);
-        forest->start = block;
-    }
-    if (status == RT_OK) {
-        status = rt_alloc(&block, n_outputs, sizeof(double), where, err);
-        forest->base_score = block;
-    }
-    if (status != RT_OK) {
-        rt_forest_clear(forest);
-    }
-    return status;
+    const rt_block blocks[] = {
+        RT_BLOCK(forest->levels, n_features),
+        RT_BLOCK(forest->start, 1),
+        RT_BLOCK(forest->base_score, n_outputs),
+    };
+    return rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_forest_init",
+                        err);
 }
 
 /* Doubles, so that appending n items copies at most 2 n. */
@@ -86,6 +79,9 @@ rt_status rt_forest_reserve(rt_forest *forest, int64_t trees, int64_t nodes,
     return status;
 }
 
+/* Words are dropped with their trees: the last categorical node left says where they
+ * end.
+ */
 void rt_forest_truncate(rt_forest *forest, int32_t trees)
 {
     forest->n_trees = trees;

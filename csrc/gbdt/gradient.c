@@ -1,3 +1,7 @@
+/* Scores to whole-number derivatives (formulas and bit budget: gradient.h), batch by
+ * batch: predictions into a buffer that stays in the cache, derivatives from there, and
+ * above RT_WIDE_ROWS a second pass that packs them, once the largest are known. Unit:
+ * one row of one output. */
 #include "gbdt/gradient.h"
 
 #include <string.h>
@@ -18,27 +22,15 @@ static rt_status alloc_arrays(rt_gradients *gradients, int32_t threads, rt_error
 {
     const int64_t rows = gradients->targets.rows;
     const bool soft = gradients->targets.loss == RT_LOSS_SOFTMAX;
-    struct {
-        void *target; /* the address of a pointer */
-        int64_t count;
-        size_t item_bytes;
-    } wanted[] = {
-        {&gradients->score, rows * gradients->targets.outputs, sizeof(double)},
-        {&gradients->soft, soft ? 2 * rows : 0, sizeof(double)},
-        {&gradients->exact, rows, sizeof(rt_gradient)},
-        {&gradients->maxima, threads, sizeof(rt_gradient)},
-        {&gradients->packed, rows > RT_WIDE_ROWS ? rows : 0, sizeof(int64_t)},
+    const rt_block blocks[] = {
+        RT_BLOCK(gradients->score, rows * gradients->targets.outputs),
+        RT_BLOCK(gradients->soft, soft ? 2 * rows : 0),
+        RT_BLOCK(gradients->exact, rows),
+        RT_BLOCK(gradients->maxima, threads),
+        RT_BLOCK(gradients->packed, rows > RT_WIDE_ROWS ? rows : 0),
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        void *block = NULL;
-        rt_status status = rt_alloc(&block, wanted[i].count, wanted[i].item_bytes,
-                                    "rt_gradients_init", err);
-        if (status != RT_OK) {
-            return status;
-        }
-        memcpy(wanted[i].target, &block, sizeof block);
-    }
-    return RT_OK;
+    return rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_gradients_init",
+                        err);
 }
 
 rt_status rt_gradients_init(rt_gradients *gradients, const rt_targets *targets,
@@ -49,7 +41,6 @@ rt_status rt_gradients_init(rt_gradients *gradients, const rt_targets *targets,
     gradients->hot = rt_hot_in_use();
     rt_status status = alloc_arrays(gradients, threads, err);
     if (status != RT_OK) {
-        rt_gradients_clear(gradients);
         return status;
     }
     for (int32_t k = 0; k < targets->outputs; k++) {
@@ -111,6 +102,9 @@ static void predict_batch(const rt_gradients *gradients, int32_t output, int64_t
     }
 }
 
+/* Exact derivatives of this rank's rows, and the largest of them: the scale of the
+ * packed form follows from the maxima of all ranks, which do not depend on who has
+ * which row. */
 static void derive_rows(rt_gradients *gradients, int32_t output, double weight_scale,
                         rt_team team)
 {
@@ -154,6 +148,7 @@ static int32_t packed_exponent(int64_t most, int32_t bits)
     return bits - (used > 0 ? used : 1);
 }
 
+/* Of all ranks: a maximum, so their order is of no matter. */
 static rt_gradient largest(const rt_gradient *maxima, int32_t ranks)
 {
     rt_gradient most = {0, 0};
@@ -164,6 +159,8 @@ static rt_gradient largest(const rt_gradient *maxima, int32_t ranks)
     return most;
 }
 
+/* Scaled to their bits and rounded at random: what a nearest rounding would lose of
+ * small gradients, all in one direction, averages out. */
 static void pack_rows(rt_gradients *gradients, uint64_t noise_key, int32_t g_exponent,
                       int32_t h_exponent, rt_team team)
 {
@@ -198,7 +195,7 @@ void rt_gradients_update(rt_gradients *gradients, int32_t output, int64_t in_tre
     derive_rows(gradients, output, rt_pow2(exponent), team);
     rt_team_barrier(team);
     if (wide) {
-        return;
+        return; /* the histograms take the exact numbers */
     }
     rt_gradient most = largest(gradients->maxima, team.size);
     int32_t g_exponent = packed_exponent(most.g, RT_PACKED_G_BITS);

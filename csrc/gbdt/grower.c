@@ -1,6 +1,17 @@
-#include "gbdt/grower_state.h"
+/* Grows one tree, leaf by leaf: the open leaf with the best gain is split next
+ * (ties: the older leaf; depth-wise, the shallowest comes first) until none gains or
+ * max_leaf_nodes is reached.
+ *
+ * Only the smaller child's histogram is built from rows: the larger one's is the
+ * parent's minus that, exactly. Unit: a step is the split of one leaf. */
+#include "gbdt/grower.h"
 
-#include <string.h>
+#include <assert.h>
+
+#include "gbdt/grower_leaves.h"
+#include "gbdt/grower_memory.h"
+#include "gbdt/grower_rows.h"
+#include "gbdt/grower_search.h"
 
 /* Who works on a node. Large ones: each rank its own rows, which costs three barriers
  * and a merge. Nodes with fewer bytes of bins than this (some 100 microseconds of work)
@@ -15,188 +26,73 @@ enum {
 
 static bool is_small(const rt_grower *grower, int64_t rows)
 {
-    return rows * grower->shape.groups < BY_COLUMNS_BYTES;
+    return rows * grower->tree.shape.groups < BY_COLUMNS_BYTES;
 }
 
 /* Is a small node worth a meeting of all ranks, and do they come in time? */
 static bool worth_sharing(const rt_grower *grower, int64_t rows)
 {
-    int64_t cells = rows / 2 * grower->shape.groups +
-                    2 * (int64_t)grower->shape.features * grower->shape.stride;
+    int64_t cells =
+        rows / 2 * grower->tree.shape.groups +
+        2 * (int64_t)grower->tree.shape.features * grower->tree.shape.stride;
     return cells >= ALONE_CELLS &&
-           grower->long_waits <= LONG_WAITS_MAX + grower->waits / 4;
+           grower->meetings.slept <= LONG_WAITS_MAX + grower->meetings.held / 4;
 }
 
 /* Can a leaf of that many rows and depth have children at all? */
 static bool may_split(const rt_grower *grower, int64_t rows, int32_t depth)
 {
     int32_t max_depth = rt_param_i32(grower->params, RT_P_MAX_DEPTH);
-    return rows >= 2 * grower->rules.min_rows && rows >= 2 &&
+    return rows >= 2 * grower->tree.rules.min_rows && rows >= 2 &&
            (max_depth == 0 || depth < max_depth);
-}
-
-/* A histogram slot, from the free ones or new; called by one rank. */
-static int32_t take_slot(rt_grower *grower)
-{
-    int32_t slot = grower->slots;
-    if (grower->n_free > 0) {
-        slot = grower->free_slot[--grower->n_free];
-    } else {
-        rt_status status =
-            rt_histogram_init(&grower->slot[slot], grower->cells_room, &grower->error);
-        if (status != RT_OK) {
-            grower->status = status;
-            return -1;
-        }
-        grower->slots++;
-    }
-    grower->slot[slot].is_wide = grower->gradients->wide;
-    return slot;
-}
-
-static void drop_slot(rt_grower *grower, rt_leaf *leaf)
-{
-    if (leaf->slot >= 0) {
-        grower->free_slot[grower->n_free++] = leaf->slot;
-        leaf->slot = -1;
-    }
-}
-
-static rt_split find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t at)
-{
-    int32_t feature = grower->shape.feature[at];
-    const rt_cut *cut = &grower->bins->cuts[feature];
-    const rt_histogram *histogram = &grower->slot[leaf->slot];
-    int64_t cells = (int64_t)at * grower->shape.stride;
-    rt_split_rules rules = grower->rules;
-    rt_split found;
-    rules.range = leaf->range;
-    rules.monotone = grower->monotone == NULL ? 0 : grower->monotone[feature];
-    if (cut->levels == 0) {
-        rt_split_numeric(&rules, cut, histogram, cells, leaf->sums, &found);
-    } else {
-        rt_split_categorical(&rules, cut, histogram, cells, leaf->sums, &found);
-    }
-    found.feature = feature;
-    return found;
-}
-
-/* The larger gain comes first; of equal ones, that of the smaller feature. */
-static bool is_better(const rt_split *split, const rt_split *than)
-{
-    return split->gain > than->gain ||
-           (split->gain == than->gain && split->gain > 0.0 &&
-            split->feature < than->feature);
-}
-
-/* Of the features in bytes [begin, end) of the shape. */
-static rt_split best_split(const rt_grower *grower, const rt_leaf *leaf, int32_t begin,
-                           int32_t end)
-{
-    const rt_hist_shape *shape = &grower->shape;
-    rt_split best = {.gain = 0.0};
-    int32_t best_at = -1;
-    for (int32_t place = begin; place < end; place++) {
-        for (int32_t at = shape->first[place]; at >= 0; at = shape->next[at]) {
-            const rt_split found = find_split(grower, leaf, at);
-            if (is_better(&found, &best)) {
-                best = found;
-                best_at = at;
-            }
-        }
-    }
-    if (best_at >= 0 && !best.categorical) {
-        rt_split_left(&grower->bins->cuts[best.feature], &grower->slot[leaf->slot],
-                      (int64_t)best_at * shape->stride, leaf->sums, &best);
-    }
-    return best;
-}
-
-/* This rank's candidates, by bytes [begin, end) of the shape, for those of the step's
- * leaves that may be split. */
-static void find_splits(rt_grower *grower, int32_t rank, int32_t begin, int32_t end)
-{
-    rt_candidates *mine = &grower->candidates[rank];
-    if (grower->step.split_left) {
-        mine->left = best_split(grower, &grower->leaf[grower->step.left], begin, end);
-    }
-    if (grower->step.split_right) {
-        mine->right = best_split(grower, &grower->leaf[grower->step.right], begin, end);
-    }
-}
-
-/* A leaf that no split improves needs its histogram no more. */
-static void settle(rt_grower *grower, rt_leaf *leaf)
-{
-    if (leaf->best.gain <= 0.0) {
-        drop_slot(grower, leaf);
-    }
-}
-
-/* Rank 0, when the first `ranks` have found theirs. */
-static void choose_splits(rt_grower *grower, int32_t ranks)
-{
-    rt_leaf *left = &grower->leaf[grower->step.left];
-    rt_leaf *right = &grower->leaf[grower->step.right];
-    rt_candidates best = grower->candidates[0];
-    for (int32_t rank = 1; rank < ranks; rank++) {
-        const rt_candidates *other = &grower->candidates[rank];
-        best.left = is_better(&other->left, &best.left) ? other->left : best.left;
-        best.right = is_better(&other->right, &best.right) ? other->right : best.right;
-    }
-    if (grower->step.split_left) {
-        left->best = best.left;
-        settle(grower, left);
-    }
-    if (grower->step.split_right) {
-        right->best = best.right;
-        settle(grower, right);
-    }
 }
 
 static int32_t add_node(rt_grower *grower, const rt_leaf *leaf)
 {
-    int32_t at = grower->n_nodes++;
-    grower->node[at] =
+    int32_t at = grower->tree.n_nodes++;
+    grower->tree.node[at] =
         (rt_node){.feature = RT_LEAF, .set = -1, .rows = (uint32_t)leaf->rows};
-    grower->stats[at] =
-        (rt_node_stats){.cover = (double)leaf->sums.h * grower->rules.h_unit};
+    grower->tree.stats[at] =
+        (rt_node_stats){.cover = (double)leaf->sums.h * grower->tree.rules.h_unit};
     return at;
 }
 
-/* All bins of any one feature sum to the whole node. */
+/* All bins of any one feature sum to the whole node: the first spares a sum over all
+ * rows. */
 static rt_sums sum_node(const rt_grower *grower, const rt_histogram *histogram)
 {
     rt_sums sums = {0, 0, 0};
-    for (int32_t bin = 0; bin <= grower->bins->cuts[grower->shape.feature[0]].n_bins;
-         bin++) {
+    for (int32_t bin = 0;
+         bin <= grower->bins->cuts[grower->tree.shape.feature[0]].n_bins; bin++) {
         sums = rt_sums_plus(sums, rt_sums_cell(histogram, bin));
     }
     return sums;
 }
 
+/* Rank 0: an empty tree of one leaf. Slots of the tree before are all free again, the
+ * lowest on top, so that trees use the same memory, which is warm. */
 static void start_root(rt_grower *grower)
 {
-    grower->rules =
+    grower->tree.rules =
         rt_split_rules_from(grower->params, grower->monotone != NULL,
                             grower->gradients->g_unit, grower->gradients->h_unit);
-    grower->n_nodes = 0;
-    grower->n_leaves = 1;
-    grower->n_free = 0;
-    for (int32_t i = grower->slots; i > 0; i--) {
-        grower->free_slot[grower->n_free++] = i - 1;
+    grower->tree.n_nodes = 0;
+    grower->tree.n_leaves = 1;
+    grower->pool.n_free = 0;
+    for (int32_t i = grower->pool.made; i > 0; i--) {
+        grower->pool.free[grower->pool.n_free++] = i - 1;
     }
-    grower->leaf[0] = (rt_leaf){.rows = grower->in_tree,
-                                .slot = -1,
-                                .l2 = grower->rules.l2,
-                                .range = grower->rules.range};
+    grower->tree.leaf[0] = (rt_leaf){.rows = grower->tree.rows,
+                                     .slot = -1,
+                                     .l2 = grower->tree.rules.l2,
+                                     .range = grower->tree.rules.range};
     grower->step.left = 0;
     grower->step.right = 0;
     grower->step.split_left =
-        may_split(grower, grower->in_tree, 0) && grower->shape.features > 0;
+        may_split(grower, grower->tree.rows, 0) && grower->tree.shape.features > 0;
     grower->step.split_right = false;
     if (grower->step.split_left) {
-        grower->leaf[0].slot = take_slot(grower);
+        grower->tree.leaf[0].slot = rt_grower_take_slot(grower);
         grower->step.split_left = grower->status == RT_OK;
     }
 }
@@ -204,51 +100,43 @@ static void start_root(rt_grower *grower)
 /* This rank's rows of a leaf into its scratch. */
 static void add_own_rows(rt_grower *grower, int32_t leaf, rt_team team)
 {
-    const rt_run run = *rt_run_of(grower, leaf, team.rank);
-    rt_hist_add(grower->bins, grower->gradients, &grower->shape,
-                grower->order + run.begin, run.rows, &grower->scratch[team.rank],
-                grower->ctl);
-}
-
-/* Bytes [begin, end) of the shape from the scratch of all ranks. */
-static void merge(rt_grower *grower, int32_t ranks, int32_t begin, int32_t end,
-                  rt_histogram *out, rt_histogram *parent)
-{
-    rt_hist_merge(grower->bins, grower->gradients, &grower->shape, begin, end,
-                  grower->scratch, ranks, out, parent);
+    const rt_hist_view view = rt_grower_view(grower);
+    rt_hist_add(&view, grower->rows.order, *rt_run_of(grower, leaf, team.rank),
+                &grower->rank.scratch[team.rank]);
 }
 
 /* The bytes that are this rank's, where ranks share the columns. */
-static void own_bytes(const rt_grower *grower, rt_team team, int32_t *begin,
-                      int32_t *end)
+static rt_hist_part own_part(const rt_grower *grower, rt_team team)
 {
-    int64_t first = 0;
-    int64_t last = 0;
-    rt_team_range(team, grower->shape.groups, &first, &last);
-    *begin = (int32_t)first;
-    *end = (int32_t)last;
+    const int32_t groups = grower->tree.shape.groups;
+    return (rt_hist_part){
+        (int32_t)rt_range_begin(groups, team.rank, team.size),
+        (int32_t)rt_range_begin(groups, team.rank + 1, team.size),
+    };
 }
 
 /* The root's histogram, sums and candidates; all ranks. */
 static void build_root(rt_grower *grower, rt_team team)
 {
-    rt_leaf *root = &grower->leaf[0];
-    rt_histogram *histogram = &grower->slot[root->slot];
-    int32_t begin = 0;
-    int32_t end = 0;
-    own_bytes(grower, team, &begin, &end);
+    const rt_hist_view view = rt_grower_view(grower);
+    const rt_hist_part part = own_part(grower, team);
+    rt_leaf *root = &grower->tree.leaf[0];
+    const rt_hist_target target = {&grower->pool.slot[root->slot], NULL};
     add_own_rows(grower, 0, team);
     rt_team_barrier(team);
-    merge(grower, team.size, begin, end, histogram, NULL);
+    rt_hist_merge(&view, part, grower->rank.scratch, team.size, target);
     rt_team_barrier(team);
     if (team.rank == 0) {
-        root->sums = sum_node(grower, histogram);
+        root->sums = sum_node(grower, target.out);
+        /* But for those that a cancelled build left out. */
+        assert(root->sums.rows == root->rows || rt_ctl_cancelled(grower->ctl));
     }
     rt_team_barrier(team);
-    find_splits(grower, team.rank, begin, end);
+    rt_grower_find_splits(grower, team.rank, part);
     rt_team_barrier(team);
 }
 
+/* All ranks; ends without a barrier: rank 0 goes on to plan. */
 static void grow_root(rt_grower *grower, rt_team team)
 {
     if (team.rank == 0) {
@@ -259,8 +147,8 @@ static void grow_root(rt_grower *grower, rt_team team)
         build_root(grower, team);
     }
     if (team.rank == 0) {
-        grower->leaf[0].node = add_node(grower, &grower->leaf[0]);
-        choose_splits(grower, team.size);
+        grower->tree.leaf[0].node = add_node(grower, &grower->tree.leaf[0]);
+        rt_grower_choose_splits(grower, team.size);
     }
 }
 
@@ -269,7 +157,7 @@ static void grow_root(rt_grower *grower, rt_team team)
 static void part_range(const rt_grower *grower, const rt_leaf *parent, rt_leaf *left,
                        rt_leaf *right)
 {
-    rt_split_rules rules = grower->rules;
+    rt_split_rules rules = grower->tree.rules;
     int32_t rises =
         grower->monotone == NULL ? 0 : grower->monotone[parent->best.feature];
     rules.range = parent->range;
@@ -290,9 +178,10 @@ static void part_range(const rt_grower *grower, const rt_leaf *parent, rt_leaf *
  * right one is new; histograms are planned only for children that may split. */
 static void make_children(rt_grower *grower)
 {
-    rt_leaf parent = grower->leaf[grower->step.leaf];
+    rt_leaf parent = grower->tree.leaf[grower->step.leaf];
     const rt_split *split = &parent.best;
-    bool more = grower->n_leaves + 1 < grower->max_leaves;
+    assert(split->gain > 0.0 && grower->tree.n_leaves < grower->max_leaves);
+    bool more = grower->tree.n_leaves + 1 < grower->max_leaves;
     rt_leaf left = {.rows = split->left.rows,
                     .depth = parent.depth + 1,
                     .slot = -1,
@@ -308,12 +197,12 @@ static void make_children(rt_grower *grower)
 
     left.node = add_node(grower, &left);
     right.node = add_node(grower, &right);
-    rt_node *node = &grower->node[parent.node];
+    rt_node *node = &grower->tree.node[parent.node];
     node->feature = split->feature;
     node->left = left.node;
     node->right = right.node;
-    grower->stats[parent.node].gain = split->gain;
-    grower->split[parent.node] = *split;
+    grower->tree.stats[parent.node].gain = split->gain;
+    grower->tree.split[parent.node] = *split;
     rt_partition_plan(grower, split);
 
     /* The larger child inherits the parent's histogram (and subtracts), the
@@ -323,36 +212,44 @@ static void make_children(rt_grower *grower)
     rt_leaf *smaller = left_smaller ? &left : &right;
     larger->slot = parent.slot;
     if (grower->step.split_left || grower->step.split_right) {
-        smaller->slot = take_slot(grower);
+        smaller->slot = rt_grower_take_slot(grower);
     } else {
-        drop_slot(grower, larger);
+        rt_grower_drop_slot(grower, larger);
     }
     grower->step.left = grower->step.leaf;
-    grower->step.right = grower->n_leaves++;
+    grower->step.right = grower->tree.n_leaves++;
     grower->step.smaller = left_smaller ? grower->step.left : grower->step.right;
     grower->step.larger = left_smaller ? grower->step.right : grower->step.left;
-    grower->leaf[grower->step.left] = left;
-    grower->leaf[grower->step.right] = right;
+    grower->tree.leaf[grower->step.left] = left;
+    grower->tree.leaf[grower->step.right] = right;
 }
 
 /* Rank 0 at the end of a step. Leaves that got a histogram only for their sibling's
  * sake give it back. */
 static void finish_children(rt_grower *grower, int32_t ranks)
 {
-    choose_splits(grower, ranks);
+    rt_grower_choose_splits(grower, ranks);
     if (!grower->step.split_left) {
-        drop_slot(grower, &grower->leaf[grower->step.left]);
+        rt_grower_drop_slot(grower, &grower->tree.leaf[grower->step.left]);
     }
     if (!grower->step.split_right) {
-        drop_slot(grower, &grower->leaf[grower->step.right]);
+        rt_grower_drop_slot(grower, &grower->tree.leaf[grower->step.right]);
     }
 }
 
-static rt_histogram *slot_of(rt_grower *grower, int32_t leaf)
+/* The smaller child's histogram is made, and taken off the larger one's. */
+static rt_hist_target children(rt_grower *grower)
 {
-    return &grower->slot[grower->leaf[leaf].slot];
+    const rt_leaf *leaf = grower->tree.leaf;
+    const rt_hist_target target = {
+        &grower->pool.slot[leaf[grower->step.smaller].slot],
+        &grower->pool.slot[leaf[grower->step.larger].slot],
+    };
+    assert(target.out != target.parent);
+    return target;
 }
 
+/* Where no child may split nobody looks at histograms again. */
 static bool wants_histograms(const rt_grower *grower)
 {
     return grower->step.split_left || grower->step.split_right;
@@ -361,34 +258,31 @@ static bool wants_histograms(const rt_grower *grower)
 /* Large nodes: every rank adds its own rows, then takes its share of the columns. */
 static void build_by_rows(rt_grower *grower, rt_team team)
 {
-    int32_t begin = 0;
-    int32_t end = 0;
+    const rt_hist_view view = rt_grower_view(grower);
+    const rt_hist_part part = own_part(grower, team);
     add_own_rows(grower, grower->step.smaller, team);
     rt_team_barrier(team);
-    own_bytes(grower, team, &begin, &end);
-    merge(grower, team.size, begin, end, slot_of(grower, grower->step.smaller),
-          slot_of(grower, grower->step.larger));
-    find_splits(grower, team.rank, begin, end);
+    rt_hist_merge(&view, part, grower->rank.scratch, team.size, children(grower));
+    rt_grower_find_splits(grower, team.rank, part);
 }
 
-/* Small nodes: bytes [begin, end) of the shape by one rank, the rows of all `ranks`. */
-static void build_part(rt_grower *grower, int32_t rank, int32_t ranks, int32_t begin,
-                       int32_t end)
+/* Small nodes: one part of the shape by one rank, the rows of all `ranks`. */
+static void build_part(rt_grower *grower, int32_t rank, int32_t ranks,
+                       rt_hist_part part)
 {
-    rt_hist_build_part(grower->bins, grower->gradients, &grower->shape, grower->order,
-                       rt_run_of(grower, grower->step.smaller, 0), ranks, begin, end,
-                       &grower->scratch[rank], slot_of(grower, grower->step.smaller),
-                       slot_of(grower, grower->step.larger), grower->ctl);
-    find_splits(grower, rank, begin, end);
+    const rt_hist_view view = rt_grower_view(grower);
+    const rt_hist_runs rows = {grower->rows.order,
+                               rt_run_of(grower, grower->step.smaller, 0), ranks};
+    rt_hist_build_part(&view, rows, part, &grower->rank.scratch[rank],
+                       children(grower));
+    rt_grower_find_splits(grower, rank, part);
 }
 
+/* Ranks share the columns; each adds the rows of all. */
 static void build_by_columns(rt_grower *grower, rt_team team)
 {
-    int32_t begin = 0;
-    int32_t end = 0;
     rt_team_barrier(team); /* all have parted their rows */
-    own_bytes(grower, team, &begin, &end);
-    build_part(grower, team.rank, team.size, begin, end);
+    build_part(grower, team.rank, team.size, own_part(grower, team));
 }
 
 /* What all ranks do together; ends with a barrier: rank 0 may plan the next. */
@@ -402,8 +296,8 @@ static void split(rt_grower *grower, rt_team team)
     }
     const bool slept = rt_team_barrier(team);
     if (team.rank == 0) {
-        grower->waits += grower->step.by_columns ? 1 : 0;
-        grower->long_waits += grower->step.by_columns && slept ? 1 : 0;
+        grower->meetings.held += grower->step.by_columns ? 1 : 0;
+        grower->meetings.slept += grower->step.by_columns && slept ? 1 : 0;
         finish_children(grower, team.size);
     }
 }
@@ -415,7 +309,7 @@ static void split_alone(rt_grower *grower, int32_t ranks)
         rt_partition(grower, rank);
     }
     if (wants_histograms(grower)) {
-        build_part(grower, 0, ranks, 0, grower->shape.groups);
+        build_part(grower, 0, ranks, (rt_hist_part){0, grower->tree.shape.groups});
     }
     finish_children(grower, 1);
 }
@@ -439,15 +333,15 @@ static void pick(rt_grower *grower)
         grower->status = rt_fail(&grower->error, RT_CANCELLED, "rt_gbdt_fit",
                                  "training was asked to stop");
     }
-    for (int32_t i = 0; i < grower->n_leaves; i++) {
-        const rt_leaf *leaf = &grower->leaf[i];
+    for (int32_t i = 0; i < grower->tree.n_leaves; i++) {
+        const rt_leaf *leaf = &grower->tree.leaf[i];
         if (leaf->slot >= 0 &&
-            (best < 0 || comes_before(grower, leaf, &grower->leaf[best]))) {
+            (best < 0 || comes_before(grower, leaf, &grower->tree.leaf[best]))) {
             best = i;
         }
     }
-    grower->step.stop =
-        grower->status != RT_OK || best < 0 || grower->n_leaves >= grower->max_leaves;
+    grower->step.stop = grower->status != RT_OK || best < 0 ||
+                        grower->tree.n_leaves >= grower->max_leaves;
     grower->step.leaf = best;
 }
 
@@ -460,7 +354,7 @@ static void plan(rt_grower *grower, int32_t ranks)
         if (grower->step.stop) {
             return;
         }
-        const int64_t rows = grower->leaf[grower->step.leaf].rows;
+        const int64_t rows = grower->tree.leaf[grower->step.leaf].rows;
         make_children(grower);
         if (grower->status != RT_OK) {
             continue; /* to be told to stop */
@@ -475,6 +369,7 @@ static void plan(rt_grower *grower, int32_t ranks)
     }
 }
 
+/* Steps lie between barriers: one after the plan, one at the end of the split. */
 void rt_grower_grow(rt_grower *grower, rt_team team)
 {
     grow_root(grower, team);
@@ -488,7 +383,7 @@ void rt_grower_grow(rt_grower *grower, rt_team team)
         }
         split(grower, team);
     }
-    if (grower->status == RT_OK && grower->n_leaves > 1) {
+    if (grower->status == RT_OK && grower->tree.n_leaves > 1) {
         rt_grower_value_leaves(grower, team);
     }
     rt_team_barrier(team);

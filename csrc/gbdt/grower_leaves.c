@@ -3,9 +3,10 @@
  * A leaf's rows are scattered. Only which leaf a row is in is written leaf by leaf,
  * into an array that is small enough for a cache; gradients and scores are then read in
  * the order of memory. Every rank does so for its own rows. */
-#include <string.h>
+#include "gbdt/grower_leaves.h"
 
-#include "gbdt/grower_state.h"
+#include <assert.h>
+#include <string.h>
 
 /* Those left out of the tree get a node beyond the last. */
 static void mark_left_out(rt_grower *grower, rt_team team)
@@ -14,21 +15,21 @@ static void mark_left_out(rt_grower *grower, rt_team team)
     for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
          own = rt_batch_next(own)) {
         for (int64_t row = own.begin; row < own.end; row++) {
-            grower->leaf_node[row] = grower->n_nodes;
+            grower->rows.node[row] = grower->tree.n_nodes;
         }
     }
 }
 
-/* grower->leaf_node of this rank's rows. */
+/* grower->rows.node of this rank's rows. */
 static void mark_rows(rt_grower *grower, rt_team team)
 {
-    if (grower->in_tree < grower->bins->rows) {
+    if (grower->tree.rows < grower->bins->rows) {
         mark_left_out(grower, team);
     }
-    for (int32_t i = 0; i < grower->n_leaves; i++) {
+    for (int32_t i = 0; i < grower->tree.n_leaves; i++) {
         const rt_run run = *rt_run_of(grower, i, team.rank);
         for (int64_t at = run.begin; at < run.begin + run.rows; at++) {
-            grower->leaf_node[grower->order[at]] = grower->leaf[i].node;
+            grower->rows.node[grower->rows.order[at]] = grower->tree.leaf[i].node;
         }
     }
 }
@@ -37,13 +38,14 @@ static void mark_rows(rt_grower *grower, rt_team team)
 static void sum_rows(rt_grower *grower, rt_team team)
 {
     const int64_t rows = grower->bins->rows;
-    const int64_t nodes = (int64_t)grower->n_nodes + 1;
-    rt_gradient *sums = grower->node_sums + 2 * (int64_t)team.rank * grower->max_leaves;
+    const int64_t nodes = (int64_t)grower->tree.n_nodes + 1;
+    rt_gradient *sums =
+        grower->rank.node_sums + 2 * (int64_t)team.rank * grower->max_leaves;
     memset(sums, 0, (size_t)nodes * sizeof *sums);
     for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
          own = rt_batch_next(own)) {
         for (int64_t row = own.begin; row < own.end; row++) {
-            rt_gradient *sum = &sums[grower->leaf_node[row]];
+            rt_gradient *sum = &sums[grower->rows.node[row]];
             sum->g += grower->gradients->exact[row].g;
             sum->h += grower->gradients->exact[row].h;
         }
@@ -60,18 +62,19 @@ static void value_leaf(rt_grower *grower, const rt_leaf *leaf, int32_t ranks)
         sums = (rt_sums){0, 0, leaf->rows};
         for (int64_t r = 0; r < ranks; r++) {
             rt_gradient part =
-                grower->node_sums[2 * r * grower->max_leaves + leaf->node];
+                grower->rank.node_sums[2 * r * grower->max_leaves + leaf->node];
             sums.g += part.g;
             sums.h += (int64_t)part.h;
         }
     }
+    assert(leaf->node < grower->tree.n_nodes && sums.h >= 0);
     double g = (double)sums.g * gradients->exact_g_unit;
     double h = (double)sums.h * gradients->exact_h_unit;
     double rate = grower->params->value[RT_P_LEARNING_RATE];
-    rt_split_rules rules = grower->rules;
+    rt_split_rules rules = grower->tree.rules;
     rules.range = leaf->range;
-    grower->node[leaf->node].value = rate * rt_leaf_value(&rules, g, h, leaf->l2);
-    grower->stats[leaf->node].cover = h;
+    grower->tree.node[leaf->node].value = rate * rt_leaf_value(&rules, g, h, leaf->l2);
+    grower->tree.stats[leaf->node].cover = h;
 }
 
 void rt_grower_value_leaves(rt_grower *grower, rt_team team)
@@ -81,8 +84,8 @@ void rt_grower_value_leaves(rt_grower *grower, rt_team team)
         sum_rows(grower, team);
         rt_team_barrier(team);
     }
-    for (int32_t i = team.rank; i < grower->n_leaves; i += team.size) {
-        value_leaf(grower, &grower->leaf[i], team.size);
+    for (int32_t i = team.rank; i < grower->tree.n_leaves; i += team.size) {
+        value_leaf(grower, &grower->tree.leaf[i], team.size);
     }
 }
 
@@ -91,12 +94,12 @@ static int32_t walk(const rt_grower *grower, int64_t row)
 {
     const uint8_t *bytes = grower->bins->bytes + row * grower->bins->stride;
     int32_t at = 0;
-    while (grower->node[at].feature != RT_LEAF) {
-        const rt_split *split = &grower->split[at];
+    while (grower->tree.node[at].feature != RT_LEAF) {
+        const rt_split *split = &grower->tree.split[at];
         const rt_cut *cut = &grower->bins->cuts[split->feature];
         bool left =
             rt_split_goes_left(split, cut->bin_of_byte[bytes[cut->group]], cut->n_bins);
-        at = left ? grower->node[at].left : grower->node[at].right;
+        at = left ? grower->tree.node[at].left : grower->tree.node[at].right;
     }
     return at;
 }
@@ -107,13 +110,13 @@ void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team)
     const int64_t rows = grower->bins->rows;
     double *score = grower->gradients->score + output * rows;
     const double per_unit = 1.0 / grower->gradients->targets.scale;
-    const int64_t end = grower->n_leaves > 1 ? rows : 0;
+    const int64_t end = grower->tree.n_leaves > 1 ? rows : 0;
     for (rt_batch own = rt_batch_first(team, end); own.begin < own.end;
          own = rt_batch_next(own)) {
         for (int64_t row = own.begin; row < own.end; row++) {
-            int32_t node = grower->leaf_node[row];
-            node = node < grower->n_nodes ? node : walk(grower, row);
-            score[row] += grower->node[node].value * per_unit;
+            int32_t node = grower->rows.node[row];
+            node = node < grower->tree.n_nodes ? node : walk(grower, row);
+            score[row] += grower->tree.node[node].value * per_unit;
         }
     }
     rt_team_barrier(team);

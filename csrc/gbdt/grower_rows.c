@@ -1,9 +1,11 @@
 /* Which rows a tree sees, and which side of a split they take. Every rank lists its own
  * rows and parts its own lists: nobody has to wait for anybody. */
+#include "gbdt/grower_rows.h"
+
+#include <assert.h>
 #include <string.h>
 
 #include "base/rng.h"
-#include "gbdt/grower_state.h"
 
 void rt_partition_plan(rt_grower *grower, const rt_split *split)
 {
@@ -22,11 +24,12 @@ void rt_partition_plan(rt_grower *grower, const rt_split *split)
 void rt_partition(rt_grower *grower, int32_t rank)
 {
     rt_run *left = rt_run_of(grower, grower->step.left, rank);
-    int32_t *order = grower->order + left->begin;
-    int32_t *spare = grower->spare + left->begin;
+    int32_t *order = grower->rows.order + left->begin;
+    int32_t *spare = grower->rows.spare + left->begin;
     const int64_t lefts = grower->gradients->hot->partition(
         grower->step.column, grower->step.goes_left, order, left->rows, order, spare);
     const int64_t rights = left->rows - lefts;
+    assert(lefts >= 0 && rights >= 0);
     memcpy(order + lefts, spare, (size_t)rights * sizeof *order);
     left->rows = lefts;
     *rt_run_of(grower, grower->step.right, rank) =
@@ -44,13 +47,14 @@ static void list_rows(rt_grower *grower, double share, uint64_t key, rt_team tea
     for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
          own = rt_batch_next(own)) {
         for (int64_t i = own.begin; i < own.end; i++) {
-            grower->order[end] = (int32_t)i;
+            grower->rows.order[end] = (int32_t)i;
             end += share >= 1.0 || (rt_draw64(key, (uint64_t)i) >> 32) < limit ? 1 : 0;
         }
     }
     *rt_run_of(grower, 0, team.rank) = (rt_run){begin, end - begin};
 }
 
+/* In the tree; no rank knows the runs of the others before the barrier. */
 static int64_t count_rows(const rt_grower *grower, int32_t ranks)
 {
     int64_t rows = 0;
@@ -65,33 +69,36 @@ static int64_t count_rows(const rt_grower *grower, int32_t ranks)
  * features differ, since the mixing function is a bijection. */
 static void draw_columns(rt_grower *grower, double share, uint64_t key)
 {
-    int32_t usable = grower->n_usable;
+    int32_t usable = grower->columns.n_usable;
     int32_t wanted = (int32_t)((double)usable * share + 0.5);
     wanted = wanted < 1 ? 1 : wanted;
-    uint64_t *draws = grower->rank;
-    uint64_t *spare = grower->rank + grower->bins->features;
+    assert(usable == 0 || wanted <= usable);
+    uint64_t *draws = grower->columns.draw;
+    uint64_t *spare = grower->columns.draw + grower->bins->features;
     for (int32_t i = 0; i < usable; i++) {
-        draws[i] = rt_draw64(key, (uint64_t)grower->usable[i]);
+        draws[i] = rt_draw64(key, (uint64_t)grower->columns.usable[i]);
     }
     rt_sort_keys(draws, spare, usable);
     uint64_t limit = usable > 0 ? draws[wanted - 1] : 0;
     int32_t chosen = 0;
     for (int32_t i = 0; i < usable; i++) {
-        if (rt_draw64(key, (uint64_t)grower->usable[i]) <= limit) {
-            grower->feature[chosen++] = grower->usable[i];
+        if (rt_draw64(key, (uint64_t)grower->columns.usable[i]) <= limit) {
+            grower->columns.drawn[chosen++] = grower->columns.usable[i];
         }
     }
-    grower->shape.features = chosen;
-    rt_hist_group(&grower->shape, grower->bins);
+    assert(chosen == (usable > 0 ? wanted : 0));
+    grower->tree.shape.features = chosen;
+    rt_hist_group(&grower->tree.shape, grower->bins);
 }
 
+/* Rows by every rank, columns by rank 0: they are few. */
 void rt_grower_sample(rt_grower *grower, uint64_t seed, int64_t number, rt_team team)
 {
     list_rows(grower, grower->params->value[RT_P_SUBSAMPLE],
               rt_draw_key(seed, RT_DRAW_ROWS, (uint64_t)number), team);
     rt_team_barrier(team);
     if (team.rank == 0) {
-        grower->in_tree = count_rows(grower, team.size);
+        grower->tree.rows = count_rows(grower, team.size);
         draw_columns(grower, grower->params->value[RT_P_COLSAMPLE],
                      rt_draw_key(seed, RT_DRAW_COLUMNS, (uint64_t)number));
     }

@@ -1,5 +1,10 @@
+/* Rows are added byte by byte of the shape into a rank's scratch, scratches are merged
+ * into the node's histogram, and the parent's becomes the sibling's by subtraction. All
+ * of it is integer addition, so neither ranks nor batches show in the result. Unit: one
+ * cell is one value of one byte (scratch), or one bin of one feature (histogram). */
 #include "gbdt/histogram.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -12,6 +17,7 @@ enum {
     CELL_BYTES = 2 * sizeof(int64_t) + sizeof(uint32_t)
 };
 
+/* Whole lines, one of them to spare, and never half a page: histogram.h says why. */
 static int32_t padded(int32_t cells)
 {
     int32_t stride = (cells + LINE_CELLS - 1) / LINE_CELLS * LINE_CELLS + LINE_CELLS;
@@ -32,6 +38,8 @@ int32_t rt_hist_group_stride(const rt_bins *bins)
     return bins->joint ? padded(BYTE) : rt_hist_stride(bins);
 }
 
+/* `place` is all zeros before and after: a list of what was seen would have to be
+ * searched, and clearing all of it would cost more than clearing what was set. */
 void rt_hist_group(rt_hist_shape *shape, const rt_bins *bins)
 {
     shape->groups = 0;
@@ -108,6 +116,7 @@ void rt_scratch_clear(rt_scratch *scratch)
     memset(scratch, 0, sizeof *scratch);
 }
 
+/* The cells are zero already: whoever takes them leaves zeros. */
 static void start_scratch(rt_scratch *scratch)
 {
     scratch->used = false;
@@ -115,28 +124,31 @@ static void start_scratch(rt_scratch *scratch)
     scratch->unflushed = 0;
 }
 
-/* Bytes [begin, end) of the shape; wide rows go to `wide`. Between two looks at the
- * cancel flag there are RT_PACKED_ROWS rows. */
-static void add_rows(const rt_bins *bins, const rt_gradients *gradients,
-                     const rt_hist_shape *shape, int32_t begin, int32_t end,
-                     const int32_t *order, int64_t count, rt_scratch *scratch,
-                     rt_gradient *wide, rt_ctl *ctl)
+/* One part of the shape; wide rows go to `wide`. Between two looks at the cancel flag
+ * there are RT_PACKED_ROWS rows. */
+static void add_rows(const rt_hist_view *view, rt_hist_part part, const int32_t *order,
+                     int64_t count, rt_scratch *scratch, rt_gradient *wide)
 {
+    const rt_hist_shape *shape = view->shape;
+    const rt_gradients *gradients = view->gradients;
     const int64_t cells = (int64_t)shape->groups * shape->group_stride;
-    const int64_t first = (int64_t)begin * shape->group_stride;
-    rt_hot_rows rows = {.bytes = bins->bytes + (shape->all ? begin : 0),
-                        .row_bytes = bins->stride,
-                        .feature = shape->all ? NULL : shape->group + begin,
-                        .features = end - begin,
+    const int64_t first = (int64_t)part.begin * shape->group_stride;
+    rt_hot_rows rows = {.bytes = view->bins->bytes + (shape->all ? part.begin : 0),
+                        .row_bytes = view->bins->stride,
+                        .feature = shape->all ? NULL : shape->group + part.begin,
+                        .features = part.end - part.begin,
                         .stride = shape->group_stride};
     scratch->used = scratch->used || count > 0;
-    for (int64_t at = 0; at < count && !rt_ctl_cancelled(ctl); at += RT_PACKED_ROWS) {
+    for (int64_t at = 0; at < count && !rt_ctl_cancelled(view->ctl);
+         at += RT_PACKED_ROWS) {
         rows.order = order + at;
         rows.count = count - at < RT_PACKED_ROWS ? count - at : RT_PACKED_ROWS;
         if (gradients->wide) {
             gradients->hot->add_wide(&rows, gradients->exact, wide + first);
             continue;
         }
+        /* Packed fields hold RT_PACKED_ROWS rows. All cells are flushed, also those of
+         * other parts, which are zero: a scratch serves one build at a time. */
         if (scratch->unflushed + rows.count > RT_PACKED_ROWS) {
             gradients->hot->flush(scratch->packed, cells, false, scratch->sum.g,
                                   scratch->sum.h, scratch->sum.rows);
@@ -145,9 +157,11 @@ static void add_rows(const rt_bins *bins, const rt_gradients *gradients,
         }
         gradients->hot->add_packed(&rows, gradients->packed, scratch->packed + first);
         scratch->unflushed += rows.count;
+        assert(scratch->unflushed <= RT_PACKED_ROWS); /* or the fields overflow */
     }
 }
 
+/* Takes and clears in one pass over the memory. */
 static void take_plane(int64_t *from, int64_t *to, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -172,6 +186,7 @@ static void take_cells(const rt_gradients *gradients, rt_scratch *scratch, int64
         }
         return;
     }
+    /* What is still packed, then what had to be flushed before. */
     gradients->hot->flush(scratch->packed + from, count, fresh, out->g + at,
                           out->h + at, out->rows + at);
     if (scratch->flushed) {
@@ -250,78 +265,81 @@ static int32_t list_live(const rt_histogram *sum, uint8_t live[BYTE])
     return n_live;
 }
 
-static void merge_group(const rt_bins *bins, const rt_gradients *gradients,
-                        const rt_hist_shape *shape, rt_scratch *scratch, int32_t ranks,
-                        int32_t place, rt_histogram *out, rt_histogram *parent)
+/* One byte of the shape, which may hold several features: summed over ranks on the
+ * stack, then once more for each feature over the values that occur. */
+static void merge_group(const rt_hist_view *view, rt_scratch *scratch, int32_t ranks,
+                        int32_t place, rt_hist_target target)
 {
     _Alignas(RT_ALIGNMENT) char block[BYTE * CELL_BYTES];
     uint8_t live[BYTE];
-    rt_histogram sum = over(block, BYTE, gradients->wide);
-    take_all(gradients, scratch, ranks, (int64_t)place * shape->group_stride, BYTE,
-             &sum, 0);
+    const rt_hist_shape *shape = view->shape;
+    rt_histogram sum = over(block, BYTE, view->gradients->wide);
+    take_all(view->gradients, scratch, ranks, (int64_t)place * shape->group_stride,
+             BYTE, &sum, 0);
     const int32_t n_live = list_live(&sum, live);
     for (int32_t i = shape->first[place]; i >= 0; i = shape->next[i]) {
-        const rt_cut *cut = &bins->cuts[shape->feature[i]];
+        const rt_cut *cut = &view->bins->cuts[shape->feature[i]];
         int64_t at = (int64_t)i * shape->stride;
-        spread(cut, &sum, live, n_live, out, at);
-        if (parent != NULL) {
-            subtract_cells(gradients, parent, out, at, cut->n_bins + 1);
+        spread(cut, &sum, live, n_live, target.out, at);
+        if (target.parent != NULL) {
+            subtract_cells(view->gradients, target.parent, target.out, at,
+                           cut->n_bins + 1);
         }
     }
 }
 
-/* Cell by cell where every byte is one feature, else byte by byte. */
-void rt_hist_merge(const rt_bins *bins, const rt_gradients *gradients,
-                   const rt_hist_shape *shape, int32_t begin, int32_t end,
-                   rt_scratch *scratch, int32_t ranks, rt_histogram *out,
-                   rt_histogram *parent)
+/* Cell by cell where every byte is one feature, else byte by byte. Blocks of cells that
+ * fit the cache are merged and subtracted before the next: the memory is read once. */
+void rt_hist_merge(const rt_hist_view *view, rt_hist_part part, rt_scratch *scratch,
+                   int32_t ranks, rt_hist_target target)
 {
-    if (bins->joint) {
-        for (int32_t place = begin; place < end; place++) {
-            merge_group(bins, gradients, shape, scratch, ranks, place, out, parent);
+    assert(0 <= part.begin && part.begin <= part.end);
+    assert(part.end <= view->shape->groups && target.out != target.parent);
+    if (view->bins->joint) {
+        for (int32_t place = part.begin; place < part.end; place++) {
+            merge_group(view, scratch, ranks, place, target);
         }
         return;
     }
-    const int64_t stop = (int64_t)end * shape->stride;
-    for (int64_t at = (int64_t)begin * shape->stride; at < stop; at += MERGE_CELLS) {
+    const int64_t stop = (int64_t)part.end * view->shape->stride;
+    for (int64_t at = (int64_t)part.begin * view->shape->stride; at < stop;
+         at += MERGE_CELLS) {
         int64_t count = stop - at < MERGE_CELLS ? stop - at : MERGE_CELLS;
-        take_all(gradients, scratch, ranks, at, count, out, at);
-        if (parent != NULL) {
-            subtract_cells(gradients, parent, out, at, count);
+        take_all(view->gradients, scratch, ranks, at, count, target.out, at);
+        if (target.parent != NULL) {
+            subtract_cells(view->gradients, target.parent, target.out, at, count);
         }
     }
 }
 
-void rt_hist_add(const rt_bins *bins, const rt_gradients *gradients,
-                 const rt_hist_shape *shape, const int32_t *order, int64_t count,
-                 rt_scratch *scratch, rt_ctl *ctl)
+void rt_hist_add(const rt_hist_view *view, const int32_t *order, rt_run run,
+                 rt_scratch *scratch)
 {
     start_scratch(scratch);
-    add_rows(bins, gradients, shape, 0, shape->groups, order, count, scratch,
-             scratch->wide, ctl);
+    add_rows(view, (rt_hist_part){0, view->shape->groups}, order + run.begin, run.rows,
+             scratch, scratch->wide);
 }
 
-void rt_hist_build_part(const rt_bins *bins, const rt_gradients *gradients,
-                        const rt_hist_shape *shape, const int32_t *order,
-                        const rt_run *run, int32_t runs, int32_t begin, int32_t end,
-                        rt_scratch *scratch, rt_histogram *out, rt_histogram *parent,
-                        rt_ctl *ctl)
+void rt_hist_build_part(const rt_hist_view *view, rt_hist_runs rows, rt_hist_part part,
+                        rt_scratch *scratch, rt_hist_target target)
 {
-    /* The scratch would have the same cells. */
-    const bool at_once = gradients->wide && !bins->joint;
-    const int64_t at = (int64_t)begin * shape->stride;
-    const int64_t cells = (int64_t)(end - begin) * shape->stride;
+    /* Where every byte is one feature, cells of the scratch are those of the histogram:
+     * wide rows go there without a detour. Packed ones need their planes unpacked. */
+    const bool at_once = view->gradients->wide && !view->bins->joint;
+    const int64_t at = (int64_t)part.begin * view->shape->stride;
+    const int64_t cells = (int64_t)(part.end - part.begin) * view->shape->stride;
+    rt_histogram *out = target.out;
     if (at_once) {
         memset(out->wide + at, 0, (size_t)cells * sizeof *out->wide);
     }
     start_scratch(scratch);
-    for (int32_t i = 0; i < runs; i++) {
-        add_rows(bins, gradients, shape, begin, end, order + run[i].begin, run[i].rows,
-                 scratch, at_once ? out->wide : scratch->wide, ctl);
+    for (int32_t i = 0; i < rows.runs; i++) {
+        add_rows(view, part, rows.order + rows.run[i].begin, rows.run[i].rows, scratch,
+                 at_once ? out->wide : scratch->wide);
     }
     if (!at_once) {
-        rt_hist_merge(bins, gradients, shape, begin, end, scratch, 1, out, parent);
-    } else if (parent != NULL) {
-        subtract_cells(gradients, parent, out, at, cells);
+        rt_hist_merge(view, part, scratch, 1, target);
+    } else if (target.parent != NULL) {
+        subtract_cells(view->gradients, target.parent, out, at, cells);
     }
 }

@@ -50,6 +50,31 @@ typedef struct rt_hist_shape {
     int32_t group_stride;  /* cells of scratch from one group to the next */
 } rt_hist_shape;
 
+/* What the histograms of a tree are made from; borrowed. */
+typedef struct rt_hist_view {
+    const rt_bins *bins;
+    const rt_gradients *gradients;
+    const rt_hist_shape *shape;
+    rt_ctl *ctl;
+} rt_hist_view;
+
+/* Bytes [begin, end) of the shape. */
+typedef struct rt_hist_part {
+    int32_t begin, end;
+} rt_hist_part;
+
+/* Rows: some runs of `order`. */
+typedef struct rt_hist_runs {
+    const int32_t *order;
+    const rt_run *run;
+    int32_t runs;
+} rt_hist_runs;
+
+/* Sums go to `out` and are taken off `parent`, NULL: there is none. */
+typedef struct rt_hist_target {
+    rt_histogram *out, *parent;
+} rt_hist_target;
+
 /* Cells between features so that the largest one fits and the sets of the cache
  * are spread. */
 int32_t rt_hist_stride(const rt_bins *bins);
@@ -66,25 +91,17 @@ RT_CHECKED rt_status rt_scratch_init(rt_scratch *scratch, int64_t cells, bool pa
                                      rt_error *err);
 void rt_scratch_clear(rt_scratch *scratch);
 
-/* One rank's rows order[0..count) into a scratch of its own. When cancelled the sums
- * are partial. */
-void rt_hist_add(const rt_bins *bins, const rt_gradients *gradients,
-                 const rt_hist_shape *shape, const int32_t *order, int64_t count,
-                 rt_scratch *scratch, rt_ctl *ctl);
+/* One rank's rows into a scratch of its own. When cancelled the sums are partial. */
+void rt_hist_add(const rt_hist_view *view, const int32_t *order, rt_run run,
+                 rt_scratch *scratch);
 
-/* When all ranks have added theirs: bytes [begin, end) of the shape of
- * scratch[0..ranks) into `out`, and taken off `parent` (NULL: no parent). */
-void rt_hist_merge(const rt_bins *bins, const rt_gradients *gradients,
-                   const rt_hist_shape *shape, int32_t begin, int32_t end,
-                   rt_scratch *scratch, int32_t ranks, rt_histogram *out,
-                   rt_histogram *parent);
+/* When all ranks have added theirs: one part of scratch[0..ranks) into the target. */
+void rt_hist_merge(const rt_hist_view *view, rt_hist_part part, rt_scratch *scratch,
+                   int32_t ranks, rt_hist_target target);
 
-/* Both, for bytes [begin, end) of the shape and the rows of all runs of `order`, by one
- * rank: where rows are few, ranks share the columns and have nothing to merge. */
-void rt_hist_build_part(const rt_bins *bins, const rt_gradients *gradients,
-                        const rt_hist_shape *shape, const int32_t *order,
-                        const rt_run *run, int32_t runs, int32_t begin, int32_t end,
-                        rt_scratch *scratch, rt_histogram *out, rt_histogram *parent,
-                        rt_ctl *ctl);
+/* Both, for one part and all rows, by one rank: where rows are few, ranks share the
+ * columns and have nothing to merge. */
+void rt_hist_build_part(const rt_hist_view *view, rt_hist_runs rows, rt_hist_part part,
+                        rt_scratch *scratch, rt_hist_target target);
 
 #endif

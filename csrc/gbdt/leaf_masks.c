@@ -1,3 +1,5 @@
+/* From trees of nodes to masks of leaves (leaf_masks.h). Unit: a tree; leaves are
+ * numbered from left to right, so the left side of a node is a run of bits. */
 #include "gbdt/leaf_masks.h"
 
 #include <string.h>
@@ -44,27 +46,12 @@ static rt_status alloc_quick(rt_quick *quick, const rt_forest *forest, int32_t *
 {
     const int64_t nodes = forest->n_nodes;
     const int64_t trees = forest->n_trees;
-    struct {
-        void *target; /* the address of a pointer */
-        int64_t count;
-        size_t item_bytes;
-    } wanted[] = {
-        {&quick->node, nodes, sizeof *quick->node},
-        {&quick->value, nodes, sizeof *quick->value},
-        {&quick->first, trees + 1, sizeof *quick->first},
-        {&quick->leaf, trees, sizeof *quick->leaf},
-        {work, 2 * nodes, sizeof **work},
+    const rt_block blocks[] = {
+        RT_BLOCK(quick->node, nodes),      RT_BLOCK(quick->value, nodes),
+        RT_BLOCK(quick->first, trees + 1), RT_BLOCK(quick->leaf, trees),
+        RT_BLOCK(*work, 2 * nodes),
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        void *block = NULL;
-        rt_status status = rt_alloc(&block, wanted[i].count, wanted[i].item_bytes,
-                                    "rt_quick_init", err);
-        if (status != RT_OK) {
-            return status;
-        }
-        memcpy(wanted[i].target, &block, sizeof block);
-    }
-    return RT_OK;
+    return rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_quick_init", err);
 }
 
 rt_status rt_quick_init(rt_quick *quick, const rt_forest *forest, rt_error *err)
@@ -74,7 +61,10 @@ rt_status rt_quick_init(rt_quick *quick, const rt_forest *forest, rt_error *err)
     int64_t next_leaf = 0;
     memset(quick, 0, sizeof *quick);
     rt_status status = alloc_quick(quick, forest, &work, err);
-    for (int32_t t = 0; t < forest->n_trees && status == RT_OK; t++) {
+    if (status != RT_OK) {
+        return status;
+    }
+    for (int32_t t = 0; t < forest->n_trees; t++) {
         const rt_node *tree = forest->nodes + forest->start[t];
         int64_t nodes = forest->start[t + 1] - forest->start[t];
         quick->first[t] = next_node;
@@ -89,10 +79,7 @@ rt_status rt_quick_init(rt_quick *quick, const rt_forest *forest, rt_error *err)
         quick->first[t + 1] = next_node;
     }
     rt_free(work);
-    if (status != RT_OK) {
-        rt_quick_clear(quick);
-    }
-    return status;
+    return RT_OK;
 }
 
 void rt_quick_clear(rt_quick *quick)

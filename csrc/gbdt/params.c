@@ -1,19 +1,21 @@
+/* The one table of training defaults and bounds: trainer "gbdt", GBDTClassifier and the
+ * C tests all take theirs from here. */
 #include "gbdt/params.h"
 
 #include "base/limits.h"
 
 const rt_param_rule rt_param_rules[RT_PARAM_COUNT] = {
-    [RT_P_N_ESTIMATORS] = {"n_estimators", 60, 1, 1000000, true},
-    [RT_P_LEARNING_RATE] = {"learning_rate", 0.12, 1e-9, 1e3, false},
+    [RT_P_N_ESTIMATORS] = {"n_estimators", 100, 1, 1000000, true},
+    [RT_P_LEARNING_RATE] = {"learning_rate", 0.1, 1e-9, 1e3, false},
     [RT_P_MAX_LEAF_NODES] = {"max_leaf_nodes", 31, 2, 1 << 20, true},
     [RT_P_MAX_DEPTH] = {"max_depth", 0, 0, 1 << 20, true},
-    [RT_P_MIN_SAMPLES_LEAF] = {"min_samples_leaf", 100, 1, 1 << 30, true},
+    [RT_P_MIN_SAMPLES_LEAF] = {"min_samples_leaf", 20, 1, 1 << 30, true},
     [RT_P_MIN_CHILD_WEIGHT] = {"min_child_weight", 1e-3, 0, 1e300, false},
     [RT_P_MIN_SPLIT_GAIN] = {"min_split_gain", 0, 0, 1e300, false},
-    [RT_P_L2_REGULARIZATION] = {"l2_regularization", 5, 0, 1e300, false},
-    [RT_P_COLSAMPLE] = {"colsample", 0.8, 1e-9, 1, false},
-    [RT_P_SUBSAMPLE] = {"subsample", 0.8, 1e-9, 1, false},
-    [RT_P_MAX_BINS] = {"max_bins", 63, 2, RT_MAX_BINS, true},
+    [RT_P_L2_REGULARIZATION] = {"l2_regularization", 0, 0, 1e300, false},
+    [RT_P_COLSAMPLE] = {"colsample", 1, 1e-9, 1, false},
+    [RT_P_SUBSAMPLE] = {"subsample", 1, 1e-9, 1, false},
+    [RT_P_MAX_BINS] = {"max_bins", RT_MAX_BINS, 2, RT_MAX_BINS, true},
     [RT_P_CAT_SMOOTH] = {"cat_smooth", 30, 0, 1e6, false},
     [RT_P_CAT_L2] = {"cat_l2", 10, 0, 1e300, false},
     [RT_P_MIN_DATA_PER_GROUP] = {"min_data_per_group", 100, 1, 1 << 30, true},

@@ -1,5 +1,9 @@
+/* Splits of a numeric feature, and what leaves are worth. The candidates of a feature
+ * are scanned once, or twice where rows are missing; the scan itself is a hot loop of
+ * gbdt/simd. Unit: one feature of one node. */
 #include "gbdt/split.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "base/limits.h"
@@ -119,6 +123,7 @@ void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
                       const rt_histogram *histogram, int64_t cells, rt_sums node,
                       rt_split *best)
 {
+    assert(cut->levels == 0 && node.rows >= 0); /* none: cancelled at once */
     const rt_sums none = {0, 0, 0};
     const rt_sums missing = rt_sums_cell(histogram, cells + cut->n_bins);
     const int32_t inner = cut->n_bins - 1;
@@ -152,5 +157,6 @@ void rt_split_left(const rt_cut *cut, const rt_histogram *histogram, int64_t cel
     } else if (split->missing_left) {
         left = rt_sums_plus(left, missing);
     }
+    assert(0 <= left.rows && left.rows <= node.rows);
     split->left = left;
 }

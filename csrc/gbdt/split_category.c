@@ -6,10 +6,12 @@
  * best set is such a prefix). Limits on set size, rows per group and the extra
  * L2 keep rare levels from being fitted; they follow LightGBM's parameters of
  * the same names. */
+#include "gbdt/split_category.h"
+
+#include <assert.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "gbdt/split.h"
 
 __extension__ typedef __int128 wide_int;
 
@@ -134,6 +136,7 @@ void rt_split_categorical(const rt_split_rules *rules, const rt_cut *cut,
                           const rt_histogram *histogram, int64_t cells, rt_sums node,
                           rt_split *best)
 {
+    assert(cut->levels != 0 && cut->n_bins <= RT_MAX_BINS && node.rows >= 0);
     double best_score = rt_no_score(rules);
     *best = (rt_split){.categorical = true, .l2 = rules->l2};
     if (cut->n_bins <= rules->max_onehot) {

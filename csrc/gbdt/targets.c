@@ -1,3 +1,5 @@
+/* Rows that count, one after the other, and where scores begin. Unit: a row. One thread
+ * does it all, in the order of rows: sums of doubles would else depend on the team. */
 #include "gbdt/targets.h"
 
 #include <math.h>
@@ -70,29 +72,21 @@ void rt_rows_clear(rt_dense_rows *rows)
 
 static rt_status alloc_rows(const rt_gbdt_rows *rows, rt_dense_rows *out, rt_error *err)
 {
-    struct {
-        void *target; /* the address of a pointer */
-        bool wanted;
-        size_t item_bytes;
-    } parts[] = {
-        {&out->label, rows->label != NULL, sizeof *out->label},
-        {&out->value, rows->value != NULL, sizeof *out->value},
-        {&out->weight, rows->weight != NULL, sizeof *out->weight},
-        {&out->source, out->count < rows->x.rows, sizeof *out->source},
+    const rt_block blocks[] = {
+        RT_BLOCK(out->label, out->count),
+        RT_BLOCK(out->value, out->count),
+        RT_BLOCK(out->weight, out->count),
+        RT_BLOCK(out->source, out->count),
     };
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        void *block = NULL;
-        if (!parts[i].wanted) {
-            continue;
+    const bool wanted[] = {rows->label != NULL, rows->value != NULL,
+                           rows->weight != NULL, out->count < rows->x.rows};
+    rt_status status = RT_OK;
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0] && status == RT_OK; i++) {
+        if (wanted[i]) {
+            status = rt_alloc_all(&blocks[i], 1, "rt_gbdt_fit", err);
         }
-        rt_status status =
-            rt_alloc(&block, out->count, parts[i].item_bytes, "rt_gbdt_fit", err);
-        if (status != RT_OK) {
-            return status;
-        }
-        memcpy(parts[i].target, &block, sizeof block);
     }
-    return RT_OK;
+    return status;
 }
 
 static void copy_row(const rt_gbdt_rows *rows, int64_t from, rt_dense_rows *out,

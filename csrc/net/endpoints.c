@@ -56,6 +56,7 @@ static const rt_endpoint endpoints[] = {
      "runs/set-tag",
      true,
      {NEEDS("run_id", KEY), NEEDS("key", KEY), NEEDS("value", FREE)}},
+    {"POST", "runs/delete", true, {NEEDS("run_id", KEY)}},
     {"POST", "runs/delete-tag", true, {NEEDS("run_id", KEY), NEEDS("key", KEY)}},
     {"POST",
      "registered-models/create",
@@ -105,6 +106,10 @@ static const rt_endpoint endpoints[] = {
      "model-versions/delete-tag",
      true,
      {NEEDS("name", NAME), NEEDS("version", VERSION), NEEDS("key", KEY)}},
+    {"DELETE",
+     "model-versions/delete",
+     true,
+     {NEEDS("name", NAME), NEEDS("version", VERSION)}},
     {"GET", "mlflow-artifacts/artifacts", true, {NEEDS("path", TEXT)}},
 };
 

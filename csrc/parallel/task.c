@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #if defined(__x86_64__)
@@ -132,52 +130,4 @@ rt_status rt_task_run(rt_task_body body, void *argument, rt_error *err)
         return status;
     }
     return rt_task_join(task, err);
-}
-
-/* Whole CPUs that the cgroup grants, rounded up; 0 when there is no quota. */
-static int32_t cgroup_cpus(void)
-{
-    double quota = -1.0;
-    double period = 0.0;
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "r");
-    if (file != NULL) {
-        if (fscanf(file, "%lf %lf", &quota, &period) != 2) {
-            quota = -1.0; /* the word "max" */
-        }
-        fclose(file);
-    } else if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "r")) != NULL) {
-        FILE *period_file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "r");
-        if (period_file != NULL) {
-            if (fscanf(file, "%lf", &quota) != 1 ||
-                fscanf(period_file, "%lf", &period) != 1) {
-                quota = -1.0;
-            }
-            fclose(period_file);
-        }
-        fclose(file);
-    }
-    if (quota <= 0.0 || period <= 0.0) {
-        return 0;
-    }
-    return (int32_t)((quota + period - 1.0) / period);
-}
-
-int32_t rt_default_threads(void)
-{
-    int32_t threads = 1;
-    cpu_set_t allowed;
-    CPU_ZERO(&allowed);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
-        threads = CPU_COUNT(&allowed);
-    }
-    int32_t quota = cgroup_cpus();
-    if (quota > 0 && quota < threads) {
-        threads = quota;
-    }
-    return threads > 0 ? threads : 1;
-}
-
-int32_t rt_resolve_threads(int32_t requested)
-{
-    return requested > 0 ? requested : rt_default_threads();
 }

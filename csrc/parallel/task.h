@@ -32,11 +32,4 @@ RT_CHECKED rt_status rt_task_join(rt_task *task, rt_error *err);
 /* start + join. */
 RT_CHECKED rt_status rt_task_run(rt_task_body body, void *argument, rt_error *err);
 
-/* min(processors this process may use, cgroup CPU quota), at least 1. */
-int32_t rt_default_threads(void);
-
-/* `requested` if positive (honoured exactly, also above the core count), else
- * the default. */
-int32_t rt_resolve_threads(int32_t requested);
-
 #endif

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/ranges.h"
 #include "parallel/barrier.h"
 
 typedef struct rt_team {
@@ -26,11 +27,8 @@ static inline bool rt_team_barrier(rt_team team)
 static inline void rt_team_range(rt_team team, int64_t count, int64_t *begin,
                                  int64_t *end)
 {
-    int64_t share = count / team.size;
-    int64_t extra = count % team.size;
-    int64_t rank = team.rank;
-    *begin = rank * share + (rank < extra ? rank : extra);
-    *end = *begin + share + (rank < extra ? 1 : 0);
+    *begin = rt_range_begin(count, team.rank, team.size);
+    *end = rt_range_begin(count, team.rank + 1, team.size);
 }
 
 /* Rows that a rank meets again and again are dealt out in blocks, in turn: whatever the

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/isa.h"
+#include "parallel/threads.h"
 
 PyDoc_STRVAR(default_threads_doc,
              "default_threads() -> int\n\n"

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
-#include "bench/probe.h"
 #include "evaluation/f1.h"
 #include "gbdt/fit.h"
+#include "parallel/threads.h"
+#include "python/gbdt_args.h"
+#include "python/gbdt_model.h"
+#include "python/gbdt_rows.h"
 
 typedef struct training {
     rt_model model;
@@ -168,16 +170,16 @@ static int take_objective(const char *name, rt_loss *loss)
     return -1;
 }
 
-static int check_call(const training *job)
+static int check_call(rt_module_state *state, const training *job)
 {
+    rt_error err = {RT_OK, NULL, ""};
     if (job->model.n_features != job->data.rows.x.columns) {
         PyErr_Format(PyExc_ValueError, "x has %d columns, features names %d",
                      job->data.rows.x.columns, job->model.n_features);
         return -1;
     }
-    if (job->n_threads < 0 || job->n_threads > RT_MAX_THREADS) {
-        PyErr_Format(PyExc_ValueError, "n_threads must lie between 0 and %d",
-                     (int)RT_MAX_THREADS);
+    if (rt_check_threads(job->n_threads, "gbdt_train", &err) != RT_OK) {
+        rt_py_raise(state, &err);
         return -1;
     }
     return 0;
@@ -264,7 +266,7 @@ static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
     if (job->data.loss == RT_LOSS_SOFTMAX) {
         job->data.classes = rt_py_classes(&job->data.rows);
     }
-    if (take_seed(seed, &job->model.seed) < 0 || check_call(job) < 0 ||
+    if (take_seed(seed, &job->model.seed) < 0 || check_call(state, job) < 0 ||
         take_levels(state, job) < 0 || take_monotone(state, monotone, job) < 0) {
         return -1;
     }
@@ -362,50 +364,10 @@ static PyObject *gbdt_params(PyObject *module, PyObject *args)
     return rt_py_params_dict(&parsed);
 }
 
-typedef struct probing {
-    int64_t rows;
-    int32_t features, threads, passes;
-} probing;
-
-static rt_status probe_body(void *argument, rt_error *err)
-{
-    probing *job = argument;
-    return rt_probe_histogram(job->rows, job->features,
-                              rt_resolve_threads(job->threads), job->passes, err);
-}
-
-PyDoc_STRVAR(passes_doc,
-             "histogram_passes(rows, features, n_threads, passes) -> int\n\n"
-             "Runs the histogram kernel alone over random bins, to be timed by a "
-             "benchmark. Returns the updates done, rows x features x passes.");
-
-static PyObject *histogram_passes(PyObject *module, PyObject *args)
-{
-    rt_ctl ctl = {0};
-    probing job = {0};
-    long long rows = 0;
-    if (!PyArg_ParseTuple(args, "Liii:histogram_passes", &rows, &job.features,
-                          &job.threads, &job.passes)) {
-        return NULL;
-    }
-    job.rows = rows;
-    if (rows < 1 || rows > INT32_MAX || job.features < 1 || job.features > 4096 ||
-        job.threads < 0 || job.threads > RT_MAX_THREADS || job.passes < 1 ||
-        job.passes > 1000) {
-        PyErr_SetString(PyExc_ValueError, "histogram_passes: out of range");
-        return NULL;
-    }
-    if (rt_py_run(rt_module_get_state(module), probe_body, &job, &ctl) < 0) {
-        return NULL;
-    }
-    return PyLong_FromLongLong(rows * job.features * job.passes);
-}
-
 static PyMethodDef methods[] = {
     {"gbdt_train", (PyCFunction)(void (*)(void))gbdt_train,
      METH_VARARGS | METH_KEYWORDS, train_doc},
     {"gbdt_params", gbdt_params, METH_VARARGS, params_doc},
-    {"histogram_passes", histogram_passes, METH_VARARGS, passes_doc},
     {"f1_threshold", f1_threshold, METH_VARARGS, f1_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -1,14 +1,16 @@
 /* _core.Model: an immutable trained model. */
-#include "python/gbdt.h"
+#include "python/gbdt_model.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
 #include "base/math.h"
 #include "base/sha256.h"
 #include "gbdt/predict.h"
+#include "parallel/threads.h"
+#include "python/gbdt.h"
+#include "python/gbdt_args.h"
 
 typedef struct model_object {
     PyObject_HEAD rt_model model;
@@ -163,15 +165,15 @@ static PyObject *model_predict(PyObject *self, PyObject *args, PyObject *kwargs)
     PyObject *x = NULL;
     PyArrayObject *hold = NULL;
     PyArrayObject *out = NULL;
+    rt_error err = {RT_OK, NULL, ""};
     prediction job = {.forest = &((model_object *)self)->model.forest};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$i:predict", names, &x,
                                      &job.n_threads) ||
         rt_py_matrix(x, "x", &job.x, &hold) < 0) {
         return NULL;
     }
-    if (job.n_threads < 0 || job.n_threads > RT_MAX_THREADS) {
-        PyErr_Format(PyExc_ValueError, "n_threads must lie between 0 and %d",
-                     (int)RT_MAX_THREADS);
+    if (rt_check_threads(job.n_threads, "predict", &err) != RT_OK) {
+        rt_py_raise(state_of(self), &err);
         goto done;
     }
     npy_intp shape[2] = {job.x.rows, job.forest->n_outputs};

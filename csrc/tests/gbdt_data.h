@@ -104,6 +104,11 @@ static inline void test_fit_init(test_fit *fit, const test_table *t, int32_t thr
     fit->params.value[RT_P_N_ESTIMATORS] = 8;
     fit->params.value[RT_P_MIN_SAMPLES_LEAF] = 5;
     fit->params.value[RT_P_MAX_LEAF_NODES] = 12;
+    fit->params.value[RT_P_LEARNING_RATE] = 0.12;
+    fit->params.value[RT_P_L2_REGULARIZATION] = 5;
+    fit->params.value[RT_P_COLSAMPLE] = 0.8;
+    fit->params.value[RT_P_SUBSAMPLE] = 0.8;
+    fit->params.value[RT_P_MAX_BINS] = 63;
     fit->params.value[RT_P_CAT_SMOOTH] = 2;
     fit->params.value[RT_P_MIN_DATA_PER_GROUP] = 10;
     fit->threads = threads;

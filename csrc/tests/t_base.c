@@ -1,5 +1,7 @@
-#include "base/sizes.h"
+#include "base/limits.h"
+#include "base/ranges.h"
 #include "parallel/task.h"
+#include "parallel/threads.h"
 #include "tests/test.h"
 
 #include <string.h>
@@ -50,6 +52,51 @@ static void threads_are_at_least_one(void)
     CHECK(rt_default_threads() >= 1);
     CHECK(rt_resolve_threads(7) == 7);
     CHECK(rt_resolve_threads(0) == rt_default_threads());
+    CHECK(rt_useful_threads(0, 10, 100) == 1);
+    CHECK(rt_useful_threads(5, 10, 100) == 5);
+}
+
+static void a_thread_count_out_of_range_is_refused(void)
+{
+    rt_error err = {0};
+    CHECK(rt_check_threads(0, "here", &err) == RT_OK);
+    CHECK(rt_check_threads(RT_MAX_THREADS, "here", &err) == RT_OK);
+    CHECK(rt_check_threads(-1, "here", &err) == RT_INVALID);
+    CHECK(rt_check_threads(RT_MAX_THREADS + 1, "here", &err) == RT_INVALID);
+    CHECK(strcmp(err.message, "n_threads is 1025, it must lie in 0..1024") == 0);
+}
+
+/* The ranges follow each other, from 0 to all, none larger by more than one. */
+static void ranges_cover_every_item_once(void)
+{
+    static const int64_t counts[] = {0, 1, 6, 7, 1000, INT64_MAX};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        CHECK(rt_range_begin(counts[i], 0, 7) == 0);
+        CHECK(rt_range_begin(counts[i], 7, 7) == counts[i]);
+        for (int32_t rank = 0; rank < 7; rank++) {
+            int64_t size = rt_range_begin(counts[i], rank + 1, 7) -
+                           rt_range_begin(counts[i], rank, 7);
+            CHECK(size == counts[i] / 7 || size == counts[i] / 7 + 1);
+        }
+    }
+}
+
+/* A table is whole or nothing, and an empty block is a block. */
+static void a_table_is_allocated_whole_or_not_at_all(void)
+{
+    int32_t *numbers = NULL;
+    double *empty = NULL;
+    char *huge = NULL;
+    const rt_block good[] = {RT_BLOCK(numbers, 3), RT_BLOCK(empty, 0)};
+    const rt_block bad[] = {RT_BLOCK(numbers, 3), {&huge, INT64_MAX, 8}};
+    CHECK(rt_alloc_all(bad, 2, "test", NULL) != RT_OK);
+    CHECK(numbers == NULL && huge == NULL);
+    TRY(rt_alloc_all(good, 2, "test", NULL));
+    CHECK(numbers[0] == 0 && numbers[2] == 0);
+    CHECK(empty != NULL);
+done:
+    rt_free(numbers);
+    rt_free(empty);
 }
 
 static const rt_test tests[] = {
@@ -57,6 +104,10 @@ static const rt_test tests[] = {
     {"growing keeps what was there", growing_keeps_what_was_there},
     {"a task hands over status and error", a_task_hands_over_status_and_error},
     {"threads are at least one", threads_are_at_least_one},
+    {"a thread count out of range is refused", a_thread_count_out_of_range_is_refused},
+    {"ranges cover every item once", ranges_cover_every_item_once},
+    {"a table is allocated whole or not at all",
+     a_table_is_allocated_whole_or_not_at_all},
 };
 
 RT_TEST_MAIN(tests)

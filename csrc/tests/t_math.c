@@ -5,7 +5,7 @@
 #include "base/isa.h"
 #include "base/math.h"
 #include "base/sha256.h"
-#include "gbdt/bins.h"
+#include "gbdt/bins_cut.h"
 #include "tests/test.h"
 
 static bool near(double ours, double theirs, double ulps)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from retrain_ops.errors import RemoteError
-from retrain_ops.mlflow.client import Experiment, MlflowRun, ModelVersion, RegisteredModel
+from retrain_ops.mlflow.types import Artifact, Experiment, MlflowRun, ModelVersion, RegisteredModel
 
 
 class ProcessDied(BaseException):
@@ -53,21 +53,44 @@ def taken(name: str) -> RemoteError:
     return problem
 
 
+def _dies_after(writes: int) -> Callable[[int, str], None]:
+    """Ends the process once the write after `writes` others has arrived."""
+
+    def fault(count: int, when: str) -> None:
+        if when == "after" and count > writes:
+            raise ProcessDied
+
+    return fault
+
+
 class Client:
-    """The part of MlflowClient that registry and tracking use."""
+    """The part of MlflowClient that registry and tracking use.
+
+    `fault(n, when)` is called before and after the n-th write of this client (from 1) with
+    "before" or "after"; it may raise: `ProcessDied` is a kill -9, NetworkError a lost answer.
+    """
 
     tracking_uri = "http://mlflow.example.com"
 
-    def __init__(self, server: Server, die_after: int | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        die_after: int | None = None,
+        fault: Callable[[int, str], None] | None = None,
+    ) -> None:
         self.server = server
-        self.left = die_after
+        self.count = 0
+        self.fault = fault if die_after is None else _dies_after(die_after)
+
+    def _writes(self) -> None:
+        self.count += 1
+        if self.fault is not None:
+            self.fault(self.count, "before")
 
     def _wrote(self) -> None:
         self.server.writes += 1
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                raise ProcessDied
+        if self.fault is not None:
+            self.fault(self.count, "after")
 
     # -- experiments and runs
 
@@ -75,6 +98,7 @@ class Client:
         return self.server.experiments.get(name)
 
     def create_experiment(self, name: str, *, tags: Mapping[str, str] | None = None) -> str:
+        self._writes()
         if name in self.server.experiments:
             raise taken(name)
         number = str(next(self.server.ids))
@@ -89,6 +113,7 @@ class Client:
         return known.experiment_id if known else self.create_experiment(name)
 
     def delete_experiment(self, experiment_id: str) -> None:
+        self._writes()
         for name, known in self.server.experiments.items():
             if known.experiment_id == experiment_id:
                 self.server.experiments[name] = replace(known, lifecycle_stage="deleted")
@@ -97,6 +122,11 @@ class Client:
     def search_runs(self, experiment_ids: Sequence[str], filter: str = "") -> list[MlflowRun]:
         key = filter.split("'")[1]
         return [r for r in self.server.runs.values() if r.tags.get("retrain_key") == key]
+
+    def delete_run(self, run_id: str) -> None:
+        self._writes()
+        self.server.runs.pop(run_id, None)
+        self._wrote()
 
     def get_run(self, run_id: str) -> MlflowRun:
         return self.server.runs[run_id]
@@ -110,16 +140,14 @@ class Client:
         tags: Mapping[str, str],
         key_tag: tuple[str, str],
     ) -> MlflowRun:
-        known = [r for r in self.server.runs.values() if r.tags.get(key_tag[0]) == key_tag[1]]
-        if known:
-            return known[0]
+        self._writes()
         run_id = f"r{next(self.server.ids)}"
         self.server.runs[run_id] = MlflowRun(
             run_id=run_id,
             experiment_id=experiment_id,
             status="RUNNING",
             artifact_uri=f"mlflow-artifacts:/{experiment_id}/{run_id}/artifacts",
-            tags=dict(tags),
+            tags={**tags, **dict([key_tag])},
             params={},
             metrics={},
             start_time=start_time_ms,
@@ -135,6 +163,7 @@ class Client:
         params: Mapping[str, str],
         tags: Mapping[str, str],
     ) -> None:
+        self._writes()
         known = self.server.runs[run_id]
         self.server.runs[run_id] = replace(
             known,
@@ -145,19 +174,27 @@ class Client:
         self._wrote()
 
     def set_run_tag(self, run_id: str, key: str, value: str) -> None:
+        self._writes()
         known = self.server.runs[run_id]
         self.server.runs[run_id] = replace(known, tags={**known.tags, key: value})
         self._wrote()
 
-    def update_run(self, run_id: str, status: str, end_time_ms: int) -> None:
+    def update_run(self, run_id: str, status: str, end_time_ms: int | None = None) -> None:
+        self._writes()
         self.server.runs[run_id] = replace(self.server.runs[run_id], status=status)
         self._wrote()
 
     def upload_artifact(self, run: MlflowRun, path: str, data: bytes | Path) -> str:
+        self._writes()
         payload = data if isinstance(data, bytes) else Path(data).read_bytes()
         self.server.artifacts[f"{run.artifact_uri}/{path}"] = payload
         self._wrote()
         return hashlib.sha256(payload).hexdigest()
+
+    def list_artifacts(self, run: MlflowRun, path: str = "") -> list[Artifact]:
+        base = f"{run.artifact_uri}/"
+        found = [n.removeprefix(base) for n in self.server.artifacts if n.startswith(base + path)]
+        return [Artifact(name, False, len(self.server.artifacts[base + name])) for name in found]
 
     def download_artifact(self, source: Any, path: str) -> bytes:
         base = source if isinstance(source, str) else source.artifact_uri
@@ -171,6 +208,7 @@ class Client:
         return self.server.models.get(name)
 
     def ensure_registered_model(self, name: str) -> None:
+        self._writes()
         if name not in self.server.models:
             self.server.models[name] = RegisteredModel(
                 name=name, aliases={}, tags={}, creation_timestamp=next(self.server.ids)
@@ -178,6 +216,7 @@ class Client:
             self._wrote()
 
     def set_model_tag(self, name: str, key: str, value: str) -> None:
+        self._writes()
         known = self.server.models[name]
         self.server.models[name] = replace(known, tags={**known.tags, key: value})
         self._wrote()
@@ -192,7 +231,9 @@ class Client:
         description: str,
         key_tag: tuple[str, str],
     ) -> ModelVersion:
-        number = str(1 + sum(1 for n, _ in self.server.versions if n == name))
+        self._writes()
+        taken_numbers = [int(v) for n, v in self.server.versions if n == name]
+        number = str(1 + max(taken_numbers, default=0))
         self.server.versions[name, number] = ModelVersion(
             name=name,
             version=number,
@@ -205,6 +246,12 @@ class Client:
         self._wrote()
         return self.server.versions[name, number]
 
+    def delete_model_version(self, name: str, version: str) -> None:
+        self._writes()
+        if (name, version) in self.server.versions:
+            self.server.delete_version(name, version)
+        self._wrote()
+
     def get_model_version(self, name: str, version: str) -> ModelVersion | None:
         return self.server.versions.get((name, version))
 
@@ -213,23 +260,27 @@ class Client:
         return [v for (n, _), v in self.server.versions.items() if n == name]
 
     def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+        self._writes()
         known = self.server.versions[name, version]
         self.server.versions[name, version] = replace(known, tags={**known.tags, key: value})
         self._wrote()
 
     def delete_version_tag(self, name: str, version: str, key: str) -> None:
+        self._writes()
         known = self.server.versions[name, version]
         left = {k: v for k, v in known.tags.items() if k != key}
         self.server.versions[name, version] = replace(known, tags=left)
         self._wrote()
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
+        self._writes()
         assert (name, version) in self.server.versions
         known = self.server.models[name]
         self.server.models[name] = replace(known, aliases={**known.aliases, alias: version})
         self._wrote()
 
     def delete_alias(self, name: str, alias: str) -> None:
+        self._writes()
         known = self.server.models[name]
         left = {k: v for k, v in known.aliases.items() if k != alias}
         self.server.models[name] = replace(known, aliases=left)

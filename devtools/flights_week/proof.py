@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from devtools.flights_week.places import Places
+from retrain_ops.decisions.record import DECISION_FILE
 from retrain_ops.mlflow.tracking import experiment_name
 from retrain_ops.run import Run
 
@@ -108,5 +109,5 @@ def _by_window(ends: Any) -> dict[str, int]:
 
 def _digest(places: Places, day: date, tracking_uri: str) -> str:
     run = places.open_run(day, tracking_uri)
-    data = run.workspace.read(run.path("decision.json")) or b""
+    data = run.workspace.read(run.path(DECISION_FILE)) or b""
     return hashlib.sha256(data).hexdigest()

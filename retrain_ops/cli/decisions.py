@@ -51,14 +51,15 @@ def _open(options: argparse.Namespace) -> tuple[RetrainSpec, Workspace, date]:
 
 def _explain(options: argparse.Namespace) -> dict[str, Any]:
     from retrain_ops.decisions.explain import explain
-    from retrain_ops.decisions.replay import read_decision
+    from retrain_ops.decisions.record import require_decision
 
     _, workspace, window_end = _open(options)
-    return {"text": explain(read_decision(workspace, window_end))}
+    return {"text": explain(require_decision(workspace, window_end))}
 
 
 def _replay(options: argparse.Namespace) -> dict[str, Any]:
-    from retrain_ops.decisions.replay import DECISION_FILE, replay
+    from retrain_ops.decisions.record import DECISION_FILE
+    from retrain_ops.decisions.replay import replay
 
     spec, workspace, window_end = _open(options)
     done = replay(spec, workspace, window_end)

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from retrain_ops.cli import decisions, registry
+from retrain_ops.decisions.record import read_decision
 from retrain_ops.errors import ConfigError, NotYet, RetrainError, ValidationError
 from retrain_ops.registry.registry import Version
 from retrain_ops.run import Run, RunContext, open_run, require_workspace
@@ -33,7 +34,7 @@ EXIT_NOT_YET = 75
 EPILOG = """\
 exit codes:
   0   the day is complete, whatever it decided (see "outcome" in the output)
-  1   a step failed; the message says how to mend it; run the same command again
+  1   a step failed; the message says how to fix it; run the same command again
       (replay-decision: the replay differs from the stored decision)
   2   the spec or the command line is wrong
   20  the data failed validation; nothing was trained
@@ -43,7 +44,7 @@ exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         output: dict[str, Any] = options.command(options)
@@ -63,7 +64,8 @@ def _failure(problem: Exception) -> dict[str, Any]:
     return {"error": type(problem).__name__, "message": str(problem)}
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command; docs/cli.md is written from it."""
     parser = argparse.ArgumentParser(
         prog="retrain-ops",
         description="Retraining in production that is scheduled, audited and reversible.",
@@ -211,9 +213,9 @@ def _event_facts(event: Any) -> dict[str, Any]:
 
 
 def _day_facts(run: Run, end: Any) -> dict[str, Any]:
-    decision = run.workspace.read_json(run.workspace.key_path(end, "decision.json")) or {}
+    decision = read_decision(run.workspace, end)
     return {
         "window_end": end.isoformat(),
-        "outcome": decision.get("outcome", "none"),
-        "reason": decision.get("reason"),
+        "outcome": decision["outcome"] if decision else "none",
+        "reason": decision["reason"] if decision else None,
     }

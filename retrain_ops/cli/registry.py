@@ -9,22 +9,23 @@ from __future__ import annotations
 import argparse
 import getpass
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from retrain_ops.errors import ConfigError, ConflictError, NotYet
+from retrain_ops.registry.changes import Promotion, Rollback
 from retrain_ops.registry.events import World
-from retrain_ops.registry.protocol import next_promotion, next_rollback
 from retrain_ops.registry.registry import (
     APPROVAL_TAG,
-    CHAMPION,
     REPLACES_TAG,
     Event,
     Version,
     utc_text,
 )
 from retrain_ops.rollout.approval import UNNAMED, give_answer
-from retrain_ops.rollout.looks import close_answered, promote_candidate
+from retrain_ops.rollout.by_hand import roll_back
+from retrain_ops.rollout.promotion import close_answered, promote_candidate
 from retrain_ops.run import Run
 
 AddCommand = Callable[[str, Callable[[argparse.Namespace], dict[str, Any]], str], Any]
@@ -53,7 +54,7 @@ def add_commands(add: AddCommand) -> None:
         action="store_true",
         help="open a shadow for the newer bytes of the very window that serves",
     )
-    rollback = add("rollback", _rollback, "give @champion back to whom it replaced")
+    rollback = add("rollback", _rollback, "give @champion back to the champion it replaced")
     rollback.add_argument(
         "--version", help="the version to take off (default: the newest that was promoted)"
     )
@@ -107,7 +108,8 @@ def _event_facts(world: World, event: Event) -> dict[str, Any]:
 
 def _verify(options: argparse.Namespace) -> dict[str, Any]:
     run = _open(options)
-    with run.workspace.lock():
+    # Looking needs no lock: the workspace may be read-only, or gone.
+    with run.workspace.lock() if options.repair else nullcontext():
         found = run.registry.verify(repair=options.repair)
     output: dict[str, Any] = {"model": run.model, **found.to_json()}
     return output if found.ok else {**output, "exit_code": EXIT_FAILED}
@@ -258,38 +260,15 @@ def _plan(run: Run, version: Version) -> list[dict[str, Any]]:
     """What its promotion would write."""
     share = run.spec.canary.share if run.registry.snapshot().newest else None
 
-    def decide(world: World) -> Event | None:
-        return next_promotion(
-            world,
-            version,
-            kind="promote" if world.snapshot.newest else "bootstrap",
-            effective_from=run.instant,
-            recorded_at=datetime.now(UTC),
-            share=share,
-        )
-
-    return [write.to_json() for write in run.registry.plan(decide)]
-
-
-def _to_take_off(newest: Event) -> str:
-    """Who serves; after a rollback the version that it took off, so that a repeated command
-    finds nothing to do instead of flipping further back."""
-    return newest.failed or newest.version
+    kind: Literal["bootstrap", "promote"] = "bootstrap" if share is None else "promote"
+    change = Promotion(version, kind, run.instant, datetime.now(UTC), share)
+    return [write.to_json() for write in run.registry.plan(change)]
 
 
 def _rollback(options: argparse.Namespace) -> dict[str, Any]:
     run = _open(options)
-    with run.workspace.lock():
-        newest = run.registry.snapshot().newest
-        number = options.version or (_to_take_off(newest) if newest else None)
-        if number is None:
-            raise ConfigError(f"{run.model} has no @{CHAMPION} to roll back")
-        when, now = _now(run, options), datetime.now(UTC)
-        if options.dry_run:
-            plan = run.registry.plan(
-                lambda world: next_rollback(world, number, effective_from=when, recorded_at=now)
-            )
-            return {"model": run.model, "plan": [write.to_json() for write in plan]}
-        event = run.registry.rollback(number, effective_from=when, recorded_at=now)
-    aliases = dict(run.registry.snapshot().aliases)
-    return {"model": run.model, "rolled_back": number if event else None, "aliases": aliases}
+    when = _now(run, options)
+    if options.dry_run:
+        plan = run.registry.plan(Rollback(options.version, when, datetime.now(UTC)))
+        return {"model": run.model, "plan": [write.to_json() for write in plan]}
+    return roll_back(run, options.version, effective_from=when)

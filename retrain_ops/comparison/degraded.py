@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
-import numpy as np
 import pyarrow as pa
 
-from retrain_ops import _core
-from retrain_ops.comparison.scoring import decide, load_version, score
-from retrain_ops.data.labels import label_values, labelled, rows_of_days
-from retrain_ops.data.source import day_index
-from retrain_ops.registry.registry import Version
+from retrain_ops.comparison.counts import NO_DAYS, Counts, count_versions
+from retrain_ops.data.labels import labelled, rows_of_days
+from retrain_ops.decisions.record import champion_record, recover_decision
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
 from retrain_ops.stats.degraded import DegradedReport, DegradedRules, judge_degraded
@@ -22,7 +20,7 @@ def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
     """The report of `[degraded]`; None when the spec has no such table.
 
     Each window takes the newest model of an earlier window end that learnt from none of its
-    days: the newest challenger, or, where there is none, whom the champion replaced.
+    days: the newest challenger, or, where there is none, the model that the champion replaced.
     """
     rules = run.spec.degraded
     if rules is None:
@@ -35,7 +33,7 @@ def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
         (
             days[0].isoformat(),
             days[-1].isoformat(),
-            _named(other),
+            champion_record(other) if other else None,
             _cells(run, rows_of_days(table, kept), champion, other),
         )
         for days, kept, other in zip(windows, fair, others, strict=True)
@@ -63,9 +61,9 @@ def _matured_rows(run: Run, windows: Sequence[tuple[date, ...]]) -> pa.Table:
 
 
 def _named_before(run: Run, windows: Sequence[tuple[date, ...]]) -> list[Version | None] | None:
-    """A key that was decided before compares with the models named then, as long as they exist."""
-    decision = run.read("decision.json") or {}
-    record = decision.get("drift", {}).get("degraded")
+    """A re-run compares with the models that its decision names, as long as they exist."""
+    decision = recover_decision(run.workspace, run.window.end)
+    record = decision["drift"].get("degraded") if decision else None
     if record is None or len(record["windows"]) != len(windows):
         return None
     named = [w["reference"] for w in record["windows"]]
@@ -86,25 +84,6 @@ def _newest_others(
     return [next((v for v in others if seen_until(v) < w[0].isoformat()), None) for w in windows]
 
 
-def _named(version: Version | None) -> Mapping[str, str] | None:
-    if version is None:
-        return None
-    return {"retrain_key": version.retrain_key, "model_sha256": version.model_sha256}
-
-
-def _cells(run: Run, table: pa.Table, champion: Version, other: Version | None) -> np.ndarray:
-    if other is None or table.num_rows == 0:
-        return np.zeros((0, 8), dtype=np.int64)
-    codes, days = day_index(table)
-    old, new = (load_version(run, version) for version in (champion, other))
-    counts = _core.joint_cells(
-        codes,
-        np.zeros(table.num_rows, dtype=np.int32),
-        label_values(table, run.spec.source.label),
-        decide(old, score(old, table, n_threads=run.n_threads)),
-        decide(new, score(new, table, n_threads=run.n_threads)),
-        len(days),
-        1,
-        n_threads=run.n_threads,
-    )
-    return np.asarray(counts[:, 0, :])
+def _cells(run: Run, table: pa.Table, champion: Version, other: Version | None) -> Counts:
+    """Joint counts with the other model in the challenger's place; no day without one."""
+    return count_versions(run, table, champion, other) if other else NO_DAYS

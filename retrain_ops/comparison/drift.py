@@ -13,7 +13,7 @@ from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.data.reference import count_feature
 from retrain_ops.decisions.judge import drift_rules
 from retrain_ops.errors import ConfigError, DataError
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.stats.drift import DriftReport, drift_report
 

@@ -14,7 +14,7 @@ from retrain_ops.errors import CorruptError, DataError, RemoteError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import NATIVE, TrainedModel, resolve_loader
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 
 REFERENCE_FILE = "reference.json"
@@ -43,7 +43,7 @@ def file_of_version(run: Run, version: Version, name: str) -> bytes:
         DataError: neither place has the file.
     """
     expected = version.tags[SHA256_TAGS[name]]
-    kept = run.workspace.read(run.workspace.key_path(version.window_end, name))
+    kept = run.workspace.recover(run.workspace.key_path(version.window_end, name))
     if kept is not None and hashlib.sha256(kept).hexdigest() == expected:
         return kept
     downloaded = _download(run, version, name)

@@ -173,40 +173,38 @@ def seconds(column: pa.ChunkedArray, name: str) -> NDArray[np.float64]:
     return np.asarray(numbers(column.cast(pa.int64()), name) / per_second)
 
 
-def texts(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def texts(column: pa.ChunkedArray, name: str, *, fractions: bool = False) -> pa.ChunkedArray:
     """The column's categories as strings, nulls kept.
 
-    Raises DataError for what is no category: times, and fractions, whose text depends on who
-    prints it.
+    With `fractions` other numbers than whole ones are categories too, by their shortest decimal
+    text. Raises DataError for what is no category.
     """
     column = plain(column, name)
     if kind_of(column) not in ("number", "category", "nothing") and not _is.is_date(column.type):
         raise DataError(f"column {name!r} must hold {_CATEGORIES}, its type is {column.type}")
     if _is.is_floating(column.type) or _is.is_decimal(column.type):
-        column = _whole(column, name)
+        column = _counted(column, name, fractions)
     return column.cast(pa.string())
 
 
-def _whole(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """Whole floats or decimals as integers: pandas makes floats of integers beside a gap."""
+def _counted(column: pa.ChunkedArray, name: str, fractions: bool) -> pa.ChunkedArray:
+    """Whole numbers as integers: pandas makes floats of integers beside a gap."""
     if _is.is_decimal(column.type):
         try:
             return column.cast(pa.decimal256(76, 0))
-        except pa.ArrowException as error:
-            raise DataError(_not_whole(column, name)) from error
-    values = np.asarray(column.to_numpy(), dtype=np.float64)
+        except pa.ArrowException:
+            whole = False
+    values = numbers(column, name)
     missing = np.isnan(values)
-    whole = np.where(missing, 0.0, values)
-    if not np.array_equal(whole, np.trunc(whole)) or np.any(np.abs(whole) >= 2.0**53):
-        raise DataError(_not_whole(column, name))
-    return pa.chunked_array([pa.array(whole.astype(np.int64), mask=missing)])
-
-
-def _not_whole(column: pa.ChunkedArray, name: str) -> str:
-    return (
-        f"column {name!r} must hold {_CATEGORIES}; its type is {column.type}, with fractions or "
-        "beyond 2**53: round it, or write it as text"
-    )
+    filled = np.where(missing, 0.0, values)
+    if _is.is_floating(column.type):
+        whole = np.array_equal(filled, np.trunc(filled)) and bool(np.all(np.abs(filled) < 2.0**53))
+    if not whole and not fractions:
+        raise DataError(
+            f"column {name!r} must hold {_CATEGORIES}; its type is {column.type}, with fractions "
+            "or beyond 2**53: round it, or write it as text"
+        )
+    return pa.chunked_array([pa.array(filled.astype(np.int64) if whole else values, mask=missing)])
 
 
 def levels_of(values: pa.ChunkedArray) -> list[str]:
@@ -229,7 +227,7 @@ def slice_codes(column: pa.ChunkedArray, name: str) -> tuple[list[str], NDArray[
     A text that reads `(missing)` gets quotes, one pair more than it has, so that it is never
     taken for rows without a value, in this table or in another.
     """
-    values = texts(column, name)
+    values = texts(column, name, fractions=True)
     found = levels_of(values)
     codes = codes_of(values, found)
     levels = [f'"{text}"' if _LOOKS_MISSING.fullmatch(text) else text for text in found]

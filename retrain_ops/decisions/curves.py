@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -13,23 +13,30 @@ REPORT_FILE = "report.json"
 BINS = 50
 
 
+class ScoreCounts(TypedDict):
+    """One model's scores on a hold-out, per bin of equal width over [0, 1].
+
+    `score_sum` is in multiples of `SCORE_QUANTUM`. Whole numbers, the same for any order of rows.
+    """
+
+    count: list[int]
+    positives: list[int]
+    score_sum: list[int]
+
+
 def usable(scores: npt.NDArray[np.float64]) -> bool:
-    """Whether they are probabilities: finite, from 0 to 1."""
+    """Whether all are probabilities: finite, from 0 to 1."""
     return bool(np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all())
 
 
 def curve(
     label: npt.NDArray[np.uint8], scores: npt.NDArray[np.float64] | None
-) -> dict[str, Any] | None:
-    """Counts in `BINS` bins of equal width over [0, 1]; None for scores that are none.
+) -> ScoreCounts | None:
+    """Counts in `BINS` bins; None for scores that are not probabilities.
 
     Args:
         label: uint8 (rows,), 0 or 1.
         scores: float64 (rows,), or None where there is no model.
-
-    Returns:
-        `count`, `positives` and `score_sum` (in multiples of `SCORE_QUANTUM`) per bin: whole
-        numbers, so they are the same for any order of rows.
     """
     if scores is None or not usable(scores):
         return None

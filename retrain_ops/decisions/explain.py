@@ -7,15 +7,30 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Literal, cast
 
+from retrain_ops.decisions.record import (
+    BootstrapGate,
+    BootstrapReason,
+    CheckName,
+    CheckRecord,
+    Decision,
+    DegradedWindowRecord,
+    FeatureDriftRecord,
+    GateReason,
+    GateRecord,
+    Outcome,
+    RulesRecord,
+    SliceReason,
+    SliceRecord,
+    Trigger,
+    compared,
+)
 from retrain_ops.stats.distributions import student_quantile
 
-Decision = Mapping[str, Any]
-
-OUTCOMES = {
+OUTCOMES: Mapping[Outcome, str] = {
     "challenger": "The challenger passed and goes into shadow. The champion serves until then.",
     "skipped": "The champion stays. The challenger was kept on record and not opened.",
     "undecided": "Nobody can say yet. The champion stays, because the evidence is missing.",
@@ -23,7 +38,7 @@ OUTCOMES = {
     "no_train": "Nothing called for training. The champion stays.",
 }
 
-TRIGGERS = {
+TRIGGERS: Mapping[Trigger, str] = {
     "bootstrap": "somebody asked for the first champion",
     "forced": "somebody forced it",
     "drift": "a feature drifted",
@@ -32,7 +47,7 @@ TRIGGERS = {
     "none": "nothing called for it",
 }
 
-UNJUDGED = {
+UNJUDGED: Mapping[SliceReason, str] = {
     "vanished": "the champion's training days had it, the hold-out has no row of it",
     "too_few_rows": "too few rows",
     "too_few_positives": "too few positives",
@@ -53,34 +68,34 @@ def trigger(decision: Decision) -> str:
     """Why the day trained a model, or did not."""
     drift = decision["drift"]
     verb = "trained" if drift["triggered"] else "did not train"
-    told = f"The day {verb} because {TRIGGERS[drift['reason']]}"
+    text = f"The day {verb} because {TRIGGERS[drift['reason']]}"
     if drift["psi_max"] is not None:
-        told += f"; the largest PSI is {drift['psi_max']:.3f} ({drift['psi_max_feature']})"
+        text += f"; the largest PSI is {drift['psi_max']:.3f} ({drift['psi_max_feature']})"
     if drift["age_days"] is not None:
-        told += f"; the champion's window ended {_count(drift['age_days'], 'day')} before"
-    return told + "."
+        text += f"; the champion's window ended {_count(drift['age_days'], 'day')} before"
+    return text + "."
 
 
 def reasons(decision: Decision) -> list[str]:
     """Why it was decided so, most important first."""
     if "gate" not in decision:
         return [trigger(decision)]
-    gate = decision["gate"]
-    if decision["champion"] is None:
-        return _bootstrap_reasons(gate)
-    told = [_overall(decision), _why(gate)]
-    told += [_stopping_slice(s, gate["rules"]) for s in gate["slices"] if _stands_against(s)]
-    told += [_check(check) for check in gate.get("checks", [])]
-    told += [f"Passed unjudged, as the spec allows: {w}." for w in gate["warnings"]]
+    gate = compared(decision)
+    if gate is None:
+        return [_bootstrap_reason(cast(BootstrapGate, decision["gate"]))]
+    sentences = [_overall(decision, gate), _why(gate)]
+    sentences += [_stopping_slice(s, gate["rules"]) for s in gate["slices"] if _stands_against(s)]
+    sentences += [_check(check) for check in gate.get("checks", [])]
+    sentences += [f"Passed unjudged, as the spec allows: {w}." for w in gate["warnings"]]
     if decision["outcome"] == "queued":
-        told.append("One candidate at a time: whoever passes meanwhile is queued, for good.")
-    return [t for t in told if t]
+        sentences.append("One candidate at a time: whoever passes meanwhile is queued, for good.")
+    return [text for text in sentences if text]
 
 
 def literal(decision: Decision) -> str:
     """What the bare rule alone would have done."""
-    gate = decision.get("gate")
-    if gate is None or decision["champion"] is None:
+    gate = compared(decision)
+    if gate is None:
         return ""
     if gate["literal"] is None:
         return "The bare rule (F1 above the champion's plus the bar) is undefined, like an F1."
@@ -95,26 +110,26 @@ def literal(decision: Decision) -> str:
 
 def needs(decision: Decision) -> list[str]:
     """Which rows or days would change the verdict, as far as numbers can say."""
-    gate = decision.get("gate")
-    if gate is None or decision["champion"] is None or gate["verdict"] == "pass":
+    gate = compared(decision)
+    if gate is None or gate["verdict"] == "pass":
         return []
-    told = []
+    missing = []
     per_day = gate["rows"] / gate["days"] if gate["days"] else 0.0
     if gate["reason"] == "not_proven":
-        told.append(_days_to_prove(gate))
+        missing.append(_days_to_prove(gate))
     if gate["reason"] == "too_few_days":
         short = gate["rules"]["min_days"] - gate["days"]
-        told.append(f"{_count(short, 'more hold-out day')} with labelled rows.")
+        missing.append(f"{_count(short, 'more hold-out day')} with labelled rows.")
     for s in gate["slices"]:
         if s["role"] == "protected" and s["verdict"] == "undecided":
-            told += _slice_needs(s, gate)
+            missing += _slice_needs(s, gate)
     for check in gate.get("checks", []):
         if check["verdict"] != "pass" and check["needed"]:
-            told.append(_check_needs(check, per_day))
-    return told
+            missing.append(_check_needs(check, check["needed"], per_day))
+    return missing
 
 
-def slice_line(s: Mapping[str, Any]) -> str:
+def slice_line(s: SliceRecord) -> str:
     """One slice's verdict in words."""
     if s["verdict"] == "undecided":
         return f"cannot be judged: {UNJUDGED.get(s['reason'], s['reason'])}"
@@ -130,25 +145,26 @@ def explain(decision: Decision) -> str:
         *_wrapped(headline(decision)),
         "",
         "Why",
-        *(line for told in _told(decision) for line in _wrapped(told, "- ")),
+        *(line for text in _why_lines(decision) for line in _wrapped(text, "- ")),
     ]
     missing = needs(decision)
     if missing:
         lines += ["", "What it would take", *(x for n in missing for x in _wrapped(n, "- "))]
-    if decision.get("gate", {}).get("slices"):
-        lines += ["", "Slices", *_slice_table(decision["gate"]["slices"])]
+    gate = compared(decision)
+    if gate is not None and gate["slices"]:
+        lines += ["", "Slices", *_slice_table(gate["slices"])]
     if decision["drift"]["features"]:
         lines += ["", "Drift", *_drift_table(decision["drift"]["features"])]
-    if decision["drift"].get("degraded"):
+    if "degraded" in decision["drift"]:
         lines += ["", "Champion beside another model on matured rows"]
         lines += _degraded_table(decision["drift"]["degraded"]["windows"])
     lines += ["", *_identity(decision)]
     return "\n".join(lines) + "\n"
 
 
-def _told(decision: Decision) -> list[str]:
+def _why_lines(decision: Decision) -> list[str]:
     first = [trigger(decision)] if "gate" in decision else []
-    return [t for t in (*first, *reasons(decision), literal(decision)) if t]
+    return [text for text in (*first, *reasons(decision), literal(decision)) if text]
 
 
 def _wrapped(text: str, bullet: str = "") -> list[str]:
@@ -156,27 +172,27 @@ def _wrapped(text: str, bullet: str = "") -> list[str]:
     return textwrap.wrap(text, 96, initial_indent=bullet, subsequent_indent=indent)
 
 
-def _overall(decision: Decision) -> str:
-    gate, days = decision["gate"], decision["holdout"]["days"]
+def _overall(decision: Decision, gate: GateRecord) -> str:
+    days = decision["holdout"]["days"]
     span = f"{days[0]} to {days[-1]}" if days else "no day"
-    told = (
+    text = (
         f"On {_count(gate['rows'], 'hold-out row')} of {_count(gate['days'], 'day')} ({span}) the "
         f"champion has F1 {shown(gate['f1_champion'])}, the challenger "
         f"{shown(gate['f1_challenger'])}; they disagree on {gate['discordant']:,} rows."
     )
     if decision["holdout"]["cut_days"]:
         cut = len(decision["holdout"]["cut_days"])
-        told += f" {_count(cut, 'day')} left out, because the champion learnt from them."
-    return told
+        text += f" {_count(cut, 'day')} left out, because the champion learnt from them."
+    return text
 
 
-def _why(gate: Mapping[str, Any]) -> str:
+def _why(gate: GateRecord) -> str:
     rules = gate["rules"]
     difference, bound = shown(gate["difference"], sign=True), shown(gate["lower_bound"], sign=True)
     sure = f"{rules['confidence']:.0%}"
     unit = "days" if rules["resample_unit"] == "day" else "rows"
     bar = float(Fraction(rules["min_improvement"]))
-    sentences = {
+    sentences: Mapping[GateReason, str] = {
         "better": f"The difference {difference} is above the bar of {bar:g}"
         + (
             ""
@@ -203,23 +219,23 @@ def _why(gate: Mapping[str, Any]) -> str:
     )
 
 
-def _bootstrap_reasons(gate: Mapping[str, Any]) -> list[str]:
+def _bootstrap_reason(gate: BootstrapGate) -> str:
     bound = shown(gate["auc_lower_bound"])
-    sentences = {
+    sentences: Mapping[BootstrapReason, str] = {
         "bootstrap": f"Its AUC is at least {bound} (99.9 %); a constant has 0.5.",
         "not_better_than_constant": f"Its AUC may be as low as {bound} (99.9 %); that is no "
         "better than a constant.",
         "scores_not_usable": "Its scores are not finite probabilities that tell rows apart.",
     }
-    return [sentences[gate["reason"]]]
+    return sentences[gate["reason"]]
 
 
-def _stands_against(s: Mapping[str, Any]) -> bool:
+def _stands_against(s: SliceRecord) -> bool:
     unjudged = s["role"] == "protected" and s["verdict"] == "undecided"
-    return unjudged or bool(s["verdict"] == "fail")
+    return unjudged or s["verdict"] == "fail"
 
 
-def _stopping_slice(s: Mapping[str, Any], rules: Mapping[str, Any]) -> str:
+def _stopping_slice(s: SliceRecord, rules: RulesRecord) -> str:
     name = f"{s['column']} = {s['level']}"
     if s["verdict"] == "undecided":
         return f"Protected slice {name} {slice_line(s)}."
@@ -235,7 +251,7 @@ def _stopping_slice(s: Mapping[str, Any], rules: Mapping[str, Any]) -> str:
     )
 
 
-_CHECKS = {
+_CHECKS: Mapping[CheckName, str] = {
     "cooldown": "Days since the newest promotion: {value}; the spec waits {limit}.",
     "holdout_rows": "Labelled hold-out rows: {value}; the spec asks for {limit}.",
     "label_coverage": "Share of hold-out rows with a label: {value}; the spec asks for {limit}.",
@@ -244,8 +260,8 @@ _CHECKS = {
 }
 
 
-def _check(check: Mapping[str, Any]) -> str:
-    value, limit = (_number(check[k]) for k in ("value", "limit"))
+def _check(check: CheckRecord) -> str:
+    value, limit = _number(check["value"]), _number(check["limit"])
     return f"{_CHECKS[check['name']].format(value=value, limit=limit)} ({check['verdict']})"
 
 
@@ -255,10 +271,13 @@ def _number(value: float | int | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
-def _days_to_prove(gate: Mapping[str, Any]) -> str:
+def _days_to_prove(gate: GateRecord) -> str:
     """Days G with d > t SE sqrt(days / G): the same difference and spread, more days."""
+    difference, error = gate["difference"], gate["standard_error"]
+    assert difference, "not_proven means a difference above the bar"
+    assert error is not None, "not_proven means a bound"
     quantile = student_quantile(gate["rules"]["confidence"], max(gate["days"] - 1, 1))
-    wanted = (quantile * gate["standard_error"] / gate["difference"]) ** 2
+    wanted = (quantile * error / difference) ** 2
     days = math.ceil(gate["days"] * wanted)
     rows = math.ceil(gate["rows"] * wanted)
     return (
@@ -267,27 +286,36 @@ def _days_to_prove(gate: Mapping[str, Any]) -> str:
     )
 
 
-def _slice_needs(s: Mapping[str, Any], gate: Mapping[str, Any]) -> list[str]:
-    name, reason = f"{s['column']} = {s['level']}", s["reason"]
-    if not reason.startswith("too_few_") or reason == "too_few_days":
+Counted = Literal["rows", "positives", "discordant"]
+Minimum = Literal["min_rows", "min_positives", "min_discordant"]
+_TOO_FEW: Mapping[SliceReason, tuple[Counted, Minimum]] = {
+    "too_few_rows": ("rows", "min_rows"),
+    "too_few_positives": ("positives", "min_positives"),
+    "too_few_discordant": ("discordant", "min_discordant"),
+}
+
+
+def _slice_needs(s: SliceRecord, gate: GateRecord) -> list[str]:
+    name = f"{s['column']} = {s['level']}"
+    if s["reason"] not in _TOO_FEW:
         return [f"{name}: rows on at least {gate['rules']['min_days']} days."]
-    kind = reason.removeprefix("too_few_")
-    found, least = s[kind], max(1, gate["rules"][f"min_{kind}"])
-    told = f"{name}: {least - found:,} more {kind}"
+    kind, minimum = _TOO_FEW[s["reason"]]
+    found, least = s[kind], max(1, gate["rules"][minimum])
+    text = f"{name}: {least - found:,} more {kind}"
     if found and gate["days"]:
         days = math.ceil((least - found) / (found / gate["days"]))
-        told += f", about {_count(days, 'more day')} at the present rate"
-    return [told + "."]
+        text += f", about {_count(days, 'more day')} at the present rate"
+    return [text + "."]
 
 
-def _check_needs(check: Mapping[str, Any], rows_per_day: float) -> str:
-    told = f"{check['name']}: {check['needed']:,} more {check['unit']}"
+def _check_needs(check: CheckRecord, needed: int, rows_per_day: float) -> str:
+    text = f"{check['name']}: {needed:,} more {check['unit']}"
     if check["name"] == "holdout_rows" and rows_per_day:
-        told += f", about {_count(math.ceil(check['needed'] / rows_per_day), 'more day')}"
-    return told + "."
+        text += f", about {_count(math.ceil(needed / rows_per_day), 'more day')}"
+    return text + "."
 
 
-def _slice_table(slices: list[Mapping[str, Any]]) -> list[str]:
+def _slice_table(slices: Sequence[SliceRecord]) -> list[str]:
     rows: list[tuple[str, ...]] = [
         ("slice", "role", "rows", "champion", "challenger", "difference", "at least", "")
     ]
@@ -307,7 +335,7 @@ def _slice_table(slices: list[Mapping[str, Any]]) -> list[str]:
     return _aligned(rows, left=(0, 1, 7))
 
 
-def _drift_table(features: list[Mapping[str, Any]]) -> list[str]:
+def _drift_table(features: Sequence[FeatureDriftRecord]) -> list[str]:
     rows: list[tuple[str, ...]] = [("feature", "PSI", "less noise", "p by days", "")]
     ordered = sorted(features, key=lambda f: -(f["psi"] or 0.0))
     for f in ordered:
@@ -316,14 +344,14 @@ def _drift_table(features: list[Mapping[str, Any]]) -> list[str]:
     return _aligned(rows, left=(0, 4))
 
 
-def _degraded_table(windows: list[Mapping[str, Any]]) -> list[str]:
+def _degraded_table(windows: Sequence[DegradedWindowRecord]) -> list[str]:
     rows: list[tuple[str, ...]] = [
         ("days", "rows", "champion", "other", "difference", "at most", "other model", "")
     ]
     for w in windows:
         other = w["reference"]["retrain_key"] if w["reference"] else "none"
-        numbers = [shown(w[k]) for k in ("f1_champion", "f1_reference")]
-        signed = [shown(w[k], sign=True) for k in ("difference", "upper_bound")]
+        numbers = shown(w["f1_champion"]), shown(w["f1_reference"])
+        signed = shown(w["difference"], sign=True), shown(w["upper_bound"], sign=True)
         span = f"{w['first']} to {w['last']}"
         rows.append((span, f"{w['rows']:,}", *numbers, *signed, other, w["verdict"]))
     return _aligned(rows, left=(0, 6, 7))

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
-
+from retrain_ops.decisions.record import (
+    BootstrapGate,
+    BootstrapReason,
+    DayCounts,
+    GateRecord,
+    Outcome,
+    Trigger,
+    Verdict,
+)
 from retrain_ops.spec.spec import RetrainSpec
+from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, LABEL, count_where, day_cells, f1, total
 from retrain_ops.stats.drift import DriftRules
 from retrain_ops.stats.gates import GateRules, judge
 from retrain_ops.stats.rounding import to_significant
 
-ALL_ROWS = ""  # the slice column that stands for every row
 DRIFT_COUNTS_FILE = "drift_counts.json"  # the current days, and the reference's totals
 EVENT_FILE = "event.json"  # why an event asked for this window
 EVENT_REASONS = ("drift", "degraded")
@@ -31,48 +38,45 @@ def drift_rules(spec: RetrainSpec) -> DriftRules:
     )
 
 
-def reason_to_train(*, drifted: bool, degraded: bool, stale: bool, asked: str | None) -> str:
-    """What the data say, then what the labels say, then an event that saw it, then the calendar."""
+def reason_to_train(*, drifted: bool, degraded: bool, stale: bool, asked: str | None) -> Trigger:
+    """The first that holds: drift, worse than another model, what an event asked for, age."""
     if drifted:
         return "drift"
     if degraded:
         return "degraded"
-    return asked or ("stale" if stale else "none")
+    return cast(Trigger, asked) if asked else "stale" if stale else "none"
 
 
 def gate_report(
-    cells: Mapping[str, Mapping[str, Any]],
+    cells: Mapping[str, Mapping[str, DayCounts]],
     rules: GateRules,
     *,
     expected_levels: Mapping[str, Sequence[str]],
     facts: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
-    """The gates on the joint counts of a hold-out, `cells[column][level]` = days x 8."""
-    counts = {
-        column: {level: np.asarray(days, dtype=np.int64) for level, days in levels.items()}
-        for column, levels in cells.items()
-    }
-    return judge(counts, rules, expected_levels=expected_levels, facts=facts).to_json()
+) -> GateRecord:
+    """The gates on the joint counts of a hold-out, `cells[column][level]`."""
+    report = judge(cells, rules, expected_levels=expected_levels, facts=facts)
+    return cast(GateRecord, report.to_json())
 
 
 def bootstrap_report(
-    cells: Mapping[str, Mapping[str, Any]], *, auc: float | None, scores_usable: bool
-) -> dict[str, Any]:
+    cells: Mapping[str, Mapping[str, DayCounts]], *, auc: float | None, scores_usable: bool
+) -> BootstrapGate:
     """The first champion: usable scores, and proven to rank better than a constant would.
 
     F1 is no bar here: in a stormy week deciding 1 for every row has a high F1,
     and that says nothing about the model. A constant has AUC 1/2.
     """
-    totals = np.asarray(cells[ALL_ROWS][ALL_ROWS], dtype=np.int64).sum(axis=0)
-    positives, negatives = int(totals[4:].sum()), int(totals[:4].sum())
-    bound = _auc_lower_bound(auc, min(positives, negatives))
+    counts = total(day_cells(cells[ALL_ROWS][ALL_ROWS]))
+    positives = count_where(counts, LABEL)
+    bound = _auc_lower_bound(auc, min(positives, sum(counts) - positives))
     better = scores_usable and bound is not None and bound > 0.5
-    reason = "bootstrap" if better else "not_better_than_constant"
+    lacking: BootstrapReason = "not_better_than_constant" if scores_usable else "scores_not_usable"
     return {
         "verdict": "pass" if better else "fail",
-        "reason": reason if scores_usable else "scores_not_usable",
+        "reason": "bootstrap" if better else lacking,
         "f1_champion": None,
-        "f1_challenger": f1_of_cells(totals, bit=1),
+        "f1_challenger": to_significant(f1(counts, CHALLENGER)),
         "difference": None,
         "lower_bound": None,
         "auc_lower_bound": to_significant(bound),
@@ -80,16 +84,16 @@ def bootstrap_report(
     }
 
 
-def outcome_of(verdict: str, *, queued: bool) -> str:
+def outcome_of(verdict: Verdict, *, queued: bool) -> Outcome:
     """The day's outcome; `queued` when another candidate was open, which only the registry knew."""
     if verdict == "pass":
         return "queued" if queued else "challenger"
     return "undecided" if verdict == "undecided" else "skipped"
 
 
-def reason_of(outcome: str, report: Mapping[str, Any]) -> str:
+def reason_of(outcome: Outcome, report: GateRecord | BootstrapGate) -> str:
     """Why the day ended so."""
-    return "open_candidate" if outcome == "queued" else str(report["reason"])
+    return "open_candidate" if outcome == "queued" else report["reason"]
 
 
 def _auc_lower_bound(auc: float | None, rarer: int) -> float | None:
@@ -100,14 +104,3 @@ def _auc_lower_bound(auc: float | None, rarer: int) -> float | None:
     if auc is None or rarer == 0:
         return None
     return auc - NORMAL_999 * math.sqrt(auc * (1 - auc) / rarer)
-
-
-def f1_of_cells(cells: np.ndarray, *, bit: int) -> float | None:
-    """F1 = 2 TP / (positives + predicted); None without either. `bit`: 1 challenger, 2 champion."""
-    index = np.arange(8)
-    decided = (index & bit) > 0
-    positive = (index & 4) > 0
-    denominator = int(cells[positive].sum() + cells[decided].sum())
-    if denominator == 0:
-        return None
-    return to_significant(2 * int(cells[positive & decided].sum()) / denominator)

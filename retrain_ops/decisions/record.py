@@ -1,67 +1,388 @@
-"""decision.json: what a day decided, from which counts, under which hashes.
+"""decision.json: its shape, the one reader and the one writer.
 
-Content only: no times, ids, versions, paths or attempts, so equal inputs give
-equal bytes on any machine under any orchestrator. Champions are named by
-retrain key and model hash, because version numbers belong to one registry.
+It says what a day decided, from which counts, under which hashes. Content only: no times, ids,
+versions, paths or attempts, so equal inputs give equal bytes on any machine under any
+orchestrator. Champions are named by retrain key and model hash, because version numbers belong
+to one registry. `decision.schema.json` says the same to readers in other languages; a test keeps
+the two alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import date
+from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
-from retrain_ops.errors import ConfigError
-from retrain_ops.registry.registry import Version
+from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
+from retrain_ops.workspace import Workspace
 
-SCHEMA = 1
-FILE = "decision.json"
+SCHEMA: Final = 1
+DECISION_FILE = "decision.json"
+
+Outcome = Literal["challenger", "skipped", "undecided", "queued", "no_train"]
+Trigger = Literal["bootstrap", "forced", "drift", "degraded", "stale", "none"]
+Verdict = Literal["pass", "fail", "undecided"]
+CheckName = Literal["cooldown", "holdout_rows", "label_coverage", "model_size", "calibration"]
+GateReason = Literal[
+    "better",
+    "not_better",
+    "not_proven",
+    "protected_regression",
+    "watched_regression",
+    "undefined",
+    "too_few_days",
+    "protected_undecided",
+    CheckName,
+]
+BootstrapReason = Literal["bootstrap", "not_better_than_constant", "scores_not_usable"]
+SliceReason = Literal[
+    "",
+    "not_shown",
+    "regression",
+    "vanished",
+    "too_few_rows",
+    "too_few_positives",
+    "too_few_discordant",
+    "too_few_days",
+    "undefined",
+]
+
+DayCounts = list[list[int]]
+"""One list of 8 joint counts per day; see :mod:`retrain_ops.stats.cells`."""
 
 
-def champion_record(champion: Version) -> dict[str, str]:
+class NamedModel(TypedDict):
+    """A model by the key that trained it and the SHA-256 of its bytes."""
+
+    retrain_key: str
+    model_sha256: str
+
+
+class FeatureDriftRecord(TypedDict):
+    """One feature; see :class:`retrain_ops.stats.drift.FeatureDrift`."""
+
+    name: str
+    psi: float | None
+    debiased: float | None
+    p_value: float | None
+    verdict: Literal["drift", "not_proven", "no_drift", "undecided"]
+    triggers: bool
+    rows_reference: int
+    rows_current: int
+    bins: int
+
+
+class DegradedRulesRecord(TypedDict):
+    """The spec's `[degraded]`; see :class:`retrain_ops.stats.degraded.DegradedRules`."""
+
+    margin: float
+    confidence: float
+    windows: int
+    of: int
+    days: int
+    min_days: int
+
+
+class DegradedWindowRecord(TypedDict):
+    """One window; see :class:`retrain_ops.stats.degraded.DegradedWindow`."""
+
+    first: str
+    last: str
+    reference: NamedModel | None
+    cells: DayCounts
+    rows: int
+    days: int
+    f1_champion: float | None
+    f1_reference: float | None
+    difference: float | None
+    upper_bound: float | None
+    verdict: Literal["degraded", "no", "undecided"]
+
+
+class DegradedRecord(TypedDict):
+    """The champion beside a newer model on matured rows, newest window first."""
+
+    triggered: bool
+    live_f1: float | None
+    rules: DegradedRulesRecord
+    windows: list[DegradedWindowRecord]
+
+
+class DriftRecord(TypedDict):
+    """Why the day trained a model, or did not; `degraded` only when the spec has the table."""
+
+    triggered: bool
+    reason: Trigger
+    psi_max: float | None
+    psi_max_feature: str | None
+    features: list[FeatureDriftRecord]
+    age_days: int | None
+    degraded: NotRequired[DegradedRecord]
+
+
+class RulesRecord(TypedDict):
+    """The spec's `[gate]`, resolved. Limits that are off are left out."""
+
+    mode: Literal["paired", "literal"]
+    min_improvement: str
+    confidence: float
+    protected: list[str]
+    slice_margin: float
+    min_rows: int
+    min_positives: int
+    min_discordant: int
+    undecided_protected: Literal["block", "allow_with_warning", "human"]
+    watched: list[str]
+    watched_alpha: float
+    min_days: int
+    resample_unit: Literal["day", "row"]
+    cooldown_days: NotRequired[int]
+    min_holdout_rows: NotRequired[int]
+    min_label_coverage: NotRequired[float]
+    max_model_bytes: NotRequired[int]
+    max_calibration_error: NotRequired[float]
+
+
+class PairedRecord(TypedDict):
+    """Both models on the same rows. F1 as a number and as an exact fraction."""
+
+    rows: int
+    positives: int
+    discordant: int
+    days: int
+    f1_champion: float | None
+    f1_champion_exact: str | None
+    f1_challenger: float | None
+    f1_challenger_exact: str | None
+    difference: float | None
+    standard_error: float | None
+    lower_bound: float | None
+
+
+class SliceRecord(PairedRecord):
+    """One level of a slice column; see :class:`retrain_ops.stats.gates.SliceVerdict`."""
+
+    column: str
+    level: str
+    role: Literal["protected", "watched", "reported"]
+    verdict: Verdict
+    reason: SliceReason
+    p_value: float | None
+    p_adjusted: float | None
+
+
+class CheckRecord(TypedDict):
+    """One limit; see :class:`retrain_ops.stats.checks.Check`."""
+
+    name: CheckName
+    verdict: Verdict
+    value: float | None
+    limit: float
+    needed: int | None
+    unit: Literal["rows", "days"] | None
+    facts: dict[str, Any]
+
+
+class GateRecord(PairedRecord):
+    """Challenger against champion; see :class:`retrain_ops.stats.gates.GateReport`."""
+
+    verdict: Verdict
+    reason: GateReason
+    literal: bool | None
+    slices: list[SliceRecord]
+    rules: RulesRecord
+    needs_human: bool
+    warnings: list[str]
+    checks: NotRequired[list[CheckRecord]]
+
+
+class BootstrapGate(TypedDict):
+    """The first champion has nobody to beat but a constant."""
+
+    verdict: Literal["pass", "fail"]
+    reason: BootstrapReason
+    f1_champion: None
+    f1_challenger: float | None
+    difference: None
+    lower_bound: None
+    auc_lower_bound: float | None
+    literal: None
+
+
+class ChallengerRecord(TypedDict):
+    """What train made, from which days."""
+
+    model_sha256: str
+    reference_sha256: NotRequired[str]
+    threshold: float | None
+    rows: int
+    positives: int
+    train_start: str
+    train_end: str
+    threshold_end: str
+
+
+class Hashes(TypedDict):
+    """SHA-256 of the pulled rows, the spec and the challenger."""
+
+    data_sha256: str
+    spec_sha256: str
+    model_sha256: str
+
+
+class HoldoutRecord(TypedDict):
+    """The rows that judged: `cells[column][level]`; `cut_days` taught the champion."""
+
+    days: list[str]
+    cut_days: list[str]
+    rows: int
+    cells: dict[str, dict[str, DayCounts]]
+
+
+class AucRecord(TypedDict):
+    """Area under the ROC curve on the hold-out."""
+
+    champion: float | None
+    challenger: float | None
+
+
+class Judged(TypedDict, total=False):
+    """What a day adds that trained a model: all of it, or nothing."""
+
+    challenger: ChallengerRecord
+    hashes: Hashes
+    gate: GateRecord | BootstrapGate
+    holdout: HoldoutRecord
+    auc: AucRecord
+
+
+class Decision(Judged):
+    """The content of decision.json. Numbers have 9 significant digits."""
+
+    schema: Literal[1]
+    model: str
+    window_end: str
+    outcome: Outcome
+    reason: str
+    champion: NamedModel | None
+    spec_sha256: str
+    drift: DriftRecord
+
+
+# -- reading ----------------------------------------------------------------------
+
+
+def read_decision(workspace: Workspace, window_end: date) -> Decision | None:
+    """The decision of a key, or None when it has none.
+
+    Raises:
+        DataError: the file is not a decision of a known schema.
+    """
+    path = workspace.key_path(window_end, DECISION_FILE)
+    return _of_known_schema(workspace, path, workspace.read_json(path))
+
+
+def recover_decision(workspace: Workspace, window_end: date) -> Decision | None:
+    """`read_decision` for a run, which makes anew what is damaged."""
+    path = workspace.key_path(window_end, DECISION_FILE)
+    return _of_known_schema(workspace, path, workspace.recover_json(path))
+
+
+def _of_known_schema(
+    workspace: Workspace, path: str, content: Mapping[str, Any] | None
+) -> Decision | None:
+    if content is not None and content.get("schema") != SCHEMA:
+        raise DataError(
+            f"{workspace.absolute(path)} has schema {content.get('schema')!r}, not {SCHEMA}: "
+            "another version of retrain_ops wrote it; read it with that version"
+        )
+    return cast(Decision, content)
+
+
+def require_decision(workspace: Workspace, window_end: date) -> Decision:
+    """The decision of a key.
+
+    Raises:
+        ConfigError: the key has none.
+        DataError: the file is not a decision of a known schema.
+    """
+    decision = read_decision(workspace, window_end)
+    if decision is None:
+        path = workspace.absolute(workspace.key_path(window_end, DECISION_FILE))
+        raise ConfigError(
+            f"{workspace.model} has no decision for {window_end} at {path}; "
+            "`retrain-ops status` lists the days that have one"
+        )
+    return decision
+
+
+def compared(decision: Decision) -> GateRecord | None:
+    """The gate's report, when the day judged a challenger against a champion."""
+    if "gate" not in decision or decision["champion"] is None:
+        return None
+    return cast(GateRecord, decision["gate"])
+
+
+def champion_record(champion: Version) -> NamedModel:
     """How a decision names the champion it judged against."""
     return {"retrain_key": champion.retrain_key, "model_sha256": champion.model_sha256}
 
 
-def champion_of_key(run: Run) -> Version | None:
-    """The champion that this key judges against.
+def decide_champion(run: Run) -> Version | None:
+    """The champion that this key is to be judged against: check_drift asks, once per attempt.
 
     A key that was decided before keeps the champion named in its decision, so
     that a re-run of last Tuesday repeats last Tuesday; otherwise it is the one
     that served at the run's instant.
+
+    Raises:
+        ConfigError: the registry no longer has the champion that the decision names.
     """
-    decision = run.read(FILE)
+    decision = recover_decision(run.workspace, run.window.end)
     if decision is None:
         return run.registry.champion_as_of(run.instant)
-    named = decision["champion"]
+    return _named(run, decision["champion"])
+
+
+def champion_of_key(run: Run) -> Version | None:
+    """The champion that check_drift decided on: who serves may have changed since.
+
+    Raises:
+        ConfigError: check_drift has not run for this key, or the version is gone.
+    """
+    return _named(run, run.require("check_drift")["champion"])
+
+
+def _named(run: Run, named: NamedModel | None) -> Version | None:
     if named is None:
         return None
     found = run.registry.version_with(**named)
     if found is None:
+        path = run.workspace.absolute(run.path(DECISION_FILE))
         raise ConfigError(
-            f"{run.retrain_key} was decided against {named['retrain_key']}, which is not in the "
-            f"registry (any more); restore it, or move {run.workspace.absolute(run.path(FILE))} "
-            "away to decide anew"
+            f"{run.retrain_key} is judged against {named['retrain_key']}, which is not in the "
+            f"registry (any more); restore it, or move {path} away to decide anew"
         )
     return found
 
 
-def write_no_train(run: Run, drift: Mapping[str, Any]) -> None:
-    """The decision of a day on which nothing called for training."""
-    _write(run, outcome="no_train", reason="no_drift", drift=drift, judged={})
+# -- writing ----------------------------------------------------------------------
 
 
 def write_decision(
-    run: Run, *, outcome: str, reason: str, drift: Mapping[str, Any], judged: Mapping[str, Any]
+    run: Run, *, outcome: Outcome, reason: str, drift: Mapping[str, Any], judged: Judged
 ) -> None:
-    """The decision of a day that trained a model."""
-    _write(run, outcome=outcome, reason=reason, drift=drift, judged=judged)
+    """Writes the key's decision.
 
-
-def _write(
-    run: Run, *, outcome: str, reason: str, drift: Mapping[str, Any], judged: Mapping[str, Any]
-) -> None:
-    content = {
+    Args:
+        run: of the key.
+        outcome, reason: of the day.
+        drift: the record of check_drift.
+        judged: what a day that trained a model adds; empty for one that did not.
+    """
+    content: Decision = {
         "schema": SCHEMA,
         "model": run.model,
         "window_end": run.window.end.isoformat(),
@@ -69,15 +390,22 @@ def _write(
         "reason": reason,
         "champion": drift["champion"],
         "spec_sha256": run.spec.sha256(),
-        "drift": _without_what_is_off(drift),
+        "drift": _drift_record(drift),
         **judged,
     }
-    run.workspace.write_json(run.path(FILE), content)
+    run.workspace.write_json(run.path(DECISION_FILE), content)
 
 
-def _without_what_is_off(drift: Mapping[str, Any]) -> dict[str, Any]:
+def _drift_record(drift: Mapping[str, Any]) -> DriftRecord:
     """The champion stands above; the comparison of `[degraded]` only where the spec has it."""
-    kept = {k: v for k, v in drift.items() if k != "champion"}
-    if kept.get("degraded") is None:
-        kept.pop("degraded", None)
-    return kept
+    record: DriftRecord = {
+        "triggered": drift["triggered"],
+        "reason": drift["reason"],
+        "psi_max": drift["psi_max"],
+        "psi_max_feature": drift["psi_max_feature"],
+        "features": drift["features"],
+        "age_days": drift["age_days"],
+    }
+    if drift.get("degraded") is not None:
+        record["degraded"] = drift["degraded"]
+    return record

@@ -1,22 +1,20 @@
 """A decision judged again from what its key stored, without a server and without the data.
 
-What only the registry knew (who the champion was, whether another candidate was
-open, whether a person asked for training) is taken from the record; everything
-else is computed anew.
+What only the registry knew (the champion, an open candidate) and what a person
+asked for are taken from the record; everything else is computed anew.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from retrain_ops.decisions.judge import (
-    ALL_ROWS,
     DRIFT_COUNTS_FILE,
     EVENT_FILE,
     bootstrap_report,
@@ -26,14 +24,24 @@ from retrain_ops.decisions.judge import (
     reason_of,
     reason_to_train,
 )
-from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.decisions.record import (
+    BootstrapGate,
+    Decision,
+    DegradedRecord,
+    FeatureDriftRecord,
+    GateRecord,
+    SliceRecord,
+    compared,
+    require_decision,
+)
+from retrain_ops.errors import DataError
 from retrain_ops.spec.spec import RetrainSpec
+from retrain_ops.stats.cells import ALL_ROWS
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
 from retrain_ops.stats.drift import drift_report
 from retrain_ops.stats.gates import rules_of_record
 from retrain_ops.workspace import Workspace
 
-DECISION_FILE = "decision.json"
 REFERENCE_FILE = "reference.json"
 _ABSENT = object()
 
@@ -42,33 +50,14 @@ _ABSENT = object()
 class Replay:
     """Stored and recomputed decision; `notes` say which parts could not be recomputed."""
 
-    stored: dict[str, Any]
-    computed: dict[str, Any]
+    stored: Decision
+    computed: Decision
     notes: tuple[str, ...]
 
     @property
     def differences(self) -> list[dict[str, Any]]:
         """The fields that differ: path, stored value, computed value; empty when equal."""
         return list(_differences("", self.stored, self.computed))
-
-
-def read_decision(workspace: Workspace, window_end: date) -> dict[str, Any]:
-    """The decision of a key.
-
-    Raises:
-        ConfigError: the key has none.
-        DataError: the file is no decision of a schema that is known.
-    """
-    path = workspace.key_path(window_end, DECISION_FILE)
-    decision = workspace.read_json(path)
-    if decision is None:
-        raise ConfigError(
-            f"{workspace.model} has no decision for {window_end} at {workspace.absolute(path)}; "
-            "`retrain-ops status` lists the days that have one"
-        )
-    if decision.get("schema") != 1:
-        raise DataError(f"{workspace.absolute(path)} has schema {decision.get('schema')!r}, not 1")
-    return decision
 
 
 def replay(spec: RetrainSpec, workspace: Workspace, window_end: date) -> Replay:
@@ -78,8 +67,8 @@ def replay(spec: RetrainSpec, workspace: Workspace, window_end: date) -> Replay:
         ConfigError: the key has no decision.
         DataError: its counts or rules are malformed.
     """
-    stored = read_decision(workspace, window_end)
-    computed: dict[str, Any] = copy.deepcopy(stored)
+    stored = require_decision(workspace, window_end)
+    computed = copy.deepcopy(stored)
     notes: list[str] = []
     try:
         if spec.sha256() == stored["spec_sha256"]:
@@ -96,7 +85,7 @@ def replay(spec: RetrainSpec, workspace: Workspace, window_end: date) -> Replay:
 
 
 def _replay_drift(
-    spec: RetrainSpec, workspace: Workspace, window_end: date, decision: dict[str, Any]
+    spec: RetrainSpec, workspace: Workspace, window_end: date, decision: Decision
 ) -> list[str]:
     """PSI and p values from the counts of the current days and the champion's reference."""
     champion = decision["champion"]
@@ -115,69 +104,75 @@ def _replay_drift(
         drift_rules(spec),
         seed=spec.model.seed,
     )
-    told = report.to_json()
+    plain = report.to_json()
     drift = decision["drift"]
-    drift.update(features=told["features"], psi_max=told["psi_max"])
-    drift["psi_max_feature"] = told["feature_max"]
+    drift["features"] = cast(list[FeatureDriftRecord], plain["features"])
+    drift["psi_max"] = cast(float | None, plain["psi_max"])
+    drift["psi_max_feature"] = report.feature_max
     drift["age_days"] = (window_end - frozen_at).days
     return []
 
 
-def _replay_degraded(decision: dict[str, Any]) -> None:
+def _replay_degraded(decision: Decision) -> None:
     record = decision["drift"].get("degraded")
     if record is None:
         return
     windows = [(w["first"], w["last"], w["reference"], w["cells"]) for w in record["windows"]]
     report = judge_degraded(windows, DegradedRules(**record["rules"]))
-    decision["drift"]["degraded"] = report.to_json()
+    decision["drift"]["degraded"] = cast(DegradedRecord, report.to_json())
 
 
-def _replay_reason(spec: RetrainSpec, decision: dict[str, Any], asked: str | None) -> None:
-    """Why the day trained; a wish of a person and the bootstrap are facts of the record."""
+def _replay_reason(spec: RetrainSpec, decision: Decision, asked: str | None) -> None:
+    """Why the day trained; that a person forced or bootstrapped it is a fact of the record."""
     drift = decision["drift"]
     if drift["reason"] in ("forced", "bootstrap"):
         return
+    age, degraded = drift["age_days"], drift.get("degraded")
     reason = reason_to_train(
         drifted=any(feature["triggers"] for feature in drift["features"]),
-        degraded=bool((drift.get("degraded") or {}).get("triggered")),
-        stale=drift["age_days"] > spec.drift.max_age_days,
+        degraded=degraded is not None and degraded["triggered"],
+        stale=age is not None and age > spec.drift.max_age_days,
         asked=asked,
     )
-    drift.update(reason=reason, triggered=reason != "none")
+    drift["reason"], drift["triggered"] = reason, reason != "none"
 
 
-def _replay_gate(workspace: Workspace, window_end: date, decision: dict[str, Any]) -> None:
+def _replay_gate(workspace: Workspace, window_end: date, decision: Decision) -> None:
     if "gate" not in decision:
         if not decision["drift"]["triggered"]:
-            decision.update(outcome="no_train", reason="no_drift")
+            decision["outcome"], decision["reason"] = "no_train", "no_drift"
         return
-    stored = decision["gate"]
-    if decision["champion"] is None:
+    report: GateRecord | BootstrapGate
+    stored = compared(decision)
+    if stored is None:
         report = bootstrap_report(
             decision["holdout"]["cells"],
             auc=decision["auc"]["challenger"],
-            scores_usable=stored["reason"] != "scores_not_usable",
+            scores_usable=decision["gate"]["reason"] != "scores_not_usable",
         )
     else:
         report = gate_report(
             decision["holdout"]["cells"],
             rules_of_record(stored["rules"]),
-            expected_levels=_expected_levels(workspace, window_end, decision),
+            expected_levels=_expected_levels(workspace, window_end, decision, stored["slices"]),
             facts={check["name"]: check["facts"] for check in stored.get("checks", [])},
         )
     outcome = outcome_of(report["verdict"], queued=decision["outcome"] == "queued")
-    decision.update(gate=report, outcome=outcome, reason=reason_of(outcome, report))
+    decision["gate"], decision["outcome"] = report, outcome
+    decision["reason"] = reason_of(outcome, report)
 
 
 def _expected_levels(
-    workspace: Workspace, window_end: date, decision: Mapping[str, Any]
+    workspace: Workspace,
+    window_end: date,
+    decision: Decision,
+    slices: Sequence[SliceRecord],
 ) -> dict[str, list[str]]:
     """The levels of the frozen reference; without that file, those that the record itself names."""
     reference = workspace.read_json(workspace.key_path(window_end, REFERENCE_FILE))
     columns = [c for c in decision["holdout"]["cells"] if c != ALL_ROWS]
     if reference is not None and all(c in reference["slices"] for c in columns):
         return {c: reference["slices"][c] for c in columns}
-    slices = decision["gate"]["slices"]
     return {c: [s["level"] for s in slices if s["column"] == c] for c in columns}
 
 

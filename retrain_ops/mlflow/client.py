@@ -40,8 +40,6 @@ from retrain_ops.mlflow.types import (
     read_version,
 )
 
-__all__ = ["Artifact", "Experiment", "MlflowClient", "MlflowRun", "ModelVersion", "RegisteredModel"]
-
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -271,6 +269,10 @@ class MlflowClient:
         """Sets or overwrites a tag."""
         self._call("POST runs/set-tag", run_id=run_id, key=key, value=value)
 
+    def delete_run(self, run_id: str) -> None:
+        """Marks a run deleted; one that is deleted, or was never there, is fine."""
+        self._find("POST runs/delete", run_id=run_id)
+
     def delete_run_tag(self, run_id: str, key: str) -> None:
         """Removes a tag; a missing tag is fine, a missing run is an error."""
         if self._find("POST runs/delete-tag", run_id=run_id, key=key) is None:
@@ -391,6 +393,10 @@ class MlflowClient:
 
         return self._create_once(mine, create, key_known=key_tag is not None)
 
+    def delete_model_version(self, name: str, version: str) -> None:
+        """Removes a version for ever, with its aliases; a missing one is fine."""
+        self._find("DELETE model-versions/delete", name=name, version=version)
+
     def get_model_version(self, name: str, version: str) -> ModelVersion | None:
         """The version; None when model or version is missing."""
         found = self._find("GET model-versions/get", name=name, version=version)
@@ -474,27 +480,20 @@ class MlflowClient:
         )
 
     def _pages(
-        self,
-        endpoint: str,
-        member: str,
-        max_results: int,
-        order_by: Sequence[str],
-        asked: Mapping[str, Any],
+        self, endpoint: str, key: str, limit: int, order_by: Sequence[str], asked: Mapping[str, Any]
     ) -> Iterator[dict[str, Any]]:
-        left = clock(self.deadline)
-        token: str | None = None
-        count = 0
-        while count < max_results:
+        left, count, token = clock(self.deadline), 0, ""
+        while count < limit:
             page = self.within(left())._call(
                 endpoint,
-                max_results=min(PAGE_ROWS, max_results - count),
+                max_results=min(PAGE_ROWS, limit - count),
                 order_by=list(order_by) or None,
-                page_token=token,
+                page_token=token or None,
                 **asked,
             )
-            rows = page.get(member, [])
-            yield from rows
-            count += len(rows)
-            token = page.get("next_page_token") or None
-            if token is None:
+            found = page.get(key, [])
+            yield from found
+            count += len(found)
+            token = page.get("next_page_token") or ""
+            if not token:
                 return

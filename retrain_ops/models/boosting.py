@@ -25,10 +25,16 @@ from retrain_ops.models.tabular import Feature, TabularModel, encode, table_of
 from retrain_ops.models.training import infer_features
 
 _TRANSLATED = ("depth_wise", "max_depth")
-_CORE = tuple(name for name in _core.gbdt_params({}) if name not in _TRANSLATED)
+_DEFAULTS = _core.gbdt_params({})
+"""The core's table is the only one: `trainer = "gbdt"` starts from the same values."""
+_CORE = tuple(name for name in _DEFAULTS if name not in _TRANSLATED)
 _VALIDATION_STREAM = 0x76616C  # of the counter RNG: which rows early stopping holds out
 
 Self = TypeVar("Self", bound="Boosting")
+
+
+def _whole(name: str) -> int:
+    return int(_DEFAULTS[name])
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -58,27 +64,27 @@ class Boosting:
         random_state: the seed; None is 0.
     """
 
-    n_estimators: int = 100
-    learning_rate: float = 0.1
-    max_leaf_nodes: int = 31
+    n_estimators: int = _whole("n_estimators")
+    learning_rate: float = _DEFAULTS["learning_rate"]
+    max_leaf_nodes: int = _whole("max_leaf_nodes")
     max_depth: int | None = None
-    min_samples_leaf: int = 20
-    min_child_weight: float = 1e-3
-    min_split_gain: float = 0.0
+    min_samples_leaf: int = _whole("min_samples_leaf")
+    min_child_weight: float = _DEFAULTS["min_child_weight"]
+    min_split_gain: float = _DEFAULTS["min_split_gain"]
     grow_policy: str = "lossguide"
-    l1_regularization: float = 0.0
-    l2_regularization: float = 0.0
-    colsample: float = 1.0
-    subsample: float = 1.0
-    max_bins: int = 255
-    cat_smooth: float = 10.0
-    cat_l2: float = 10.0
-    min_data_per_group: int = 100
-    max_cat_to_onehot: int = 4
-    max_cat_threshold: int = 32
+    l1_regularization: float = _DEFAULTS["l1_regularization"]
+    l2_regularization: float = _DEFAULTS["l2_regularization"]
+    colsample: float = _DEFAULTS["colsample"]
+    subsample: float = _DEFAULTS["subsample"]
+    max_bins: int = _whole("max_bins")
+    cat_smooth: float = _DEFAULTS["cat_smooth"]
+    cat_l2: float = _DEFAULTS["cat_l2"]
+    min_data_per_group: int = _whole("min_data_per_group")
+    max_cat_to_onehot: int = _whole("max_cat_to_onehot")
+    max_cat_threshold: int = _whole("max_cat_threshold")
     categorical_features: Any = None
     monotonic_cst: Mapping[Any, int] | Sequence[int] | None = None
-    early_stopping_rounds: int = 0
+    early_stopping_rounds: int = _whole("early_stopping_rounds")
     validation_fraction: float = 0.1
     n_threads: int = 0
     random_state: int | None = 0

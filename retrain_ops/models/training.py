@@ -35,18 +35,30 @@ TELL_EVERY_S = 5.0
 DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(
     {k: v for k, v in _core.gbdt_params({}).items() if k != "early_stopping_rounds"}
 )
-"""Parameters of the default trainer and their defaults.
+"""Parameters of the default trainer and their defaults; `PARAMS_TEXT` says what they do."""
 
-- n_estimators, learning_rate: rounds, and the share of each tree's step.
-- max_leaf_nodes, max_depth (0: no limit), min_samples_leaf, min_child_weight (sum of
-  second derivatives), min_split_gain: when a tree stops growing.
-- l1_regularization, l2_regularization: on leaf values.
-- depth_wise (1: the shallowest leaf is split next, 0: the one that gains most).
-- colsample, subsample: share of columns and rows that each tree sees.
-- max_bins: bins of a numeric column, at most 255.
-- cat_smooth, cat_l2, min_data_per_group, max_cat_to_onehot, max_cat_threshold:
-  categorical splits, with the meaning they have in LightGBM.
+PARAMS_TEXT = """
+n_estimators: rounds of boosting.
+learning_rate: share of each tree's step that is taken.
+max_leaf_nodes: most leaves of a tree.
+max_depth: most splits on the way to a leaf; 0 for no limit.
+min_samples_leaf: least rows of a leaf.
+min_child_weight: least sum of second derivatives in a leaf.
+min_split_gain: least gain of a split.
+l1_regularization: L1 penalty on leaf values.
+l2_regularization: L2 penalty on leaf values.
+colsample: share of the columns that each tree sees.
+subsample: share of the rows that each tree sees.
+max_bins: most bins of a numeric column, up to 255.
+depth_wise: 1 splits the shallowest leaf next, 0 the one that gains most.
+cat_smooth: added to a category's second derivatives when categories are put in order, and the
+    least rows of a category that counts, as in LightGBM.
+cat_l2: L2 penalty in splits on many categories, as in LightGBM.
+min_data_per_group: least rows of a group of categories, as in LightGBM.
+max_cat_to_onehot: up to so many categories, each is tried alone, as in LightGBM.
+max_cat_threshold: most categories on the smaller side of a split, as in LightGBM.
 """
+"""One line for each of `DEFAULT_PARAMS`."""
 
 
 @dataclass(frozen=True, slots=True)

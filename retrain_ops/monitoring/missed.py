@@ -29,7 +29,7 @@ def record_missed(run: Run, due: Callable[[date], Iterable[date]]) -> tuple[date
     if newest is None:
         return ()
     path = f"{run.model}/missed.json"
-    known = run.workspace.read_json(path) or {}
+    known = run.workspace.recover_json(path) or {}
     missed = tuple(
         day
         for day in due(newest)
@@ -65,4 +65,4 @@ def _ran(run: Run, day: date) -> bool:
 
 
 def _record(run: Run, day: date) -> dict[str, object]:
-    return run.workspace.read_json(run.workspace.key_path(day, "run.json")) or {}
+    return run.workspace.recover_json(run.workspace.key_path(day, "run.json")) or {}

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from retrain_ops.comparison.degraded import compare_matured
 from retrain_ops.comparison.drift import drift_of_features
-from retrain_ops.decisions.record import champion_of_key
+from retrain_ops.decisions.record import decide_champion
 from retrain_ops.errors import ConfigError
 from retrain_ops.registry.registry import Version
-from retrain_ops.rollout.looks import settle
+from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run
 from retrain_ops.workspace import LOCK_PATIENCE_S
 
@@ -63,10 +63,10 @@ def watch(kind: Kind, run: Run, *, patience_s: float = LOCK_PATIENCE_S) -> Monit
     """
     with run.workspace.lock(patience_s=patience_s):
         settle(run)
-        champion = champion_of_key(run)
+        champion = decide_champion(run)
         holds, summary = _LOOKS[kind](run, champion) if champion else (False, "no champion yet")
         path = f"{run.model}/monitors/{kind}.json"
-        known = run.workspace.read_json(path) or {}
+        known = run.workspace.recover_json(path, {"window_end": str, "holds": bool}) or {}
         state = _state_after(known, run.window.end, holds, run.context.dag_run_id)
         if state != known:
             run.workspace.overwrite_json(path, state)

@@ -10,6 +10,8 @@ from uuid import NAMESPACE_URL, uuid5
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
 
+from retrain_ops.decisions.record import DECISION_FILE, Decision, compared, read_decision
+
 if TYPE_CHECKING:
     from retrain_ops.run import Run
 
@@ -64,13 +66,13 @@ def _news(
 
 def write_artifacts(run: Run, entries: Sequence[Mapping[str, Any]]) -> None:
     """A summary in Markdown and, when there was a challenger, its gates as a table."""
-    decision = run.read("decision.json") or {}
+    decision = read_decision(run.workspace, run.window.end)
     create_markdown_artifact(
         markdown=summary_markdown(run, decision, entries),
         key=artifact_key(run.model, "summary"),
         description=f"{run.model}, newest day",
     )
-    rows = gate_rows(decision)
+    rows = gate_rows(decision) if decision else []
     if rows:
         create_table_artifact(
             table=rows,
@@ -80,31 +82,32 @@ def write_artifacts(run: Run, entries: Sequence[Mapping[str, Any]]) -> None:
 
 
 def summary_markdown(
-    run: Run, decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+    run: Run, decision: Decision | None, entries: Sequence[Mapping[str, Any]]
 ) -> str:
     """The day: its line, what each step said, and where the evidence lies."""
     told = "\n".join(
         f"| {e['step']} | {e['status']} | {_cell(e.get('summary') or e.get('message', ''))} |"
         for e in entries
     )
+    outcome = decision["outcome"] if decision else "no decision"
     run_id = (run.read("run.json") or {}).get("mlflow_run_id")
     return (
-        f"# {run.model} {run.window.end.isoformat()}: {decision.get('outcome', 'no decision')}\n\n"
+        f"# {run.model} {run.window.end.isoformat()}: {outcome}\n\n"
         f"| step | status | result |\n|---|---|---|\n{told}\n\n"
-        f"Evidence: `{run.workspace.absolute(run.path('decision.json'))}`"
+        f"Evidence: `{run.workspace.absolute(run.path(DECISION_FILE))}`"
         + (f", MLflow run `{run_id}`" if run_id else "")
         + "\n"
     )
 
 
-def gate_rows(decision: Mapping[str, Any]) -> list[dict[str, Any]]:
+def gate_rows(decision: Decision) -> list[dict[str, Any]]:
     """One row for all hold-out rows and one per slice; empty when nothing was judged."""
-    gate = decision.get("gate")
-    if not gate:
+    if "gate" not in decision:
         return []
-    whole = {"column": "", "level": "all rows", "role": "gate", **gate}
+    whole = {"column": "", "level": "all rows", "role": "gate", **decision["gate"]}
+    gate = compared(decision)  # a bootstrap has no slices: nobody was compared
+    rows: list[Mapping[str, object]] = [whole, *(gate["slices"] if gate else ())]
     names = "column level role verdict rows days f1_champion f1_challenger difference lower_bound"
-    rows = (whole, *gate.get("slices", ()))  # a bootstrap has none: nobody was compared
     return [{name: row.get(name) for name in names.split()} for row in rows]
 
 

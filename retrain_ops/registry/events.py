@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from retrain_ops.errors import ConflictError
 from retrain_ops.mlflow.types import ModelVersion
@@ -34,6 +34,7 @@ ENDED_STATES: frozenset[str] = frozenset(
 )
 
 EVENT_TAG = "retrain.event."
+INTENT_TAG = "retrain.intent"  # where a version stands, whole in one tag; the four below follow it
 STATE_TAG = "retrain.state"
 OPENED_TAG = "retrain.opened_at"
 CLOSED_TAG = "retrain.closed_at"
@@ -50,13 +51,59 @@ def utc_text(instant: datetime) -> str:
 
 
 def utc_instant(text: str) -> datetime:
-    """The instant that :func:`utc_text` wrote."""
-    return datetime.fromisoformat(text)
+    """The instant that :func:`utc_text` wrote.
+
+    Raises:
+        ValueError: it is none, or has no time zone.
+    """
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return instant
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Where a version stands on its way, or is to stand.
+
+    It is one tag, so no reader meets half a change: it is written before its effects (the tags
+    that people and routers read, the aliases), and whoever comes next finishes those.
+    """
+
+    state: State
+    opened_at: str | None = None
+    closed_at: str | None = None
+
+    def to_json(self) -> str:
+        """One line of canonical JSON."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Intent:
+        """The intent that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        value = json.loads(text)
+        if not isinstance(value, dict):
+            raise ValueError(text)
+        opened, closed = value.get("opened_at"), value.get("closed_at")
+        for instant in (opened, closed):
+            if instant is not None:
+                utc_instant(instant)
+        return cls(_state(value.get("state")), opened, closed)
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A model version, read from its tags."""
+    """A model version, read from its tags.
+
+    `junk` are the tags of ours that hold what we never write; they are read as if absent.
+    """
 
     number: str
     run_id: str
@@ -68,6 +115,20 @@ class Version:
     opened_at: datetime | None
     closed_at: datetime | None
     tags: Mapping[str, str] = field(repr=False)
+    junk: tuple[str, ...] = ()
+
+    @property
+    def intent(self) -> Intent:
+        """Where it stands, as one value."""
+        return Intent(
+            self.state,
+            utc_text(self.opened_at) if self.opened_at else None,
+            utc_text(self.closed_at) if self.closed_at else None,
+        )
+
+    def with_tags(self, tags: Mapping[str, str]) -> Version:
+        """The same version with other tags."""
+        return _read(self.number, self.run_id, self.source, tags)
 
     @property
     def is_open(self) -> bool:
@@ -82,28 +143,80 @@ class Version:
 
 
 def read_version(version: ModelVersion) -> Version:
-    """What the tags of a version say."""
-    tags = version.tags
+    """What the tags of a version say.
+
+    Raises:
+        ConflictError: neither `execution_date` nor `retrain_key` says which window it is of.
+    """
+    return _read(version.version, version.run_id, version.source, version.tags)
+
+
+def _read(number: str, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+    junk: list[str] = []
+    intent = _tag(tags, INTENT_TAG, Intent.from_json, junk) or _shown_intent(tags, junk)
     return Version(
-        number=version.version,
-        run_id=version.run_id,
-        source=version.source,
+        number=number,
+        run_id=run_id,
+        source=source,
         retrain_key=tags["retrain_key"],
-        window_end=date.fromisoformat(tags["execution_date"]),
+        window_end=_window_end(number, tags, junk),
         model_sha256=tags.get("model_sha256", ""),
-        state=_state(tags.get(STATE_TAG, "registered")),
-        opened_at=utc_instant(tags[OPENED_TAG]) if OPENED_TAG in tags else None,
-        closed_at=utc_instant(tags[CLOSED_TAG]) if CLOSED_TAG in tags else None,
+        state=intent.state,
+        opened_at=utc_instant(intent.opened_at) if intent.opened_at else None,
+        closed_at=utc_instant(intent.closed_at) if intent.closed_at else None,
         tags=tags,
+        junk=tuple(junk),
     )
 
 
-def _state(text: str) -> State:
-    known: dict[str, Any] = {s: s for s in State.__args__}  # type: ignore[attr-defined]
-    if text not in known:
-        raise ConflictError(f"the tag {STATE_TAG} says {text!r}; known: {', '.join(known)}")
+def _shown_intent(tags: Mapping[str, str], junk: list[str]) -> Intent:
+    """What the tags for people say, where no intent does: an older release wrote only those.
+
+    It set `opened_at` first: opened and still `registered` is an opening that was cut short.
+    """
+    state = _tag(tags, STATE_TAG, _state, junk) or "registered"
+    opened = _tag(tags, OPENED_TAG, utc_instant, junk)
+    closed = _tag(tags, CLOSED_TAG, utc_instant, junk)
+    if state == "registered" and opened is not None and STATE_TAG not in junk:
+        state = "shadow"
+    return Intent(state, utc_text(opened) if opened else None, utc_text(closed) if closed else None)
+
+
+def _tag(tags: Mapping[str, str], name: str, read: Callable[[str], T], junk: list[str]) -> T | None:
+    """What a tag holds; None when it is absent or, then named in `junk`, holds something else."""
+    if name not in tags:
+        return None
+    try:
+        return read(tags[name])
+    except (ValueError, TypeError):
+        junk.append(name)
+        return None
+
+
+def _window_end(number: str, tags: Mapping[str, str], junk: list[str]) -> date:
+    named = _tag(tags, "execution_date", date.fromisoformat, junk)
+    if named is not None:
+        return named
+    try:
+        return date.fromisoformat(tags["retrain_key"].rpartition("/")[2])
+    except ValueError as problem:
+        raise ConflictError(
+            f"version {number}: its tags execution_date and retrain_key name no day "
+            f"({tags.get('execution_date')!r}, {tags['retrain_key']!r}); set execution_date to "
+            "its window end, or delete the version"
+        ) from problem
+
+
+def _state(text: object) -> State:
+    known: dict[str, Any] = {s: s for s in get_args(State)}
+    if not isinstance(text, str) or text not in known:
+        raise ValueError(f"{text!r} is no state; known: {', '.join(known)}")
     state: State = known[text]
     return state
+
+
+Kind = Literal["bootstrap", "promote", "rollback", "void"]
+KINDS = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +231,7 @@ class Event:
     """
 
     epoch: int
-    kind: Literal["bootstrap", "promote", "rollback", "void"]
+    kind: Kind
     version: str
     previous: str | None
     window_end: str
@@ -141,12 +254,24 @@ class Event:
         """
         names = {f.name for f in fields(cls)}
         try:
-            return cls(**{k: v for k, v in json.loads(text).items() if k in names})
+            event = cls(**{k: v for k, v in json.loads(text).items() if k in names})
+            event._check()
+            return event
         except (ValueError, TypeError, AttributeError) as problem:
             raise ConflictError(
                 f"a tag {EVENT_TAG}* holds {text[:80]!r}, which is no event of the promotion "
                 "protocol; remove it by hand if somebody wrote it by hand"
             ) from problem
+
+    def _check(self) -> None:
+        numbers = {self.version, self.previous, self.failed} - {None}
+        texts = all(isinstance(n, str) for n in numbers) and isinstance(self.model_sha256, str)
+        if type(self.epoch) is not int or self.kind not in KINDS or not texts or not self.version:
+            raise ValueError("a member is not of its type")
+        if self.share is not None:
+            float(self.share)
+        date.fromisoformat(self.window_end)
+        utc_instant(self.effective_from), utc_instant(self.recorded_at)
 
     @property
     def tag(self) -> str:
@@ -167,12 +292,20 @@ class Event:
 class Snapshot:
     """Aliases and events as one read of the registered model gave them.
 
-    `incarnation` tells a registered model from an earlier one of the same name.
+    `incarnation` tells a registered model from an earlier one of the same name. `junk` are
+    tags that should hold an event and do not: their claims still say what they held.
     """
 
     aliases: Mapping[str, str]
     events: tuple[Event, ...]
     incarnation: int = 0
+    junk: tuple[str, ...] = ()
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Epochs below the highest of which no event is left: somebody removed or spoilt them."""
+        known = {e.epoch for e in self.events}
+        return tuple(epoch for epoch in range(1, self.epoch) if epoch not in known)
 
     @property
     def epoch(self) -> int:
@@ -212,7 +345,7 @@ class Snapshot:
         return next((e for e in later if e.failed == promotion.version), None)
 
     def predecessor_of(self, version: str) -> str | None:
-        """Whom `version` replaced when it took `@champion`."""
+        """The champion that `version` replaced."""
         promotion = self.promotion_of(version)
         return promotion.previous if promotion else None
 
@@ -221,17 +354,22 @@ class Snapshot:
         return next((e for e in self.acts if e.epoch > event.epoch), None)
 
 
-def read_events(tags: Mapping[str, str]) -> tuple[Event, ...]:
-    """The events among the tags of a registered model, by epoch.
-
-    Raises:
-        ConflictError: a tag is no event, or not the one of its epoch.
-    """
-    found = {k: Event.from_json(v) for k, v in sorted(tags.items()) if k.startswith(EVENT_TAG)}
-    for tag, event in found.items():
-        if tag != event.tag:
-            raise ConflictError(f"the tag {tag} holds the event of epoch {event.epoch}")
-    return tuple(found.values())
+def read_events(tags: Mapping[str, str]) -> tuple[tuple[Event, ...], tuple[str, ...]]:
+    """The events among the tags of a registered model, by epoch; and the tags that hold none."""
+    events, junk = [], []
+    for tag, text in sorted(tags.items()):
+        if not tag.startswith(EVENT_TAG):
+            continue
+        try:
+            event = Event.from_json(text)
+        except ConflictError:
+            junk.append(tag)
+            continue
+        if tag == event.tag:
+            events.append(event)
+        else:
+            junk.append(tag)
+    return tuple(sorted(events, key=lambda e: e.epoch)), tuple(junk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +391,8 @@ class World:
 
     def with_event(self, event: Event) -> World:
         """The world as it is once `event` is recorded and nothing else was done."""
-        events = (*self.snapshot.events, event)
-        return replace(self, snapshot=replace(self.snapshot, events=events))
+        events = sorted((*self.snapshot.events, event), key=lambda e: e.epoch)
+        return replace(self, snapshot=replace(self.snapshot, events=tuple(events)))
 
 
 def _is(version: Version | None, event: Event) -> bool:

@@ -10,14 +10,16 @@ any of them behind::
     follow    version tags, @previous, @champion, @challenger, in that order
     read back until nothing is left to write
 
-The tag of the highest epoch is the truth. :func:`follow` lists what the registry
-must still be told so that it says what its events say: data, before anything is
-written, so it is the dry run, the replay after a crash and the repair alike.
+The tag of the highest epoch is the truth about `@champion`; about each version it is
+its *intent*: one tag that says where the version stands, whole. :func:`follow` lists
+what must still be written so that the registry says what its events and intents say:
+data, before anything is written, so it is the dry run, the replay after a crash and
+the repair alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -27,6 +29,8 @@ from retrain_ops.registry.events import (
     CHALLENGER,
     CHAMPION,
     CLOSED_TAG,
+    INTENT_TAG,
+    OPENED_TAG,
     PREVIOUS,
     REPLACES_TAG,
     SERVED_STATES,
@@ -34,6 +38,7 @@ from retrain_ops.registry.events import (
     STATE_TAG,
     UNSERVED_STATES,
     Event,
+    Intent,
     State,
     Version,
     World,
@@ -85,7 +90,10 @@ def _served_before(world: World, newest: Event | None) -> str | None:
 def next_rollback(
     world: World, failed: str, *, effective_from: datetime, recorded_at: datetime
 ) -> Event | None:
-    """The event that gives `@champion` back to whom `failed` replaced; None if it does not serve.
+    """The event that gives `@champion` back to the champion that `failed` replaced.
+
+    None when `failed` does not serve. A predecessor that was deleted or rolled back gives way
+    to the one before it.
 
     Raises:
         ConflictError: there is nobody to go back to.
@@ -93,15 +101,15 @@ def next_rollback(
     snapshot = world.snapshot
     if snapshot.newest is None or snapshot.newest.version != failed:
         return None
-    number = snapshot.predecessor_of(failed)
-    target = world.holder(number)
+    target = next(_predecessors(world, failed), None)
     if target is None:
+        number = snapshot.predecessor_of(failed)
         raise ConflictError(
             f"version {failed} was the first champion: there is none to go back to; promote "
             "another version instead"
             if number is None
             else f"version {number}, which version {failed} replaced, is not in the registry any "
-            "more; promote another version instead"
+            "more, nor is any champion before it; promote another version instead"
         )
     return Event(
         epoch=snapshot.epoch + 1,
@@ -116,6 +124,18 @@ def next_rollback(
     )
 
 
+def _predecessors(world: World, number: str) -> Iterator[Version]:
+    """The champions before `number` that may serve again, newest first."""
+    seen = {number}
+    before = world.snapshot.predecessor_of(number)
+    while before is not None and before not in seen:
+        seen.add(before)
+        version = world.holder(before)
+        if version is not None and version.state != "rolled_back":
+            yield version
+        before = world.snapshot.predecessor_of(before)
+
+
 def settled(world: World, event: Event) -> Event:
     """`event` as it may be recorded after the fence: itself, or void.
 
@@ -125,7 +145,7 @@ def settled(world: World, event: Event) -> Event:
     version = world.find(event.version)
     alive = version is not None and event.model_sha256 in ("", version.model_sha256)
     if version is not None and event.promotes:
-        alive = alive and version.state in UNSERVED_STATES | {"canary", "promoted"}
+        alive = alive and version.state in UNSERVED_STATES | SERVED_STATES
     if alive:
         return event
     return replace(event, kind="void", share=None, failed=None)
@@ -139,10 +159,10 @@ class Write:
     """One thing to be written; `value` None removes it.
 
     `what` is `claim` (an experiment), `event` (a tag of the model), `tag` (of
-    `version`) or `alias`.
+    `version`), `alias`, or `version`: a spare one, which is only ever removed.
     """
 
-    what: Literal["claim", "event", "tag", "alias"]
+    what: Literal["claim", "event", "tag", "alias", "version"]
     name: str
     value: str | None
     version: str | None = None
@@ -158,7 +178,38 @@ def follow(world: World) -> tuple[Write, ...]:
     Empty at rest. The share stands on a version before any alias names it, so no
     router sees a canary at 100 % first.
     """
-    return (*_superseded(world), *_states(world), *_second_candidates(world), *_aliases(world))
+    return (
+        *_superseded(world),
+        *_states(world),
+        *_second_candidates(world),
+        *_shown(world),
+        *_aliases(world),
+    )
+
+
+def after(world: World, writes: Iterable[Write]) -> World:
+    """The world once `writes` of tags, events and aliases are made."""
+    for write in writes:
+        if write.what == "event" and write.value is not None:
+            world = world.with_event(Event.from_json(write.value))
+        elif write.what == "alias":
+            aliases = _with(world.snapshot.aliases, write)
+            world = replace(world, snapshot=replace(world.snapshot, aliases=aliases))
+        elif write.what in ("tag", "version"):
+            versions = (_after(version, write) for version in world.versions)
+            world = replace(world, versions=tuple(v for v in versions if v is not None))
+    return world
+
+
+def _after(version: Version, write: Write) -> Version | None:
+    if version.number != write.version:
+        return version
+    return None if write.what == "version" else version.with_tags(_with(version.tags, write))
+
+
+def _with(pairs: Mapping[str, str], write: Write) -> dict[str, str]:
+    left = {k: v for k, v in pairs.items() if k != write.name}
+    return left if write.value is None else {**left, write.name: write.value}
 
 
 def open_candidates(world: World) -> tuple[Version, ...]:
@@ -168,29 +219,78 @@ def open_candidates(world: World) -> tuple[Version, ...]:
     return tuple(sorted(found, key=lambda v: (v.state != "canary", v.opened_at or last)))
 
 
-def _moved(version: Version, state: State, closed_at: str | None) -> Iterator[Write]:
-    """State last: a version that says closed must say when."""
-    if closed_at is not None and version.tags.get(CLOSED_TAG) != closed_at:
-        yield Write("tag", CLOSED_TAG, closed_at, version.number)
-    yield Write("tag", STATE_TAG, state, version.number)
+def moved(version: Version, intent: Intent) -> Iterator[Write]:
+    """A version comes to stand elsewhere: the intent, then what shows it."""
+    if version.tags.get(INTENT_TAG) != intent.to_json():
+        yield Write("tag", INTENT_TAG, intent.to_json(), version.number)
+    yield from _effects(version, intent)
+
+
+def closed(version: Version, state: State, closed_at: str | None) -> Intent:
+    """Where a version stands that is closed; what was never open has no time of its closing."""
+    return replace(version.intent, state=state, closed_at=closed_at)
+
+
+def _effects(version: Version, intent: Intent) -> Iterator[Write]:
+    """The tags for people and routers; state last: a version that says closed must say when."""
+    share = version.tags.get(SHARE_TAG)
+    shown = {
+        SHARE_TAG: "1" if share is not None and intent.state == "promoted" else share,
+        OPENED_TAG: intent.opened_at,
+        CLOSED_TAG: intent.closed_at,
+        STATE_TAG: intent.state,
+    }
+    for name, value in shown.items():
+        if version.tags.get(name) != value:
+            yield Write("tag", name, value, version.number)
+
+
+def _shown(world: World) -> Iterator[Write]:
+    """What a dead writer's intent, or a hand in the tags, has left to be shown."""
+    gone = _moving(world)
+    for version in world.versions:
+        cut_short = INTENT_TAG not in version.tags and version.state != version.tags.get(STATE_TAG)
+        unreadable = INTENT_TAG in version.junk
+        if version.number in gone:
+            continue
+        if cut_short or unreadable:
+            yield from moved(version, version.intent)
+        elif INTENT_TAG in version.tags:
+            yield from _effects(version, version.intent)
+
+
+def _moving(world: World) -> set[str | None]:
+    """Versions that the rules before move: what they say now does not count any more."""
+    return {w.version for w in (*_superseded(world), *_states(world), *_second_candidates(world))}
 
 
 def _superseded(world: World) -> Iterator[Write]:
     """One version per key and bytes, and one per key that may still come to serve.
 
-    Of equal bytes the lowest number stays (unless a higher one serves), of
-    different bytes the newest.
+    Of equal bytes the lowest number stays (unless a higher one serves), of different bytes the
+    newest. A spare of equal bytes, made by a create whose answer was lost or by two at once, is
+    removed if it never was a candidate.
     """
     keepers: dict[tuple[str, str], Version] = {}
-    for version in sorted(world.versions, key=lambda v: v.state not in SERVED_STATES):
+    for version in sorted(world.versions, key=lambda v: not _serves(world, v)):
         keepers.setdefault((version.retrain_key, version.model_sha256), version)
     last = {v.retrain_key: v for v in world.versions if v in keepers.values() and _waits(v)}
     for version in world.versions:
         stays = keepers[version.retrain_key, version.model_sha256] is version
         stays = stays and last.get(version.retrain_key) is version
-        if _waits(version) and not stays:
-            opened = utc_text(version.opened_at) if version.opened_at else None
-            yield from _moved(version, "superseded", opened)
+        if not _waits(version) or stays:
+            continue
+        double = keepers[version.retrain_key, version.model_sha256] is not version
+        if double and version.opened_at is None and not _serves(world, version):
+            yield Write("version", version.number, None, version.number)
+        else:
+            yield from moved(version, closed(version, "superseded", version.intent.opened_at))
+
+
+def _serves(world: World, version: Version) -> bool:
+    """Whether it served or, by an event whose effects are still to come, will."""
+    promotion = world.snapshot.promotion_of(version.number, version.model_sha256)
+    return version.state in SERVED_STATES or promotion is not None
 
 
 def _waits(version: Version) -> bool:
@@ -204,7 +304,7 @@ def _states(world: World) -> Iterator[Write]:
         promotion = snapshot.promotion_of(version.number, version.model_sha256)
         undone = snapshot.rollback_of(promotion) if promotion else None
         if undone is not None and version.state != "rolled_back":
-            yield from _moved(version, "rolled_back", undone.effective_from)
+            yield from moved(version, closed(version, "rolled_back", undone.effective_from))
         elif undone is None and promotion is not None:
             yield from _promoted(version, promotion, snapshot.successor_of(promotion))
 
@@ -213,27 +313,37 @@ def _promoted(version: Version, promotion: Event, ended: Event | None) -> Iterat
     if version.state in ("promoted", "rolled_back"):
         return
     if promotion.share is not None and ended is None:
-        if SHARE_TAG not in version.tags:
+        if share_of(version) is None:
             yield Write("tag", SHARE_TAG, f"{promotion.share:g}", version.number)
-        if CLOSED_TAG in version.tags:  # closed after the fence: that came too late
-            yield Write("tag", CLOSED_TAG, None, version.number)
-        if version.state != "canary":
-            yield Write("tag", STATE_TAG, "canary", version.number)
+        if version.state != "canary" or version.closed_at is not None:
+            # Closed after the fence: that came too late.
+            yield from moved(version, closed(version, "canary", None))
         return
     # A canary that another champion replaced was never judged: it served, and is closed.
-    if SHARE_TAG in version.tags:
-        yield Write("tag", SHARE_TAG, "1", version.number)
-    yield from _moved(version, "promoted", (ended or promotion).effective_from)
+    yield from moved(version, closed(version, "promoted", (ended or promotion).effective_from))
+
+
+def share_of(version: Version) -> float | None:
+    """The share of the traffic that the version's tag gives it; None when it gives none."""
+    try:
+        share = float(version.tags.get(SHARE_TAG, ""))
+    except ValueError:
+        return None
+    return share if 0.0 < share <= 1.0 else None
 
 
 def _second_candidates(world: World) -> Iterator[Write]:
     """Two unlocked runs may each have opened one: the one that was opened first stays."""
-    gone = {w.version for w in (*_superseded(world), *_states(world)) if w.name == STATE_TAG}
+    gone = {w.version for w in (*_superseded(world), *_states(world)) if _leaves(w)}
     still = [v for v in open_candidates(world) if v.number not in gone]
     for version in still[1:]:
         if version.state != "canary":
-            opened = utc_text(version.opened_at) if version.opened_at else None
-            yield from _moved(version, "expired", opened)
+            yield from moved(version, closed(version, "expired", version.intent.opened_at))
+
+
+def _leaves(write: Write) -> bool:
+    """Whether by this write a version stops waiting."""
+    return write.what == "version" or write.name == STATE_TAG
 
 
 def _aliases(world: World) -> Iterator[Write]:
@@ -244,7 +354,7 @@ def _aliases(world: World) -> Iterator[Write]:
         yield from _alias(world, PREVIOUS, newest.previous)
         if world.holder(newest.version) is not None:
             yield from _alias(world, CHAMPION, newest.version)
-    closing = {w.version for w in (*_superseded(world), *_states(world)) if w.name == STATE_TAG}
+    closing = {w.version for w in (*_superseded(world), *_states(world)) if _leaves(w)}
     waiting = [v for v in open_candidates(world) if _waits(v) and v.state != "registered"]
     waiting = [v for v in waiting if v.number not in closing]
     current = snapshot.aliases.get(CHALLENGER)
@@ -274,20 +384,28 @@ def plan(world: World, event: Event, claim: str) -> tuple[Write, ...]:
 
 
 def findings(world: World) -> tuple[str, ...]:
-    """What is wrong at rest and what no repair can know how to mend, in words."""
+    """What is wrong at rest and no repair can know how to fix, in words."""
     snapshot, told = world.snapshot, []
     newest = snapshot.newest
     if newest is None and CHAMPION in snapshot.aliases:
         told.append("@champion is set and no event says so: bootstrap, or remove the alias")
     if newest is not None and world.holder(newest.version) is None:
         told.append(f"the champion, version {newest.version}, was deleted: roll it back")
-    epochs = [e.epoch for e in snapshot.events]
-    if epochs != list(range(1, len(epochs) + 1)):
-        told.append(f"the epochs {epochs} have gaps: somebody removed events")
+    told += [f"the tag {tag} holds no event: remove it" for tag in snapshot.junk]
     for version in world.versions:
         promotion = snapshot.promotion_of(version.number, version.model_sha256)
         if version.state in SERVED_STATES and promotion is None:
             told.append(f"version {version.number} is {version.state} and no event promoted it")
+        if version.state == "canary" and promotion and world.holder(promotion.previous) is None:
+            told.append(
+                f"version {promotion.previous}, which the canary of version {version.number} is "
+                "compared with, was deleted: the next watch_canary keeps the canary"
+            )
+        told += [
+            f"version {version.number}: the tag {tag} holds {version.tags[tag][:80]!r}, which "
+            "retrain_ops never writes; set it right or remove it"
+            for tag in version.junk
+        ]
     return tuple(told)
 
 

@@ -11,20 +11,21 @@ wakes up late finds a higher epoch and writes that one's aliases instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from retrain_ops.errors import ConflictError, RemoteError
+from retrain_ops.errors import ConflictError
 from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.mlflow.requests import name_filter
+from retrain_ops.registry.changes import Change, Promotion, Rollback
+from retrain_ops.registry.claims import Claims
 from retrain_ops.registry.events import (
     APPROVAL_TAG,
     CHALLENGER,
     CHAMPION,
-    CLOSED_TAG,
-    OPENED_TAG,
+    INTENT_TAG,
     PREVIOUS,
     REPLACES_TAG,
     SHADOW_DAYS_TAG,
@@ -32,6 +33,7 @@ from retrain_ops.registry.events import (
     STATE_TAG,
     UNSERVED_STATES,
     Event,
+    Intent,
     Snapshot,
     State,
     Version,
@@ -43,14 +45,15 @@ from retrain_ops.registry.events import (
 )
 from retrain_ops.registry.protocol import (
     Write,
+    after,
+    closed,
     doubled,
     findings,
     follow,
-    next_promotion,
-    next_rollback,
     open_candidates,
     plan,
     settled,
+    share_of,
 )
 
 __all__ = [
@@ -73,10 +76,7 @@ __all__ = [
     "utc_text",
 ]
 
-CLAIM_TAG = "retrain.claim"
 FOLLOW_ROUNDS = 8
-
-Decide = Callable[[World], Event | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +126,20 @@ class Registry:
     client: MlflowClient
     name: str
 
+    @property
+    def claims(self) -> Claims:
+        """The epochs of this model, each claimed by one event."""
+        return Claims(self.client, self.name)
+
     # -- reading ---------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Aliases and events now; empty when the model is not registered yet.
-
-        Raises:
-            ConflictError: a tag that should hold an event holds something else.
-        """
+        """Aliases and events now; empty when the model is not registered yet."""
         model = self.client.get_registered_model(self.name)
         if model is None:
             return Snapshot(aliases={}, events=())
-        return Snapshot(
-            aliases=dict(model.aliases),
-            events=read_events(model.tags),
-            incarnation=model.creation_timestamp,
-        )
+        events, junk = read_events(model.tags)
+        return Snapshot(dict(model.aliases), events, model.creation_timestamp, junk)
 
     def versions(self) -> list[Version]:
         """Every version that retrain_ops registered, oldest first."""
@@ -212,7 +210,7 @@ class Registry:
         champion = self.version(newest.version)
         share = 1.0
         if champion.state == "canary" and named[1] is not None:
-            share = float(champion.tags.get(SHARE_TAG, "1"))
+            share = share_of(champion) or newest.share or 1.0
         return Serving(newest.version, named[1], share, newest.epoch)
 
     # -- versions ----------------------------------------------------------
@@ -222,37 +220,57 @@ class Registry:
     ) -> Version:
         """The version of `tags["retrain_key"]` and `tags["model_sha256"]`, created at most once.
 
-        An earlier version of the key with other bytes becomes `superseded`
-        unless it ever served: a fix changes nothing silently. Should a race make
-        two of the same bytes, the lower one stays.
+        An earlier version of the key with other bytes becomes `superseded` unless it ever
+        served: a fix changes nothing silently. Bytes that come back after others had taken
+        their place may be opened again. Should a race make two of the same bytes, the lower
+        number stays: whoever made the other removes it.
         """
         key, digest = tags["retrain_key"], tags["model_sha256"]
         known = self.version_with(retrain_key=key, model_sha256=digest)
         if known is None:
-            self.client.ensure_registered_model(self.name)
-            created = self.client.create_model_version(
-                self.name,
-                source,
-                run_id,
-                tags={**tags, STATE_TAG: "registered"},
-                description=description,
-                key_tag=("model_sha256", digest),
-            )
-            lowest = self.version_with(retrain_key=key, model_sha256=digest)
-            known = lowest or read_version(created)
+            known = self._create_version(run_id, source, tags, description)
         for other in self.versions():
             replaced = other.retrain_key == key and other.number != known.number
             if replaced and other.state in UNSERVED_STATES:
-                self.set_state(other, "superseded", closed_at=other.opened_at)
+                self._stand(other, closed(other, "superseded", other.intent.opened_at))
+        if known.state == "superseded":
+            self._stand(known, Intent("registered"))
+            known = self.version(known.number)
         return known
+
+    def _create_version(
+        self, run_id: str, source: str, tags: Mapping[str, str], description: str
+    ) -> Version:
+        self.client.ensure_registered_model(self.name)
+        intent = Intent("registered")
+        made = read_version(
+            self.client.create_model_version(
+                self.name,
+                source,
+                run_id,
+                tags={**tags, INTENT_TAG: intent.to_json(), STATE_TAG: intent.state},
+                description=description,
+                key_tag=("model_sha256", tags["model_sha256"]),
+            )
+        )
+        lowest = self.version_with(
+            retrain_key=tags["retrain_key"], model_sha256=tags["model_sha256"]
+        )
+        if lowest is None or lowest.number == made.number:
+            return made
+        self.client.delete_model_version(self.name, made.number)
+        return lowest
 
     def set_state(
         self, version: Version, state: State, *, closed_at: datetime | None = None
     ) -> None:
-        """Records where a version is on its way; a closing state keeps its nominal time."""
-        if closed_at is not None:
-            self.set_tag(version, CLOSED_TAG, utc_text(closed_at))
-        self.set_tag(version, STATE_TAG, state)
+        """Moves a version on its way, with all that follows; a closing state keeps its time."""
+        self._stand(version, closed(version, state, utc_text(closed_at) if closed_at else None))
+        self.finish()
+
+    def _stand(self, version: Version, intent: Intent) -> None:
+        """Writes the intent of a version; `finish` does the rest."""
+        self.set_tag(version, INTENT_TAG, intent.to_json())
 
     def set_tag(self, version: Version, key: str, value: str) -> None:
         """Writes a version tag unless it says so already."""
@@ -261,15 +279,23 @@ class Registry:
 
     def open_shadow(self, version: Version, *, opened_at: datetime) -> None:
         """Makes `version` the candidate: `@challenger`, shadow from `opened_at`."""
-        self.set_tag(version, OPENED_TAG, utc_text(opened_at))
-        self.set_state(version, "shadow")
-        self.client.set_alias(self.name, CHALLENGER, version.number)
+        self._stand(version, Intent("shadow", opened_at=utc_text(opened_at)))
+        self.finish()
 
     def close(self, version: Version, state: State, *, closed_at: datetime) -> None:
-        """Ends a candidacy that never reached `@champion`."""
+        """Ends a candidacy that never reached `@champion`.
+
+        Raises:
+            ConflictError: an event gave it `@champion` meanwhile.
+        """
+        self.finish()
+        promotion = self.snapshot().promotion_of(version.number, version.model_sha256)
+        if promotion is not None:
+            raise ConflictError(
+                f"version {version.number} took @champion by epoch {promotion.epoch} and cannot "
+                f"become {state}; roll it back instead"
+            )
         self.set_state(version, state, closed_at=closed_at)
-        if self.snapshot().aliases.get(CHALLENGER) == version.number:
-            self.client.delete_alias(self.name, CHALLENGER)
 
     # -- promotion -----------------------------------------------------------
 
@@ -282,109 +308,101 @@ class Registry:
         recorded_at: datetime,
         share: float | None,
     ) -> Event | None:
-        """Moves `@champion` to `version`, once; None when a newer window was promoted before.
+        """The event by which `version` has `@champion`, made once; None behind a newer window.
 
         Raises:
             ConflictError: another promotion claimed the epoch (it was finished; run
                 again), or the version was closed meanwhile.
         """
-
-        def decide(world: World) -> Event | None:
-            return next_promotion(
-                world,
-                world.find(version.number) or version,
-                kind=kind,
-                effective_from=effective_from,
-                recorded_at=recorded_at,
-                share=share,
-            )
-
-        world = self.world()
-        done = world.snapshot.promotion_of(version.number, version.model_sha256)
-        if done is not None:
-            self._follow(world)
-            return done
-        return self._commit(world, decide)
+        return self._commit(Promotion(version, kind, effective_from, recorded_at, share))
 
     def rollback(
-        self, failed: Version | str, *, effective_from: datetime, recorded_at: datetime
+        self,
+        failed: Version | str | None = None,
+        *,
+        effective_from: datetime,
+        recorded_at: datetime,
     ) -> Event | None:
-        """Gives `@champion` back to whom `failed` replaced; None when it does not serve.
+        """The event by which `failed` lost `@champion` to the champion it replaced, made once.
 
-        Calling it again changes nothing: `failed` no longer serves then. `failed`
-        may be the number of a version that was deleted.
+        None when another version serves since. `failed` may be the number of a version that was
+        deleted; without it, it is the version that was promoted last, so that a repeated call
+        finds its own event instead of going further back.
 
         Raises:
+            ConfigError: `failed` never took `@champion`.
             ConflictError: `failed` replaced nobody, or another change is under way.
         """
-        number = failed if isinstance(failed, str) else failed.number
+        number = failed.number if isinstance(failed, Version) else failed
+        return self._commit(Rollback(number, effective_from, recorded_at))
 
-        def decide(world: World) -> Event | None:
-            return next_rollback(
-                world, number, effective_from=effective_from, recorded_at=recorded_at
-            )
+    def plan(self, change: Change) -> tuple[Write, ...]:
+        """What making `change` would write now, in order; nothing is written.
 
-        return self._commit(self.world(), decide)
-
-    def plan(self, decide: Decide) -> tuple[Write, ...]:
-        """What `_commit(decide)` would write now, in order; nothing is written."""
+        What others left half done is finished first, so it is part of the plan.
+        """
         world = self.world()
-        event = decide(world)
+        left = tuple(Write("event", e.tag, e.to_json()) for e in self.claims.unrecorded(world))
+        left += follow(after(world, left))
+        world = after(world, left)
+        event = None if change.done(world) else change.decide(world)
         if event is None:
-            return follow(world)
-        return plan(world, event, self.claim_name(world.snapshot, event.epoch))
+            return left
+        return (*left, *plan(world, event, self.claims.name_of(world.snapshot, event.epoch)))
 
-    def repair(self) -> bool:
-        """Makes tags and aliases say what the events say; True when they did not."""
-        return bool(self._follow(self.world()))
+    def finish(self) -> tuple[Write, ...]:
+        """Finishes what dead writers left: claims become events, then tags and aliases follow.
+
+        Everything that changes the registry begins with it, so whoever comes next finishes what
+        a killed process began. Returns what was written.
+        """
+        world = self.world()
+        written: tuple[Write, ...] = ()
+        for event in self.claims.unrecorded(world):
+            recorded = self._record(world.snapshot, event)
+            self.claims.hide(self.claims.name_of(world.snapshot, event.epoch))
+            written += (Write("event", recorded.tag, recorded.to_json()),)
+        return written + self._follow(self.world() if written else world)
 
     def verify(self, *, repair: bool = False) -> Verification:
-        """Compares aliases, tags, events, claims and versions; mends what can be mended."""
+        """Compares aliases, tags, events, claims and versions; repairs what can be repaired."""
+        repaired = self._repair() if repair else ()
         world = self.world()
-        told, missing = self._check_claims(world)
-        for write in missing if repair else ():
-            self._write(write)
-        repaired = missing if repair else ()
-        if repair:
-            repaired += self._follow(self.world())
-            world = self.world()
-            told, missing = self._check_claims(world)
+        told, missing = self.claims.check(world)
         told += (*findings(world), *(f"{key} has two versions" for key in doubled(world.versions)))
         return Verification(
             epoch=world.snapshot.epoch,
             versions=len(world.versions),
             findings=told,
-            missing=(*missing, *follow(world)),
+            missing=(*missing, *follow(after(world, missing))),
             repaired=repaired,
         )
 
-    def claim_name(self, snapshot: Snapshot, epoch: int) -> str:
-        """The experiment whose creation claims an epoch.
-
-        A model that was deleted and registered again counts from 1 again; the
-        time of its creation keeps it from meeting the claims of the earlier one.
-        """
-        return f"retrain_ops/{self.name}/{snapshot.incarnation}/epoch/{epoch:06d}"
+    def _repair(self) -> tuple[Write, ...]:
+        """Claims whose experiments were removed (`mlflow gc` does), then what `finish` writes."""
+        missing = self.claims.missing(self.world())
+        for write in missing:
+            self._write(write)
+        return missing + self.finish()
 
     # -- the states of the protocol ---------------------------------------------
 
-    def _commit(self, world: World, decide: Decide) -> Event | None:
-        """decide, fence, re-read, follow, read back; the caller has read `world`.
+    def _commit(self, change: Change) -> Event | None:
+        """finish, decide, fence, re-read, follow, read back.
 
         What a dead process left is finished first: its claim, or this epoch would be
         lost to it, and the newest event, at whose tags nobody looks once another
         epoch stands above it. So who holds the model's lock meets no conflict.
         """
-        pending = self._claimed(world.snapshot, world.snapshot.epoch + 1)
-        if pending is not None:
-            self._record(world.snapshot, pending)
-            world = self.world()
-        if self._follow(world):
-            world = self.world()
-        event = decide(world)
+        self.finish()
+        world = self.world()
+        event = change.done(world)
+        if event is not None:
+            return event
+        event = change.decide(world)
         if event is None:
             return None
-        owner = self._record(world.snapshot, self._fence(world, event))
+        owner = self._record(world.snapshot, self.claims.claim(world.snapshot, event))
         self._follow(self.world())
         if not owner.same_intent(event):
             raise ConflictError(
@@ -392,33 +410,6 @@ class Registry:
                 f"({owner.kind}); nothing else was changed, run this step again"
             )
         return owner
-
-    def _fence(self, world: World, event: Event) -> Event:
-        """The event that owns the epoch: ours if the create below had us as its winner."""
-        name = self.claim_name(world.snapshot, event.epoch)
-        try:
-            claim = self.client.create_experiment(name, tags={CLAIM_TAG: event.to_json()})
-        except RemoteError as problem:
-            if getattr(problem, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
-                raise
-            owner = self._claimed(world.snapshot, event.epoch)
-            if owner is None:
-                raise ConflictError(
-                    f"the experiment {name} exists and is no claim; rename it, then run again"
-                ) from problem
-            return owner
-        # A deleted experiment keeps its name taken and stays out of people's way in the UI.
-        self.client.delete_experiment(claim)
-        return event
-
-    def _claimed(self, snapshot: Snapshot, epoch: int) -> Event | None:
-        """The event that the claim of an epoch carries; None without a claim."""
-        found = self.client.get_experiment(self.claim_name(snapshot, epoch))
-        if found is None or CLAIM_TAG not in found.tags:
-            return None
-        if found.lifecycle_stage == "active":  # its maker died before hiding it
-            self.client.delete_experiment(found.experiment_id)
-        return Event.from_json(found.tags[CLAIM_TAG])
 
     def _record(self, before: Snapshot, owner: Event) -> Event:
         """Re-reads behind the fence and makes the claim an event; the tag that is there wins.
@@ -464,28 +455,11 @@ class Registry:
                 self.client.delete_version_tag(self.name, write.version, write.name)
             else:
                 self.client.set_version_tag(self.name, write.version, write.name, write.value)
+        elif write.what == "version":
+            self.client.delete_model_version(self.name, write.name)
         elif write.what == "alias" and write.value is None:
             self.client.delete_alias(self.name, write.name)
         elif write.what == "alias" and write.value is not None:
             self.client.set_alias(self.name, write.name, write.value)
-        elif write.what == "claim":
-            tags = {CLAIM_TAG: write.value or ""}
-            self.client.delete_experiment(self.client.create_experiment(write.name, tags=tags))
-
-    def _check_claims(self, world: World) -> tuple[tuple[str, ...], tuple[Write, ...]]:
-        """Events and claims must tell the same story: (findings, writes that mend the rest)."""
-        told: list[str] = []
-        missing: list[Write] = []
-        snapshot = world.snapshot
-        for event in snapshot.events:
-            claim = self._claimed(snapshot, event.epoch)
-            if claim is None:
-                name = self.claim_name(snapshot, event.epoch)
-                missing.append(Write("claim", name, event.to_json()))
-            elif claim != event and event != settled(world, claim):
-                told.append(f"epoch {event.epoch} was claimed by another event than its tag says")
-        pending = self._claimed(snapshot, snapshot.epoch + 1) if snapshot.incarnation else None
-        if pending is not None:  # its promoter died between fence and event
-            event = settled(world, pending)
-            missing.append(Write("event", event.tag, event.to_json()))
-        return tuple(told), tuple(missing)
+        elif write.what == "claim" and write.value is not None:
+            self.claims.make(write.name, write.value)

@@ -1,7 +1,7 @@
 """One self-contained HTML file per day: what was decided, on which numbers, in words and pictures.
 
-Content only, like the decision that it shows, so that a re-run writes the same
-bytes. It asks for nothing from any network and needs the extra `report` (Jinja2).
+Like the decision that it shows it holds content only, so that a re-run writes the
+same bytes. It loads nothing from a network, and needs the extra `report` (Jinja2).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 
-from retrain_ops.decisions.curves import REPORT_FILE
+from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts
 from retrain_ops.decisions.judge import DRIFT_COUNTS_FILE
+from retrain_ops.decisions.record import Decision, recover_decision
 from retrain_ops.mlflow.tracking import find_run, upload_once
 from retrain_ops.report.page import HISTORY_DAYS, page
 from retrain_ops.run import Run
@@ -32,7 +33,7 @@ def write_report(run: Run) -> bool:
     Returns:
         False when there is nothing to show, or no Jinja2 to show it with.
     """
-    decision = run.read("decision.json")
+    decision = recover_decision(run.workspace, run.window.end)
     if decision is None:
         return False
     if importlib.util.find_spec("jinja2") is None:
@@ -56,12 +57,12 @@ def write_report(run: Run) -> bool:
 
 
 def render(
-    decision: Mapping[str, Any],
+    decision: Decision,
     *,
-    curves: Mapping[str, Any],
+    curves: Mapping[str, ScoreCounts | None],
     counts: Mapping[str, Any],
     threshold: float,
-    history: list[Mapping[str, Any]],
+    history: list[Decision],
 ) -> str:
     """The page.
 
@@ -85,10 +86,9 @@ def render(
     return environment.from_string(template).render(content)
 
 
-def _history(run: Run) -> list[Mapping[str, Any]]:
-    """Decisions of the keys up to this one; later days never change an earlier report."""
+def _history(run: Run) -> list[Decision]:
+    """Decisions up to this key's, oldest first: later days never change an earlier report."""
     first = run.window.end - timedelta(days=HISTORY_DAYS - 1)
     ends = [end for end in run.workspace.list_keys() if first <= end <= run.window.end]
-    path = run.workspace.key_path
-    found = (run.workspace.read_json(path(end, "decision.json")) for end in sorted(ends))
+    found = (recover_decision(run.workspace, end) for end in sorted(ends))
     return [decision for decision in found if decision is not None]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from retrain_ops.decisions.curves import ScoreCounts
+from retrain_ops.stats.cells import f1_parts
 from retrain_ops.stats.checks import SCORE_QUANTUM, calibration_error
 
 CALIBRATION_BINS = 10
@@ -45,18 +47,17 @@ class Axis:
         return [{"value": v, "at": self.percent(v) or 0.0} for v in values if v <= self.high + 1e-9]
 
 
-def f1_interval(days: Sequence[Sequence[int]], bit: int) -> tuple[float | None, float | None, int]:
+def f1_interval(
+    days: Sequence[Sequence[int]], said: Sequence[int]
+) -> tuple[float | None, float | None, int]:
     """F1 of one model, its standard error with days as the unit, and the number of days.
 
     A row's influence on F1 = T / D is (2 y yhat - F1 (y + yhat)) / mean(y + yhat); see
-    :mod:`retrain_ops.stats.paired`. `bit`: 1 challenger, 2 champion.
+    :mod:`retrain_ops.stats.paired`. `said`: `CHAMPION` or `CHALLENGER` of
+    :mod:`retrain_ops.stats.cells`.
     """
     filled = [day for day in days if any(day)]
-    sums = []
-    for day in filled:
-        t = sum(2 * n for i, n in enumerate(day) if i & 4 and i & bit)
-        d = sum(n * (bool(i & 4) + bool(i & bit)) for i, n in enumerate(day))
-        sums.append((t, d))
+    sums = [f1_parts(day, said) for day in filled]
     whole_t, whole_d = sum(t for t, _ in sums), sum(d for _, d in sums)
     if whole_d == 0:
         return None, None, len(filled)
@@ -67,7 +68,7 @@ def f1_interval(days: Sequence[Sequence[int]], bit: int) -> tuple[float | None, 
     return f1, math.sqrt(g / (g - 1) * squares) / whole_d, g
 
 
-def roc(counted: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+def roc(counted: ScoreCounts) -> dict[str, Any]:
     """Points (false positive rate, true positive rate) in percent, from the highest scores down."""
     positives = list(counted["positives"])
     negatives = [n - p for n, p in zip(counted["count"], positives, strict=True)]
@@ -80,7 +81,7 @@ def roc(counted: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     return {"points": points}
 
 
-def calibration(counted: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+def calibration(counted: ScoreCounts) -> dict[str, Any]:
     """Mean score and observed share (percent) per tenth of the score's range, and the error."""
     width = len(counted["count"]) // CALIBRATION_BINS
     most = 0

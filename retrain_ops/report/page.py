@@ -7,12 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from retrain_ops.decisions import explain
+from retrain_ops.decisions.curves import ScoreCounts
+from retrain_ops.decisions.record import (
+    Decision,
+    DegradedWindowRecord,
+    GateRecord,
+    HoldoutRecord,
+    Outcome,
+    PairedRecord,
+    compared,
+)
 from retrain_ops.report.figures import Axis, calibration, distribution, f1_interval, roc
+from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, LABEL, count_where
 from retrain_ops.stats.distributions import student_quantile
 
 HISTORY_DAYS = 30
 
-TONES = {
+TONES: Mapping[Outcome, str] = {
     "challenger": "good",
     "skipped": "plain",
     "undecided": "warn",
@@ -22,16 +33,15 @@ TONES = {
 
 
 def page(
-    decision: Mapping[str, Any],
+    decision: Decision,
     *,
-    curves: Mapping[str, Any],
+    curves: Mapping[str, ScoreCounts | None],
     counts: Mapping[str, Any],
     threshold: float,
-    history: Sequence[Mapping[str, Any]],
+    history: Sequence[Decision],
 ) -> dict[str, Any]:
     """The template's variables; see :func:`retrain_ops.report.render`."""
-    judged = "gate" in decision
-    compared = judged and decision["champion"] is not None
+    judged, gate = "gate" in decision, compared(decision)
     return {
         "decision": decision,
         "tone": TONES[decision["outcome"]],
@@ -42,9 +52,9 @@ def page(
         "literal": explain.literal(decision),
         "needs": explain.needs(decision),
         "tiles": _tiles(decision) if judged else [],
-        "slices": _slices(decision) if compared else None,
+        "slices": _slices(decision["holdout"], gate) if gate else None,
         "curves": _curves(curves),
-        "flips": _flips(decision) if compared else None,
+        "flips": _flips(decision["holdout"]) if gate else None,
         "drift": _drift(decision, counts, threshold),
         "degraded": _degraded(decision),
         "history": [_day(d) for d in history],
@@ -53,9 +63,8 @@ def page(
     }
 
 
-def _tiles(decision: Mapping[str, Any]) -> list[dict[str, str]]:
+def _tiles(decision: Decision) -> list[dict[str, str]]:
     gate, auc = decision["gate"], decision["auc"]
-    shown = explain.shown
     tiles = [
         {
             "name": "F1 challenger",
@@ -63,10 +72,11 @@ def _tiles(decision: Mapping[str, Any]) -> list[dict[str, str]]:
             "note": f"champion {_three(gate['f1_champion'])}" if gate["f1_champion"] else "",
         }
     ]
-    if gate["difference"] is not None:
-        sure = f"{gate['rules']['confidence']:.0%}"
-        note = f"at least {shown(gate['lower_bound'], sign=True)} ({sure}, by days)"
-        value = f"{gate['difference']:+.3f}"
+    paired = compared(decision)
+    if paired and paired["difference"] is not None:
+        sure = f"{paired['rules']['confidence']:.0%}"
+        note = f"at least {explain.shown(paired['lower_bound'], sign=True)} ({sure}, by days)"
+        value = f"{paired['difference']:+.3f}"
         tiles.append({"name": "Difference", "value": value, "note": note})
     note = f"champion {_three(auc['champion'])}" if auc["champion"] else ""
     tiles.append({"name": "AUC challenger", "value": _three(auc["challenger"]), "note": note})
@@ -83,47 +93,47 @@ def _three(value: float | None) -> str:
 # -- slices -----------------------------------------------------------------------
 
 
-def _slices(decision: Mapping[str, Any]) -> dict[str, Any]:
+def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
     """Each slice's F1 of both models with intervals by days, on one axis; all rows first."""
-    gate, cells = decision["gate"], decision["holdout"]["cells"]
-    rows = [_slice_row("all rows", gate, cells[""][""], gate, "")]
+    cells, confidence = holdout["cells"], gate["rules"]["confidence"]
+    whole = _models(cells[ALL_ROWS][ALL_ROWS], confidence)
+    rows = [_slice_row("all rows", gate, whole)]
     for s in gate["slices"]:
         days = cells[s["column"]].get(s["level"], [])
-        name = f"{s['column']} {s['level']}"
-        rows.append(_slice_row(name, s, days, gate, explain.slice_line(s)))
+        row = _slice_row(f"{s['column']} {s['level']}", s, _models(days, confidence))
+        tone = {"fail": "bad", "undecided": "warn"}.get(s["verdict"], "plain")
+        rows.append(row | {"role": s["role"], "verdict": explain.slice_line(s), "tone": tone})
     ends = [end for row in rows for model in row["models"] for end in (model["low"], model["high"])]
     axis = Axis.around([e for e in ends if e is not None], least=0.0, most=1.0)
     for row in rows:
         for model in row["models"]:
             for end in ("low", "value", "high"):
                 model[f"{end}_at"] = axis.percent(model[end])
-    return {"rows": rows, "ticks": axis.ticks(), "confidence": gate["rules"]["confidence"]}
+    return {"rows": rows, "ticks": axis.ticks(), "confidence": confidence}
 
 
-def _slice_row(
-    name: str,
-    judged: Mapping[str, Any],
-    days: Sequence[Sequence[int]],
-    gate: Mapping[str, Any],
-    verdict: str,
-) -> dict[str, Any]:
+def _models(days: Sequence[Sequence[int]], confidence: float) -> list[dict[str, Any]]:
+    """Each model's F1 on these days and its interval, within [0, 1]."""
     models = []
-    for role, bit in (("champion", 2), ("challenger", 1)):
-        value, error, n_days = f1_interval(days, bit)
+    for role, said in (("champion", CHAMPION), ("challenger", CHALLENGER)):
+        value, error, n_days = f1_interval(days, said)
         low = high = value
         if value is not None and error is not None and n_days > 1:
-            wide = student_quantile(gate["rules"]["confidence"], n_days - 1) * error
+            wide = student_quantile(confidence, n_days - 1) * error
             low, high = max(0.0, value - wide), min(1.0, value + wide)
         models.append({"role": role, "value": value, "low": low, "high": high})
-    tone = {"fail": "bad", "undecided": "warn"}.get(judged["verdict"], "plain")
+    return models
+
+
+def _slice_row(name: str, judged: PairedRecord, models: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": name,
         "rows": judged["rows"],
-        "role": judged.get("role", ""),
+        "role": "",
         "difference": judged["difference"],
         "lower_bound": judged["lower_bound"],
-        "verdict": verdict,
-        "tone": tone if verdict else "plain",
+        "verdict": "",
+        "tone": "plain",
         "models": models,
     }
 
@@ -131,7 +141,7 @@ def _slice_row(
 # -- scores -----------------------------------------------------------------------
 
 
-def _curves(curves: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _curves(curves: Mapping[str, ScoreCounts | None]) -> list[dict[str, Any]]:
     """ROC and calibration of each model that has scores, champion first."""
     found = []
     for role in ("champion", "challenger"):
@@ -146,24 +156,23 @@ def _curves(curves: Mapping[str, Any]) -> list[dict[str, Any]]:
 # -- flips ------------------------------------------------------------------------
 
 
-def _flips(decision: Mapping[str, Any]) -> dict[str, Any]:
-    """Decisions that the challenger changes, per day: those it mends and those it spoils.
+_CORRECTED = [new == y != old for y, old, new in zip(LABEL, CHAMPION, CHALLENGER, strict=True)]
+_SPOILT = [old == y != new for y, old, new in zip(LABEL, CHAMPION, CHALLENGER, strict=True)]
 
-    The index of a count is 4 * label + 2 * champion + challenger.
-    """
-    days = []
-    for day, cells in zip(
-        decision["holdout"]["days"], decision["holdout"]["cells"][""][""], strict=True
-    ):
-        mended, spoilt, rows = cells[5] + cells[2], cells[6] + cells[1], sum(cells)
-        days.append({"day": day, "mended": mended, "spoilt": spoilt, "rows": rows})
-    most = max((max(d["mended"], d["spoilt"]) for d in days), default=0) or 1
+
+def _flips(holdout: HoldoutRecord) -> dict[str, Any]:
+    """Decisions that the challenger changes, per day: those it corrects and those it spoils."""
+    days: list[dict[str, Any]] = []
+    for day, cells in zip(holdout["days"], holdout["cells"][ALL_ROWS][ALL_ROWS], strict=True):
+        corrected, spoilt = count_where(cells, _CORRECTED), count_where(cells, _SPOILT)
+        days.append({"day": day, "corrected": corrected, "spoilt": spoilt, "rows": sum(cells)})
+    most = max((max(d["corrected"], d["spoilt"]) for d in days), default=0) or 1
     for d in days:
-        d["mended_at"], d["spoilt_at"] = (50 * d[k] / most for k in ("mended", "spoilt"))
-    totals = [sum(d[k] for d in days) for k in ("mended", "spoilt", "rows")]
+        d["corrected_at"], d["spoilt_at"] = (50 * d[k] / most for k in ("corrected", "spoilt"))
+    totals = [sum(d[k] for d in days) for k in ("corrected", "spoilt", "rows")]
     return {
         "days": days,
-        "mended": totals[0],
+        "corrected": totals[0],
         "spoilt": totals[1],
         "share": (totals[0] + totals[1]) / totals[2] if totals[2] else 0.0,
     }
@@ -173,7 +182,7 @@ def _flips(decision: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _drift(
-    decision: Mapping[str, Any], counts: Mapping[str, Any], threshold: float
+    decision: Decision, counts: Mapping[str, Any], threshold: float
 ) -> dict[str, Any] | None:
     features = decision["drift"]["features"]
     if not features:
@@ -197,29 +206,29 @@ def _root_share(value: float | None, most: float) -> float:
     return 100 * math.sqrt((value or 0.0) / most) * 0.96
 
 
-def _degraded(decision: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _degraded(decision: Decision) -> list[DegradedWindowRecord]:
     record = decision["drift"].get("degraded")
-    return [] if record is None else [dict(window) for window in record["windows"]]
+    return [] if record is None else record["windows"]
 
 
 # -- the month --------------------------------------------------------------------
 
 
-def _day(decision: Mapping[str, Any]) -> dict[str, Any]:
-    gate = decision.get("gate", {})
+def _day(decision: Decision) -> dict[str, Any]:
+    gate = decision.get("gate")
     return {
         "day": decision["window_end"],
         "outcome": decision["outcome"].replace("_", " "),
         "tone": TONES[decision["outcome"]],
-        "reason": str(decision["reason"]).replace("_", " "),
-        "difference": gate.get("difference"),
-        "literal": {True: "promote", False: "skip", None: ""}[gate.get("literal")],
+        "reason": decision["reason"].replace("_", " "),
+        "difference": gate["difference"] if gate else None,
+        "literal": {True: "promote", False: "skip", None: ""}[gate["literal"] if gate else None],
     }
 
 
-def _false_promotions(history: Iterable[Mapping[str, Any]]) -> str:
+def _false_promotions(history: Iterable[Decision]) -> str:
     """Looks of the gates in the month, times the error they allow."""
-    gates = [d["gate"] for d in history if "gate" in d and d["champion"] is not None]
+    gates = [gate for decision in history if (gate := compared(decision))]
     levels = [1 - g["rules"]["confidence"] for g in gates if g["rules"]["mode"] == "paired"]
     if not levels:
         return ""

@@ -7,27 +7,36 @@ from typing import Any
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.registry.registry import CHALLENGER, CHAMPION, PREVIOUS
+from retrain_ops.rollout import news
 from retrain_ops.run import Run
 from retrain_ops.workspace import LOCK_PATIENCE_S
 
 
 def roll_back(
-    run: Run, version: str | None = None, *, patience_s: float = LOCK_PATIENCE_S
+    run: Run,
+    version: str | None = None,
+    *,
+    effective_from: datetime | None = None,
+    patience_s: float = LOCK_PATIENCE_S,
 ) -> dict[str, Any]:
     """Takes `@champion` off `version`, or off the newest promotion; repeated, it changes nothing.
 
+    `rolled_back` is the version that lost `@champion`, by this call or by an earlier one; None
+    when another version serves since.
+
     Raises:
+        ConfigError: that version never took `@champion`.
         ConflictError: that version replaced nobody.
     """
+    now = datetime.now(UTC)
     with run.workspace.lock(patience_s=patience_s):
-        newest = run.registry.snapshot().newest
-        promoted = newest.version if newest is not None and newest.promotes else None
-        number, event = version or promoted, None
-        if number is not None:
-            now = datetime.now(UTC)
-            event = run.registry.rollback(number, effective_from=now, recorded_at=now)
+        event = run.registry.rollback(
+            version, effective_from=effective_from or now, recorded_at=now
+        )
+        if event is not None:
+            news.report(run, event)
     aliases = dict(run.registry.snapshot().aliases)
-    rolled_back = None if event is None else number
+    rolled_back = None if event is None else event.failed
     return {"model": run.model, "rolled_back": rolled_back, "aliases": aliases}
 
 

@@ -7,24 +7,25 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, time
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.spec.toml_tables import TableReader, find_lines
 from retrain_ops.spec.window import Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
-from retrain_ops.stats.gates import OFF_BY_DEFAULT, GateRules
+from retrain_ops.stats.gates import GateRules
+from retrain_ops.stats.rules import Days, Level, Psi, Rows, Share, quiet, recorded, require
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
 
 
-# The tables that can change a decision. [source] counts too, but for its path.
+# The tables that can change a decision; of [source] all but its path.
 _DECISIVE = (
     "model",
     "features",
@@ -36,38 +37,44 @@ _DECISIVE = (
     "shadow",
     "canary",
     "rollout",
+    "degraded",
 )
-
-
-def _require(condition: bool, message: str) -> None:
-    """A table's own check; the message begins with the key it is about."""
-    if not condition:
-        raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelTable:
-    """`[model]`: its registered name, and who trains it (`gbdt` or `package.module:function`)."""
+    """`[model]`: what it is registered as, and who trains it.
+
+    Attributes:
+        name: the registered model's name, and the folder of its files: letters, digits, - and _.
+        trainer: "gbdt", or "package.module:function" for one of your own.
+        seed: of training and of every random draw of a run.
+    """
 
     name: str
     trainer: str = "gbdt"
-    seed: int = 0
+    seed: Annotated[int, "0 to 2^63 - 1"] = 0
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             _MODEL_NAME.fullmatch(self.name) is not None,
             "name: use letters, digits, - and _ (at most 100, the first a letter or digit): "
             "it becomes a registered model and a folder",
         )
-        _require(0 <= self.seed < 2**63, "seed: must lie in [0, 2^63)")
+        require(0 <= self.seed < 2**63, "seed: must lie in [0, 2^63)")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
-    """`[source]`: daily Parquet partitions `<path>/<partition>=YYYY-MM-DD/*.parquet`.
+    """`[source]`: daily Parquet partitions, `<path>/<partition>=YYYY-MM-DD/*.parquet`.
 
-    `event_time` is the request time: a run sees only rows before its instant.
-    Labels of day d are complete at the cutoff of `d + label_delay_days`.
+    Attributes:
+        path: folder or URI of the partitions; a relative one starts at the spec's folder.
+        label: column of the outcome, 0 or 1; null while it is unknown.
+        event_time: column of the request's time; a run sees only rows before its instant.
+        request_id: column that names a request; no two rows of a window share one.
+        partition: name of the partition key.
+        label_delay_days: labels of day d are complete at the cutoff of d plus these.
     """
 
     path: str
@@ -75,10 +82,10 @@ class SourceTable:
     event_time: str = "event_time"
     request_id: str = "request_id"
     partition: str = "day"
-    label_delay_days: int = 2
+    label_delay_days: Days = 2
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             1 <= self.label_delay_days <= 366,
             "label_delay_days: must lie in 1 to 366; the day of the run itself has no labels",
         )
@@ -86,15 +93,20 @@ class SourceTable:
 
 @dataclass(frozen=True, slots=True)
 class FeaturesTable:
-    """`[features]`: what the model sees, in this order; categorical columns are strings."""
+    """`[features]`: what the model sees, in this order; at least one column.
+
+    Attributes:
+        numeric: columns of numbers.
+        categorical: columns of strings.
+    """
 
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(bool(self.all), "numeric: at least one feature is needed")
+        require(bool(self.all), "numeric: at least one feature is needed")
         doubled = sorted({n for n in self.all if self.all.count(n) > 1})
-        _require(not doubled, f"numeric: listed twice: {', '.join(doubled)}")
+        require(not doubled, f"numeric: listed twice: {', '.join(doubled)}")
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -104,96 +116,117 @@ class FeaturesTable:
 
 @dataclass(frozen=True, slots=True)
 class WindowTable:
-    """`[window]`: how many days train and judge a model; the run happens at `cutoff_time` UTC."""
+    """`[window]`: which days train and judge a model.
 
-    train_days: int = 22
-    holdout_days: int = 7
-    cutoff_time: time = time(2)
+    Attributes:
+        train_days: days that train a model.
+        holdout_days: labelled days after them that judge champion and challenger.
+        cutoff_time: when a day's run happens, and up to when it sees rows.
+    """
+
+    train_days: Days = 22
+    holdout_days: Days = 7
+    cutoff_time: Annotated[time, "UTC"] = time(2)
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             2 <= self.train_days <= 3660,
             "train_days: must lie in 2 to 3660 (the threshold comes from alternating days)",
         )
-        _require(1 <= self.holdout_days <= 366, "holdout_days: must lie in 1 to 366")
-        _require(self.cutoff_time.tzinfo is None, "cutoff_time: is UTC, leave the offset out")
+        require(1 <= self.holdout_days <= 366, "holdout_days: must lie in 1 to 366")
+        require(self.cutoff_time.tzinfo is None, "cutoff_time: is UTC, leave the offset out")
 
 
 @dataclass(frozen=True, slots=True)
 class DriftTable:
-    """`[drift]`: when the features alone say that it is time to retrain.
+    """`[drift]`: when a day retrains without anybody asking.
 
-    `trigger = "literal"` fires on PSI > `threshold` of any feature; `"proven"`
-    asks for a day-permutation p value below `alpha` as well. A champion older
-    than `max_age_days` is retrained anyway.
+    Attributes:
+        features: columns that are looked at; all features when empty.
+        threshold: PSI of any feature above which it counts as drifted.
+        trigger: "literal" retrains on the threshold alone; "proven" also asks for a
+            day-permutation p value below `alpha`.
+        alpha: level of that test.
+        current_days: newest days that are compared with the champion's training days.
+        bins: quantile bins of a numeric feature.
+        draws: random deals of days behind the p value.
+        max_age_days: age of the champion's window above which a day retrains without drift.
     """
 
     features: tuple[str, ...] = ()
-    threshold: float = 0.2
+    threshold: Psi = 0.2
     trigger: Literal["literal", "proven"] = "literal"
-    alpha: float = 0.05
-    current_days: int = 7
-    bins: int = 10
-    draws: int = 2000
-    max_age_days: int = 30
+    alpha: Level = 0.05
+    current_days: Days = 7
+    bins: Annotated[int, "bins"] = 10
+    draws: Annotated[int, "deals"] = 2000
+    max_age_days: Days = 30
 
     def __post_init__(self) -> None:
-        _require(self.threshold > 0, "threshold: must be above 0")
-        _require(0 < self.alpha < 1, "alpha: must lie between 0 and 1")
-        _require(1 <= self.current_days <= 366, "current_days: must lie in 1 to 366")
-        _require(2 <= self.bins <= 100, "bins: must lie in 2 to 100")
-        _require(99 <= self.draws <= 1_000_000, "draws: must lie in 99 to 1,000,000")
-        _require(self.max_age_days >= 1, "max_age_days: must be at least 1")
+        require(self.threshold > 0, "threshold: must be above 0")
+        require(0 < self.alpha < 1, "alpha: must lie between 0 and 1")
+        require(1 <= self.current_days <= 366, "current_days: must lie in 1 to 366")
+        require(2 <= self.bins <= 100, "bins: must lie in 2 to 100")
+        require(99 <= self.draws <= 1_000_000, "draws: must lie in 99 to 1,000,000")
+        require(self.max_age_days >= 1, "max_age_days: must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class ValidateTable:
-    """`[validate]`: what Great Expectations has to find in a window before it trains a model."""
+    """`[validate]`: what Great Expectations must find in a window before it trains a model.
 
-    min_rows: int = 1
-    max_rows: int | None = None
-    label_rate: tuple[float, float] = (0.0, 1.0)
+    Attributes:
+        min_rows: least rows of the window.
+        max_rows: most rows of the window; no limit when absent.
+        label_rate: `[low, high]` share of ones among the known labels.
+        not_null: columns without a missing value.
+        ranges: `[low, high]`, both included.
+        max_null_share: largest share of missing values; NaN counts as missing.
+    """
+
+    min_rows: Rows = 1
+    max_rows: Rows | None = None
+    label_rate: tuple[Share, Share] = (0.0, 1.0)
     not_null: tuple[str, ...] = ()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    max_null_share: Mapping[str, float] = field(default_factory=dict)
+    max_null_share: Mapping[str, Share] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(self.min_rows >= 1, "min_rows: must be at least 1")
+        require(self.min_rows >= 1, "min_rows: must be at least 1")
         low, high = self.label_rate
-        _require(0 <= low < high <= 1, "label_rate: must be [low, high] within 0 to 1")
+        require(0 <= low < high <= 1, "label_rate: must be [low, high] within 0 to 1")
         for name, (least, most) in self.ranges.items():
-            _require(least <= most, f"ranges: {name}: the lower end lies above the upper")
+            require(least <= most, f"ranges: {name}: the lower end lies above the upper")
         for name, share in self.max_null_share.items():
-            _require(0 <= share <= 1, f"max_null_share: {name}: must lie in 0 to 1")
+            require(0 <= share <= 1, f"max_null_share: {name}: must lie in 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutTable:
     """`[rollout]`: whether a person approves before `@champion` moves.
 
-    With `approval = "required"` one is asked when the shadow has passed. Without an answer
-    `approval_days` after the question, `on_expiry = "close"` closes the candidate as expired,
-    `"approve"` promotes it. A rejected candidate is always closed.
+    Attributes:
+        approval: "required" asks a person once the shadow has passed; "auto" asks nobody.
+        approval_days: how long a person has, from the question on.
+        on_expiry: what silence means: "close" the candidate as expired, or "approve" it.
     """
 
     approval: Literal["auto", "required"] = "auto"
-    approval_days: int = 7
-    on_expiry: Literal["close", "approve"] = "close"
+    approval_days: Days = quiet(7)
+    on_expiry: Literal["close", "approve"] = quiet("close")
 
     def __post_init__(self) -> None:
-        _require(1 <= self.approval_days <= 366, "approval_days: must lie in 1 to 366")
-
-    def decisive(self) -> dict[str, object]:
-        """What goes into the spec's hash: a later key that is at its default leaves no trace."""
-        unchanged = RolloutTable(approval=self.approval)
-        later = ("approval_days", "on_expiry")
-        changed = [k for k in later if getattr(self, k) != getattr(unchanged, k)]
-        return {k: getattr(self, k) for k in ("approval", *changed)}
+        require(1 <= self.approval_days <= 366, "approval_days: must lie in 1 to 366")
 
 
 @dataclass(frozen=True, slots=True)
 class PublishTable:
-    """`[publish]`: also write the pulled features to a database table, once per retrain key."""
+    """`[publish]`: also write the pulled features to a database table, once per retrain key.
+
+    Attributes:
+        url: SQLAlchemy URL (PostgreSQL or SQLite); nothing is published when empty.
+        table: table name, with a schema if you like (`features.flights`).
+    """
 
     url: str = ""
     table: str = "features"
@@ -201,7 +234,12 @@ class PublishTable:
 
 @dataclass(frozen=True, slots=True)
 class RegistryTable:
-    """`[registry]`: MLflow server (else `MLFLOW_TRACKING_URI`) and experiment (else the model)."""
+    """`[registry]`: where MLflow is.
+
+    Attributes:
+        tracking_uri: MLflow's address; `MLFLOW_TRACKING_URI` when empty.
+        experiment: experiment of the runs; the model's name when empty.
+    """
 
     tracking_uri: str = ""
     experiment: str = ""
@@ -209,7 +247,11 @@ class RegistryTable:
 
 @dataclass(frozen=True, slots=True)
 class NotifyTable:
-    """`[notify]`: the environment variable that holds a Slack incoming-webhook URL."""
+    """`[notify]`: who hears of a day.
+
+    Attributes:
+        slack_webhook_env: environment variable that holds a Slack incoming-webhook URL.
+    """
 
     slack_webhook_env: str = "SLACK_WEBHOOK_URL"
 
@@ -232,7 +274,7 @@ class RetrainSpec:
     publish: PublishTable = field(default_factory=PublishTable)
     registry: RegistryTable = field(default_factory=RegistryTable)
     notify: NotifyTable = field(default_factory=NotifyTable)
-    degraded: DegradedRules | None = None
+    degraded: DegradedRules | None = quiet(None)
 
     @property
     def slice_columns(self) -> tuple[str, ...]:
@@ -257,17 +299,10 @@ class RetrainSpec:
 
     def sha256(self) -> str:
         """Hash of everything that can change a decision: no URIs, paths or credentials."""
-        decisive = {name: _plain(getattr(self, name)) for name in _DECISIVE}
-        gate = decisive["gate"]
-        assert isinstance(gate, dict)
-        # What is off changes nothing, so a spec that does not use it keeps its hash.
-        decisive["gate"] = {k: v for k, v in gate.items() if v or k not in OFF_BY_DEFAULT}
-        decisive["rollout"] = self.rollout.decisive()
-        if self.degraded is not None:
-            decisive["degraded"] = _plain(self.degraded)
-        source = _plain(self.source)
-        assert isinstance(source, dict)
-        decisive["source"] = {k: v for k, v in source.items() if k != "path"}
+        decisive = {k: _plain(v) for k, v in recorded(self).items() if k in _DECISIVE}
+        source = recorded(self.source)
+        del source["path"]
+        decisive["source"] = _plain(source)
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -275,7 +310,7 @@ class RetrainSpec:
 def _plain(value: object) -> object:
     """A table as JSON-ready values, exact: fractions and times as text."""
     if hasattr(value, "__dataclass_fields__"):
-        return {k: _plain(v) for k, v in asdict(value).items()}  # type: ignore[call-overload]
+        return _plain(recorded(value))  # type: ignore[arg-type]
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -324,7 +359,7 @@ def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = Non
     return _with_absolute_source(spec, folder)
 
 
-_KINDS: Mapping[str, type] = {
+TABLES: Mapping[str, type] = {
     "model": ModelTable,
     "source": SourceTable,
     "features": FeaturesTable,
@@ -335,11 +370,12 @@ _KINDS: Mapping[str, type] = {
     "shadow": ShadowRules,
     "canary": CanaryRules,
     "rollout": RolloutTable,
+    "degraded": DegradedRules,
     "publish": PublishTable,
     "registry": RegistryTable,
     "notify": NotifyTable,
-    "degraded": DegradedRules,
 }
+"""Who reads a table; `[train]` is the trainer's own."""
 
 
 def _read_table(reader: TableReader, name: str, value: object) -> object:
@@ -347,7 +383,7 @@ def _read_table(reader: TableReader, name: str, value: object) -> object:
         if not isinstance(value, dict):
             raise reader.error(name, "", "must be a table")
         return value
-    return reader.read(name, value, _KINDS[name])
+    return reader.read(name, value, TABLES[name])
 
 
 def _check_together(reader: TableReader, spec: RetrainSpec) -> None:

@@ -1,4 +1,4 @@
-"""Limits that a challenger must keep beside being better: time, rows, labels, size, calibration.
+"""Limits that a challenger must meet besides being better: time, rows, labels, size, calibration.
 
 Each check is off by default and is recorded only when it is on, with the facts
 it judged, so that it can be judged again from the record alone.
@@ -72,7 +72,7 @@ def _cooldown(facts: Mapping[str, Any], limit: float) -> Check:
     short = days is not None and days < limit
     return Check(
         name="cooldown",
-        verdict="fail" if short else "pass",  # nobody was ever promoted: nothing to wait for
+        verdict="fail" if short else "pass",  # no promotion yet: nothing to wait for
         value=days,
         limit=int(limit),
         facts=facts,

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from retrain_ops import _core
-from retrain_ops.errors import DataError
+from retrain_ops.stats.cells import ALL_ROWS, count_cells
 from retrain_ops.stats.gates import GateReport, GateRules, judge
 from retrain_ops.stats.labels import as_binary, numbered_days
 from retrain_ops.stats.slices import encode_levels
@@ -31,7 +30,9 @@ def compare_models(
     """Is the challenger better than the champion, and no worse in any protected slice?
 
     Args:
-        y_true, champion, challenger: labels and both models' decisions, 0 or 1, length n.
+        y_true: labels, 0 or 1, length n.
+        champion: its decisions, 0 or 1, length n.
+        challenger: its decisions, 0 or 1, length n.
         days: the day of each row (dates, text or whole numbers), length n. Rows of one day are
             alike, so days decide; None takes rows as independent (`resample_unit = "row"`).
         slices: column -> n values; null is a level of its own.
@@ -52,24 +53,10 @@ def compare_models(
         rules, day, n_days = replace(rules, resample_unit="row"), np.zeros(len(y), np.int32), 1
     else:
         day, n_days = numbered_days(days, len(y))
-    tables: Tables = {"": {"": _cells(day, np.zeros(len(y), np.int32), y, said, n_days, 1)[:, 0]}}
+    everyone = count_cells(day, np.zeros(len(y), np.int32), y, *said, n_days, 1)
+    tables: Tables = {ALL_ROWS: {ALL_ROWS: everyone[:, 0]}}
     for name, values in (slices or {}).items():
         codes, levels = encode_levels(values, name, len(y))
-        cells = _cells(day, codes, y, said, n_days, len(levels))
+        cells = count_cells(day, codes, y, *said, n_days, len(levels))
         tables[name] = {level: cells[:, i] for i, level in enumerate(levels)}
     return judge(tables, rules)
-
-
-def _cells(
-    day: NDArray[np.int32],
-    level: NDArray[np.int32],
-    y: NDArray[np.uint8],
-    said: tuple[NDArray[np.uint8], NDArray[np.uint8]],
-    n_days: int,
-    n_levels: int,
-) -> NDArray[np.int64]:
-    """int64[days, levels, 8]"""
-    try:
-        return _core.joint_cells(day, level, y, *said, n_days, n_levels)
-    except ValueError as problem:
-        raise DataError(str(problem)) from problem

@@ -12,50 +12,47 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from retrain_ops.stats.cells import DayCells, day_cells
 from retrain_ops.stats.distributions import student_quantile
-from retrain_ops.stats.paired import DayCells, compare, day_cells
+from retrain_ops.stats.paired import compare
 from retrain_ops.stats.rounding import to_json_value
+from retrain_ops.stats.rules import F1, Days, Level, require
 
 if TYPE_CHECKING:
-    from retrain_ops.stats.paired import Cells
+    from retrain_ops.stats.cells import Cells
 
 __all__ = ["DegradedReport", "DegradedRules", "DegradedWindow", "judge_degraded"]
 
 
-def _require(condition: bool, message: str) -> None:
-    """A rule's own check; the message begins with the key it is about."""
-    if not condition:
-        raise ValueError(message)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DegradedRules:
-    """`[degraded]`: when the champion counts as fallen behind. Off without the table.
+    """`[degraded]`: when the champion counts as fallen behind; off without the table.
 
     Attributes:
-        margin: of F1 by which it has to be worse than the other model, and more.
-        confidence: one-sided, by days, of the upper bound in each window.
-        windows, of: in how many of the newest `of` windows.
+        margin: by how much the champion has to be worse than the other model, and more.
+        confidence: one-sided confidence, by days, of the upper bound in each window.
+        windows: windows that have to show it, of the newest `of`.
+        of: newest windows that are looked at.
         days: matured days of a window; windows do not overlap.
         min_days: days with rows below which a window says nothing.
     """
 
-    margin: float = 0.03
-    confidence: float = 0.95
-    windows: int = 2
-    of: int = 3
-    days: int = 7
-    min_days: int = 5
+    margin: F1 = 0.03
+    confidence: Level = 0.95
+    windows: Annotated[int, "windows"] = 2
+    of: Annotated[int, "windows"] = 3
+    days: Days = 7
+    min_days: Days = 5
 
     def __post_init__(self) -> None:
-        _require(0 < self.margin < 1, "margin: must lie between 0 and 1")
-        _require(0.5 < self.confidence < 1, "confidence: must lie between 0.5 and 1")
-        _require(1 <= self.windows <= self.of, "windows: must lie in 1 to `of`")
-        _require(self.of <= 52, "of: must be at most 52")
-        _require(self.min_days >= 2, "min_days: must be at least 2")
-        _require(self.min_days <= self.days <= 366, "days: must lie in `min_days` to 366")
+        require(0 < self.margin < 1, "margin: must lie between 0 and 1")
+        require(0.5 < self.confidence < 1, "confidence: must lie between 0.5 and 1")
+        require(1 <= self.windows <= self.of, "windows: must lie in 1 to `of`")
+        require(self.of <= 52, "of: must be at most 52")
+        require(self.min_days >= 2, "min_days: must be at least 2")
+        require(self.min_days <= self.days <= 366, "days: must lie in `min_days` to 366")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +60,13 @@ class DegradedWindow:
     """One window: the champion beside `reference`, with the counts that decide.
 
     `difference` is F1(champion) - F1(reference) on `rows`; `cells` are one list of 8 counts
-    per day, index 4 * label + 2 * champion + reference. `verdict`: degraded, no, or undecided
+    per day, `reference` in the challenger's place. `verdict`: degraded, no, or undecided
     (too few days, or an F1 that is undefined).
     """
 
     first: str
     last: str
-    reference: Mapping[str, str] | None
+    reference: Mapping[str, object] | None
     cells: tuple[tuple[int, ...], ...]
     rows: int
     days: int
@@ -106,13 +103,13 @@ def _float(x: Fraction | None) -> float | None:
 
 
 def judge_degraded(
-    windows: Sequence[tuple[str, str, Mapping[str, str] | None, Cells]], rules: DegradedRules
+    windows: Sequence[tuple[str, str, Mapping[str, object] | None, Cells]], rules: DegradedRules
 ) -> DegradedReport:
     """The verdict on the champion.
 
     Args:
-        windows: newest first: first and last day, who the champion is compared with (None:
-            nobody), int64[n_days, 8] with cell = 4*label + 2*champion + reference.
+        windows: newest first: first and last day, the other model (None: there is none),
+            joint counts int64[n_days, 8] with the other model in the challenger's place.
         rules: the `[degraded]` table.
 
     Raises:
@@ -129,7 +126,11 @@ def judge_degraded(
 
 
 def _judge_window(
-    first: str, last: str, reference: Mapping[str, str] | None, cells: Cells, rules: DegradedRules
+    first: str,
+    last: str,
+    reference: Mapping[str, object] | None,
+    cells: Cells,
+    rules: DegradedRules,
 ) -> DegradedWindow:
     days: DayCells = day_cells(cells, name=f"cells of {first} to {last}")
     paired = compare(days)
@@ -138,7 +139,7 @@ def _judge_window(
     upper = None
     verdict: Literal["degraded", "no", "undecided"] = "undecided"
     if difference is not None and paired.days >= rules.min_days and error is not None:
-        # Models that never disagree have SE 0 and difference 0: certainly not behind.
+        # Models that never disagree have SE 0 and difference 0: not behind.
         upper = difference + student_quantile(rules.confidence, paired.days - 1) * error
         verdict = "degraded" if upper < -rules.margin else "no"
     return DegradedWindow(

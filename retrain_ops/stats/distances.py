@@ -92,7 +92,8 @@ def chi2_homogeneity(reference: ArrayLike, current: ArrayLike, *, pool: bool = T
     samples of equal size, reject a true null in half of all cases.
 
     Args:
-        reference, current: int[B] counts of independent rows.
+        reference: int[B] counts of independent rows.
+        current: int[B] counts of others.
         pool: first join the least bins until each expects at least 5 rows on both sides.
 
     Raises:

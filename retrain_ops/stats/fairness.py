@@ -15,8 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from retrain_ops import _core
-from retrain_ops.errors import DataError
+from retrain_ops.stats.cells import CHALLENGER, LABEL, N_CELLS, count_cells
 from retrain_ops.stats.distributions import normal_quantile, student_quantile
 from retrain_ops.stats.labels import as_binary, whole_days
 from retrain_ops.stats.slices import encode_levels
@@ -92,7 +91,8 @@ def fairness_report(
     """Compare the groups of one attribute.
 
     Args:
-        y_true, y_pred: labels and decisions, 0 or 1, length n.
+        y_true: labels, 0 or 1, length n.
+        y_pred: decisions, 0 or 1, length n.
         group: n values; null is the group "(missing)".
         day: int[n] from 0, when rows of one day hang together; None takes rows as independent.
         confidence: of the two-sided intervals.
@@ -104,23 +104,17 @@ def fairness_report(
     codes, levels = encode_levels(group, "group", len(y))
     days = np.zeros(len(y), np.int32) if day is None else whole_days(day)
     n_days = int(days.max(initial=-1)) + 1
-    try:
-        cells = _core.joint_cells(days, codes, y, p, p, max(n_days, 1), len(levels))
-    except ValueError as problem:
-        raise DataError(str(problem)) from problem
+    cells = count_cells(days, codes, y, p, p, max(n_days, 1), len(levels))
     return fairness_from_cells(cells, levels, confidence=confidence)
 
 
 def fairness_from_cells(
     cells: NDArray[np.int64], levels: Sequence[str], *, confidence: float = 0.95
 ) -> FairnessReport:
-    """The same from counts: int64[days, levels, 8] with cell 4 y + 2 champion + challenger.
-
-    It is the challenger's decisions that are judged.
-    """
+    """The same from joint counts, int64[days, levels, 8]; the challenger's decisions are judged."""
     table = np.asarray(cells)
-    positive, selected = np.arange(8) >= 4, np.arange(8) % 2 == 1
-    everyone = np.ones(8, dtype=bool)
+    positive, selected = np.array(LABEL, dtype=bool), np.array(CHALLENGER, dtype=bool)
+    everyone = np.ones(N_CELLS, dtype=bool)
     parts = {
         "selection_rate": (selected, everyone),
         "tpr": (selected & positive, positive),

@@ -17,14 +17,27 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from retrain_ops.errors import DataError
+from retrain_ops.stats.cells import ALL_ROWS, DayCells, day_cells
 from retrain_ops.stats.checks import Check, run_checks
 from retrain_ops.stats.distributions import student_cdf, student_quantile
 from retrain_ops.stats.multiplicity import holm
-from retrain_ops.stats.paired import DayCells, PairedDifference, compare, day_cells
+from retrain_ops.stats.paired import PairedDifference, compare
 from retrain_ops.stats.rounding import to_json_value
+from retrain_ops.stats.rules import (
+    F1,
+    Bytes,
+    Days,
+    ExactF1,
+    Level,
+    Rows,
+    Share,
+    quiet,
+    recorded,
+    require,
+)
 
 if TYPE_CHECKING:
-    from retrain_ops.stats.paired import Cells
+    from retrain_ops.stats.cells import Cells
 
 __all__ = ["GateReport", "GateRules", "SliceVerdict", "judge", "rules_of_record"]
 
@@ -32,83 +45,83 @@ Verdict = Literal["pass", "fail", "undecided"]
 Role = Literal["protected", "watched", "reported"]
 
 
-def _require(condition: bool, message: str) -> None:
-    """A rule's own check; the message begins with the key it is about."""
-    if not condition:
-        raise ValueError(message)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
     """`[gate]`: what a challenger must show on the hold-out.
 
+    The last five keys are limits: off at 0, in force in both modes.
+
     Attributes:
-        mode: "paired" (all of the below), or "literal": f1 > champion + min_improvement
-            and nothing else; slices are then reported only.
-        min_improvement: of the literal rule; exact (a float is read as its shortest decimal).
-        confidence: one-sided, of the lower bound of the difference and of each protected slice.
-        protected: slice columns each of whose levels must be shown not to be worse than
-            `slice_margin` (a difference of F1).
-        min_rows, min_positives, min_discordant: a slice with less cannot be judged.
+        mode: "paired" applies every rule below; "literal" asks for F1 above the champion's plus
+            `min_improvement` and nothing else, and only reports slices.
+        min_improvement: improvement that the literal rule asks for; exact, a number is read as
+            its decimal.
+        confidence: one-sided confidence of the lower bound of the difference, and of each
+            protected slice.
+        protected: slice columns; each level must be shown not to lose more than `slice_margin`.
+        slice_margin: difference that a protected slice may lose.
+        min_rows: labelled rows below which a slice cannot be judged.
+        min_positives: positive rows below which a slice cannot be judged.
+        min_discordant: rows on which the models disagree below which a slice cannot be judged.
         undecided_protected: what a protected slice that cannot be judged does to a challenger
             that would pass: "block" (undecided), "human" (undecided, and `needs_human` is set),
             "allow_with_warning" (pass, with a warning).
-        watched: slice columns whose levels veto on a proven regression.
-        watched_alpha: family-wise level of those vetoes (Holm).
-        min_days: fewer days with rows are undecided.
+        watched: slice columns; a level vetoes only when its regression is proven.
+        watched_alpha: family-wise error of those vetoes (Holm).
+        min_days: days with rows below which the day is undecided.
         resample_unit: "day", or "row" where there is no time.
         cooldown_days: days after a promotion took effect in which nobody else is promoted.
         min_holdout_rows: labelled hold-out rows below which the day is undecided.
-        min_label_coverage: least share of hold-out rows with a label, else undecided.
-        max_model_bytes: largest model file.
-        max_calibration_error: largest expected calibration error of the challenger.
-
-    The last five are off at 0, hold in both modes, and are recorded only when they are on.
+        min_label_coverage: least share of hold-out rows with a label; undecided below it.
+        max_model_bytes: largest model file that passes.
+        max_calibration_error: largest expected calibration error that passes.
     """
 
     mode: Literal["paired", "literal"] = "paired"
-    min_improvement: Fraction = Fraction(1, 200)
-    confidence: float = 0.95
+    min_improvement: ExactF1 = Fraction(1, 200)
+    confidence: Level = 0.95
     protected: tuple[str, ...] = ()
-    slice_margin: float = 0.05
-    min_rows: int = 500
-    min_positives: int = 100
-    min_discordant: int = 10
+    slice_margin: F1 = 0.05
+    min_rows: Rows = 500
+    min_positives: Rows = 100
+    min_discordant: Rows = 10
     undecided_protected: Literal["block", "allow_with_warning", "human"] = "block"
     watched: tuple[str, ...] = ()
-    watched_alpha: float = 0.05
-    min_days: int = 5
+    watched_alpha: Level = 0.05
+    min_days: Days = 5
     resample_unit: Literal["day", "row"] = "day"
-    cooldown_days: int = 0
-    min_holdout_rows: int = 0
-    min_label_coverage: float = 0.0
-    max_model_bytes: int = 0
-    max_calibration_error: float = 0.0
+    cooldown_days: Days = quiet(0)
+    min_holdout_rows: Rows = quiet(0)
+    min_label_coverage: Share = quiet(0.0)
+    max_model_bytes: Bytes = quiet(0)
+    max_calibration_error: Share = quiet(0.0)
 
     def __post_init__(self) -> None:
         if isinstance(self.min_improvement, float | int):
             object.__setattr__(self, "min_improvement", Fraction(str(self.min_improvement)))
-        _require(
+        require(
             0 <= self.min_improvement < 1, "min_improvement: must lie in [0, 1), in units of F1"
         )
-        _require(0.5 <= self.confidence < 1, "confidence: must lie in [0.5, 1)")
-        _require(0 < self.slice_margin < 1, "slice_margin: must lie between 0 and 1")
-        _require(0 < self.watched_alpha < 0.5, "watched_alpha: must lie between 0 and 0.5")
-        _require(self.min_days >= 2, "min_days: must be at least 2")
-        for name in ("min_rows", "min_positives", "min_discordant", *OFF_BY_DEFAULT):
-            _require(getattr(self, name) >= 0, f"{name}: cannot be negative")
+        require(0.5 <= self.confidence < 1, "confidence: must lie in [0.5, 1)")
+        require(0 < self.slice_margin < 1, "slice_margin: must lie between 0 and 1")
+        require(0 < self.watched_alpha < 0.5, "watched_alpha: must lie between 0 and 0.5")
+        require(self.min_days >= 2, "min_days: must be at least 2")
+        for name in _NOT_NEGATIVE:
+            require(getattr(self, name) >= 0, f"{name}: cannot be negative")
         for name in ("min_label_coverage", "max_calibration_error"):
-            _require(getattr(self, name) <= 1, f"{name}: is a share, at most 1")
+            require(getattr(self, name) <= 1, f"{name}: is a share, at most 1")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data. A limit that is off is left out: what it cannot change, it does not mark."""
-        on = {k: v for k, v in asdict(self).items() if v or k not in OFF_BY_DEFAULT}
-        plain = to_json_value(on)
+        plain = to_json_value(recorded(self))
         assert isinstance(plain, dict)
         return plain
 
 
-OFF_BY_DEFAULT = (
+_NOT_NEGATIVE = (
+    "min_rows",
+    "min_positives",
+    "min_discordant",
     "cooldown_days",
     "min_holdout_rows",
     "min_label_coverage",
@@ -230,9 +243,9 @@ def judge(
     """The gates on joint counts.
 
     Args:
-        cells: slice column -> level -> int64[n_days, 8] with cell = 4*label + 2*champion +
-            challenger; the column "" has one level, all rows. Every column partitions the rows,
-            so a missing attribute needs a level of its own.
+        cells: slice column -> level -> joint counts (:mod:`retrain_ops.stats.cells`),
+            int64[n_days, 8]; the column "" has one level, all rows. Every column partitions the
+            rows, so a missing attribute needs a level of its own.
         rules: the `[gate]` table.
         expected_levels: levels by column that have to be there (those of the champion's
             reference); one that is not is a vanished slice, and undecided.
@@ -243,7 +256,7 @@ def judge(
             or counts are malformed.
     """
     tables = _checked_tables(cells, rules)
-    everything = next(iter(tables[""].values()))
+    everything = next(iter(tables[ALL_ROWS].values()))
     overall = compare(everything)
     bound, error = _lower_bound(overall, rules)
     slices = _judge_slices(tables, rules, expected_levels or {})
@@ -280,7 +293,7 @@ def judge(
 def _checked_tables(
     cells: Mapping[str, Mapping[str, Cells]], rules: GateRules
 ) -> dict[str, dict[str, DayCells]]:
-    if len(cells.get("", {})) != 1:
+    if len(cells.get(ALL_ROWS, {})) != 1:
         raise DataError('cells[""] must hold one level with the counts of all rows')
     for column in rules.protected + rules.watched:
         if column not in cells:
@@ -291,9 +304,9 @@ def _checked_tables(
     }
     rows = {column: sum(map(_rows, by.values())) for column, by in tables.items()}
     for column, n in rows.items():
-        if n != rows[""]:
+        if n != rows[ALL_ROWS]:
             raise DataError(
-                f"slice column {column!r} counts {n} rows, there are {rows['']}: every row "
+                f"slice column {column!r} counts {n} rows, there are {rows[ALL_ROWS]}: every row "
                 "belongs to one level, a missing value to a level of its own"
             )
     return tables
@@ -340,7 +353,7 @@ def _decide(
     slices: Sequence[SliceVerdict],
     rules: GateRules,
 ) -> tuple[Verdict, str]:
-    """The first reason that applies; what is missing outranks what is lacking only at the top."""
+    """The first reason that applies."""
     if literal is None:
         return "undecided", "undefined"
     if rules.mode == "literal":
@@ -363,7 +376,7 @@ def _decide(
 
 
 def _after_checks(verdict: Verdict, reason: str, checks: Sequence[Check]) -> tuple[Verdict, str]:
-    """Checks stop a pass; fails first, since no evidence to come would mend them."""
+    """Checks stop a pass; fails first, since no later evidence would change them."""
     if verdict == "pass":
         for stopped in ("fail", "undecided"):
             for check in checks:
@@ -400,7 +413,7 @@ def _why_unjudged(paired: PairedDifference, bound: float | None, rules: GateRule
     minima = (
         ("rows", paired.rows, max(1, rules.min_rows)),
         ("positives", paired.positives, max(1, rules.min_positives)),
-        # None would mean that the models were never seen to differ here: no proof of anything.
+        # At least one: models that never disagree here have proved nothing.
         ("discordant", paired.discordant, max(1, rules.min_discordant)),
     )
     if paired.rows == 0:

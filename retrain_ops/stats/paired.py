@@ -1,8 +1,7 @@
 """Two models on the same rows: F1 of both, their difference, and how sure that is.
 
-Everything comes from joint counts per day, cell = 4*label + 2*champion +
-challenger (`retrain_ops._core.joint_cells`), in exact rational arithmetic; the
-only floats are two square roots at the end.
+Everything comes from joint counts per day (:mod:`retrain_ops.stats.cells`), in
+exact rational arithmetic; the only floats are two square roots at the end.
 
 F1 = T / D with T = 2 TP and D = sum(y + yhat). A row's influence on F1 is
 phi = (2 y yhat - F1 (y + yhat)) / mean(y + yhat), and on the difference
@@ -18,26 +17,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
-from retrain_ops.errors import DataError
+from retrain_ops.stats.cells import (
+    CHALLENGER,
+    CHAMPION,
+    LABEL,
+    DayCells,
+    count_where,
+    f1,
+    f1_parts,
+    total,
+)
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+__all__ = ["PairedDifference", "compare"]
 
-    Cells = NDArray[np.int64] | Sequence[Sequence[int]]
-
-__all__ = ["DayCells", "PairedDifference", "compare", "day_cells"]
-
-N_CELLS = 8
-_LABEL = tuple(cell >> 2 for cell in range(N_CELLS))
-_CHAMPION = tuple(cell >> 1 & 1 for cell in range(N_CELLS))
-_CHALLENGER = tuple(cell & 1 for cell in range(N_CELLS))
-_DISCORDANT = tuple(a != b for a, b in zip(_CHAMPION, _CHALLENGER, strict=True))
-
-DayCells = tuple[tuple[int, ...], ...]
-"""One tuple of eight counts per day."""
+_DISCORDANT = tuple(a != b for a, b in zip(CHAMPION, CHALLENGER, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,63 +66,32 @@ class PairedDifference:
         return max(self.row_error, self.day_error)
 
 
-def day_cells(cells: Cells, *, name: str = "cells") -> DayCells:
-    """Counts of shape [n_days, 8] as exact Python integers.
-
-    Raises:
-        DataError: when they are not whole numbers, negative, or of another shape.
-    """
-    import numpy as np
-
-    table = np.asarray(cells)
-    if table.size == 0 and table.ndim <= 2:
-        return ()
-    if table.ndim != 2 or table.shape[1] != N_CELLS:
-        raise DataError(f"{name} must have shape [n_days, {N_CELLS}], it has {list(table.shape)}")
-    if table.dtype.kind not in "iu":
-        raise DataError(f"{name} must hold whole numbers, it holds {table.dtype}")
-    if int(table.min()) < 0:
-        raise DataError(f"{name} holds a negative count")
-    return tuple(tuple(day) for day in table.tolist())
-
-
 def compare(days: DayCells) -> PairedDifference:
     """What the joint counts of some days say about challenger against champion."""
     filled = [day for day in days if any(day)]
-    total = [sum(column) for column in zip(*filled, strict=True)] or [0] * N_CELLS
-    champion = _score(total, _CHAMPION)
-    challenger = _score(total, _CHALLENGER)
+    counts = total(filled)
+    champion, challenger = f1_parts(counts, CHAMPION), f1_parts(counts, CHALLENGER)
     row_error = day_error = difference = None
-    if champion is not None and challenger is not None:
-        difference = Fraction(*challenger) - Fraction(*champion)
-        row_error, day_error = _errors(filled, total, champion, challenger)
+    f1_champion, f1_challenger = f1(counts, CHAMPION), f1(counts, CHALLENGER)
+    if f1_champion is not None and f1_challenger is not None:
+        difference = f1_challenger - f1_champion
+        row_error, day_error = _errors(filled, counts, champion, challenger)
     return PairedDifference(
-        rows=sum(total),
-        positives=_sum_where(total, _LABEL),
-        discordant=_sum_where(total, _DISCORDANT),
+        rows=sum(counts),
+        positives=count_where(counts, LABEL),
+        discordant=count_where(counts, _DISCORDANT),
         days=len(filled),
-        f1_champion=None if champion is None else Fraction(*champion),
-        f1_challenger=None if challenger is None else Fraction(*challenger),
+        f1_champion=f1_champion,
+        f1_challenger=f1_challenger,
         difference=difference,
         row_error=row_error,
         day_error=day_error,
     )
 
 
-def _sum_where(total: Sequence[int], flags: Sequence[int | bool]) -> int:
-    return sum(count for count, flag in zip(total, flags, strict=True) if flag)
-
-
-def _score(total: Sequence[int], said: Sequence[int]) -> tuple[int, int] | None:
-    """(T, D) of F1 = T / D for the model that said `said` in each cell."""
-    t = sum(2 * c * y * p for c, y, p in zip(total, _LABEL, said, strict=True))
-    d = sum(c * (y + p) for c, y, p in zip(total, _LABEL, said, strict=True))
-    return (t, d) if d > 0 else None
-
-
 def _errors(
     filled: Sequence[Sequence[int]],
-    total: Sequence[int],
+    counts: Sequence[int],
     champion: tuple[int, int],
     challenger: tuple[int, int],
 ) -> tuple[float, float | None]:
@@ -140,7 +103,7 @@ def _errors(
     """
     weights = _influences(champion, challenger)
     squared = (champion[1] * challenger[1]) ** 4
-    rows = sum(c * w * w for c, w in zip(total, weights, strict=True))
+    rows = sum(c * w * w for c, w in zip(counts, weights, strict=True))
     row_error = math.sqrt(Fraction(rows, squared))
     g = len(filled)
     if g < 2:
@@ -156,5 +119,5 @@ def _influences(champion: tuple[int, int], challenger: tuple[int, int]) -> list[
     (t_m, d_m), (t_c, d_c) = champion, challenger
     return [
         (2 * y * c * d_c - t_c * (y + c)) * d_m**2 - (2 * y * m * d_m - t_m * (y + m)) * d_c**2
-        for y, m, c in zip(_LABEL, _CHAMPION, _CHALLENGER, strict=True)
+        for y, m, c in zip(LABEL, CHAMPION, CHALLENGER, strict=True)
     ]

@@ -111,7 +111,8 @@ def delong_test(
 
     Args:
         y_true: labels 0 or 1, length n, at least two of each.
-        score_a, score_b: the models' scores of the same rows; no NaN.
+        score_a: scores of one model, length n; no NaN.
+        score_b: scores of the other, same rows; no NaN.
         n_threads: 0 = as many as useful.
 
     Raises:
@@ -181,7 +182,8 @@ def ks_test(
     """Two-sample Kolmogorov-Smirnov test, rows taken as independent.
 
     Args:
-        a, b: numbers without NaN, at least one each.
+        a: numbers without NaN, at least one.
+        b: likewise.
         alternative: "greater": the distribution function of `a` lies above that of `b`.
         n_threads: 0 = as many as useful.
 
@@ -237,8 +239,10 @@ def wasserstein_distance(
     """Wasserstein-1 (earth mover's) distance: the area between two distribution functions.
 
     Args:
-        a, b: numbers without NaN, at least one each; the result has their unit.
-        a_weights, b_weights: masses of the values, positive in sum, none negative; default equal.
+        a: numbers without NaN, at least one; the result has their unit.
+        b: likewise.
+        a_weights: masses of the values of `a`, positive in sum, none negative; default equal.
+        b_weights: likewise of `b`.
         n_threads: 0 = as many as useful; used without weights.
 
     Raises:

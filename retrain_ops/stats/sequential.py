@@ -22,20 +22,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from retrain_ops.stats.cells import DayCells, day_cells
 from retrain_ops.stats.distributions import log_normal_cdf, normal_quantile
-from retrain_ops.stats.paired import DayCells, PairedDifference, compare, day_cells
+from retrain_ops.stats.paired import PairedDifference, compare
 from retrain_ops.stats.rounding import to_json_value
+from retrain_ops.stats.rules import F1, Days, Level, Rows, Share, require
 
 if TYPE_CHECKING:
-    from retrain_ops.stats.paired import Cells
+    from retrain_ops.stats.cells import Cells
 
 __all__ = ["CanaryRules", "CanaryVerdict", "judge_canary", "mixture_bound", "mixture_rho"]
-
-
-def _require(condition: bool, message: str) -> None:
-    """A rule's own check; the message begins with the key it is about."""
-    if not condition:
-        raise ValueError(message)
 
 
 def mixture_rho(v_opt: float, alpha: float) -> float:
@@ -73,41 +69,45 @@ class CanaryRules:
     """`[canary]`: how long a new champion is on trial, and what ends it.
 
     Attributes:
-        share: of the traffic that it answers meanwhile.
-        max_f1_drop: rolled back when the sequence (level `alpha`) shows a drop larger than this.
+        share: traffic that the new champion answers meanwhile.
+        max_f1_drop: rolled back when the confidence sequence shows a larger drop.
+        alpha: error of the confidence sequence, over all looks together.
         first_look_days: days with matured rows before the sequence concludes anything.
-        gross_drop, gross_confidence, gross_min_rows, gross_min_discordant: rolled back at once
-            when a single day with that many matured rows, and rows on which the models
-            disagree, has its paired upper bound (rows, one-sided) below minus `gross_drop`.
-        min_days, min_labelled: kept after so many days with matured rows, and such rows.
-        max_days: closed by `on_expiry` after so many days, with or without rows.
+        gross_drop: rolled back at once when a single day shows a larger drop.
+        gross_confidence: one-sided confidence of that day's upper bound, by rows.
+        gross_min_rows: matured rows that such a day must have.
+        gross_min_discordant: rows on which the models disagree that such a day must have.
+        min_days: days with matured rows after which the champion may be kept.
+        min_labelled: matured rows after which the champion may be kept.
+        max_days: days after which `on_expiry` closes the canary, with or without rows.
+        on_expiry: "rollback" or "keep" a champion that could not be judged in time.
     """
 
-    share: float = 0.10
-    max_f1_drop: float = 0.10
-    alpha: float = 0.05
-    first_look_days: int = 5
-    gross_drop: float = 0.20
-    gross_confidence: float = 0.999
-    gross_min_rows: int = 100
-    gross_min_discordant: int = 10
-    min_days: int = 7
-    min_labelled: int = 500
-    max_days: int = 21
+    share: Share = 0.10
+    max_f1_drop: F1 = 0.10
+    alpha: Level = 0.05
+    first_look_days: Days = 5
+    gross_drop: F1 = 0.20
+    gross_confidence: Level = 0.999
+    gross_min_rows: Rows = 100
+    gross_min_discordant: Rows = 10
+    min_days: Days = 7
+    min_labelled: Rows = 500
+    max_days: Days = 21
     on_expiry: Literal["rollback", "keep"] = "rollback"
 
     def __post_init__(self) -> None:
-        _require(0 < self.share <= 1, "share: must lie in (0, 1]")
-        _require(0 < self.max_f1_drop < 1, "max_f1_drop: must lie between 0 and 1")
-        _require(0 < self.gross_drop < 1, "gross_drop: must lie between 0 and 1")
-        _require(0 < self.alpha < 0.5, "alpha: must lie between 0 and 0.5")
-        _require(0.5 < self.gross_confidence < 1, "gross_confidence: must lie between 0.5 and 1")
-        _require(self.first_look_days >= 2, "first_look_days: must be at least 2")
-        _require(self.gross_min_rows >= 1, "gross_min_rows: must be at least 1")
-        _require(self.gross_min_discordant >= 1, "gross_min_discordant: must be at least 1")
-        _require(self.min_days >= 1, "min_days: must be at least 1")
-        _require(self.min_labelled >= 0, "min_labelled: cannot be negative")
-        _require(self.max_days >= self.min_days, "max_days: must be at least min_days")
+        require(0 < self.share <= 1, "share: must lie in (0, 1]")
+        require(0 < self.max_f1_drop < 1, "max_f1_drop: must lie between 0 and 1")
+        require(0 < self.gross_drop < 1, "gross_drop: must lie between 0 and 1")
+        require(0 < self.alpha < 0.5, "alpha: must lie between 0 and 0.5")
+        require(0.5 < self.gross_confidence < 1, "gross_confidence: must lie between 0.5 and 1")
+        require(self.first_look_days >= 2, "first_look_days: must be at least 2")
+        require(self.gross_min_rows >= 1, "gross_min_rows: must be at least 1")
+        require(self.gross_min_discordant >= 1, "gross_min_discordant: must be at least 1")
+        require(self.min_days >= 1, "min_days: must be at least 1")
+        require(self.min_labelled >= 0, "min_labelled: cannot be negative")
+        require(self.max_days >= self.min_days, "max_days: must be at least min_days")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +140,8 @@ def judge_canary(
     a watcher who comes late, or sees the days again, finds the same breach.
 
     Args:
-        cells: int64[n_days, 8] since the canary began, in order, with cell = 4*label +
-            2*previous + canary; days without matured rows are zero.
+        cells: int64[n_days, 8] since the canary began, in order: joint counts with the
+            previous model in the champion's place; days without matured rows are zero.
         rules: the `[canary]` table.
         days_elapsed: days since it began; `n_days` unless given.
 

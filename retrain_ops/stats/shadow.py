@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, SupportsInt, cast
+from typing import Annotated, Literal, SupportsInt, cast
 
 import numpy as np
 
 from retrain_ops.errors import DataError
 from retrain_ops.stats.psi import psi_from_counts
 from retrain_ops.stats.rounding import to_json_value
+from retrain_ops.stats.rules import Hours, Milliseconds, Psi, Ratio, Rows, Share, require
 
 __all__ = ["ShadowRules", "ShadowVerdict", "judge_shadow"]
 
@@ -33,52 +34,49 @@ _COPIED = (
 )
 
 
-def _require(condition: bool, message: str) -> None:
-    """A rule's own check; the message begins with the key it is about."""
-    if not condition:
-        raise ValueError(message)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowRules:
     """`[shadow]`: how long a challenger runs beside the champion, and what stops it.
 
     Attributes:
-        hours: nominal length, which may be a fraction; extended by as much, up to `max_days`,
-            while rows are too few.
+        hours: nominal length, which may be a fraction; extended by as much while rows are too few.
+        max_days: how often `hours` may pass, extensions included, before a shadow that still has
+            too few rows fails.
         min_rows: matched rows below which the shadow is undecided.
         min_coverage: least share of the champion's requests that the challenger scored too.
-        max_error_rate: largest share of requests on which it failed.
-        latency_ratio, latency_slack_ms: its p99 may be at most ratio x champion's + slack.
+        max_error_rate: largest share of requests on which the challenger failed.
+        latency_ratio: the challenger's p99 latency may reach this many times the champion's ...
+        latency_slack_ms: ... plus this.
         max_flips: largest share of decisions that differ.
-        max_rate_change: largest absolute change of the positive rate.
-        warn_flips, warn_score_psi: above these a warning is recorded.
+        max_rate_change: largest absolute change of the share of positive decisions.
+        warn_flips: share of decisions that differ above which a warning is recorded.
+        warn_score_psi: PSI of the scores above which a warning is recorded.
     """
 
-    hours: float = 24
-    max_days: int = 3
-    min_rows: int = 300
-    min_coverage: float = 0.99
-    max_error_rate: float = 0.001
-    latency_ratio: float = 1.5
-    latency_slack_ms: float = 5.0
-    max_flips: float = 0.50
-    max_rate_change: float = 0.35
-    warn_flips: float = 0.30
-    warn_score_psi: float = 0.5
+    hours: Hours = 24
+    max_days: Annotated[int, "times hours"] = 3
+    min_rows: Rows = 300
+    min_coverage: Share = 0.99
+    max_error_rate: Share = 0.001
+    latency_ratio: Ratio = 1.5
+    latency_slack_ms: Milliseconds = 5.0
+    max_flips: Share = 0.50
+    max_rate_change: Share = 0.35
+    warn_flips: Share = 0.30
+    warn_score_psi: Psi = 0.5
 
     def __post_init__(self) -> None:
-        _require(0 < self.hours <= 24 * 31, "hours: must lie above 0 and up to 744")
+        require(0 < self.hours <= 24 * 31, "hours: must lie above 0 and up to 744")
         if self.hours == int(self.hours):  # 24 and 24.0 are one rule, with one hash
             object.__setattr__(self, "hours", int(self.hours))
-        _require(1 <= self.max_days <= 366, "max_days: must lie in 1 to 366")
-        _require(self.min_rows >= 1, "min_rows: must be at least 1")
+        require(1 <= self.max_days <= 366, "max_days: must lie in 1 to 366")
+        require(self.min_rows >= 1, "min_rows: must be at least 1")
         for name in ("min_coverage", "max_error_rate", "max_flips", "max_rate_change"):
-            _require(0 <= getattr(self, name) <= 1, f"{name}: must lie in 0 to 1")
-        _require(self.latency_ratio >= 1, "latency_ratio: must be at least 1")
-        _require(self.latency_slack_ms >= 0, "latency_slack_ms: cannot be negative")
-        _require(0 <= self.warn_flips <= 1, "warn_flips: must lie in 0 to 1")
-        _require(self.warn_score_psi > 0, "warn_score_psi: must be above 0")
+            require(0 <= getattr(self, name) <= 1, f"{name}: must lie in 0 to 1")
+        require(self.latency_ratio >= 1, "latency_ratio: must be at least 1")
+        require(self.latency_slack_ms >= 0, "latency_slack_ms: cannot be negative")
+        require(0 <= self.warn_flips <= 1, "warn_flips: must lie in 0 to 1")
+        require(self.warn_score_psi > 0, "warn_score_psi: must be above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +120,8 @@ def judge_shadow(
         rules: the `[shadow]` table.
         coverage: matched rows / requests that the champion answered, 0 to 1.
         error_rate: requests on which the challenger failed / requests.
-        champion_p99_ms, challenger_p99_ms: latency; not judged unless both are given.
+        champion_p99_ms: the champion's latency, 99th percentile, in milliseconds.
+        challenger_p99_ms: the challenger's; latency is not judged unless both are given.
 
     Raises:
         DataError: a count is missing, or a share is not one.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from retrain_ops import _core
 from retrain_ops.errors import DataError
+from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, count_cells, f1_parts
 from retrain_ops.stats.distributions import normal_quantile
 from retrain_ops.stats.labels import as_binary
 
@@ -40,7 +40,8 @@ def slice_report(
     """Counts and rates of one model by slice.
 
     Args:
-        y_true, y_pred: labels and decisions, 0 or 1, length n.
+        y_true: labels, 0 or 1, length n.
+        y_pred: decisions, 0 or 1, length n.
         slices: name -> n values (array, list, pandas, polars or Arrow) of text, whole numbers,
             booleans or dates; a missing value is the level "(missing)".
         confidence: of the two-sided intervals. They take rows as independent: within days
@@ -58,18 +59,20 @@ def slice_report(
     import pyarrow as pa
 
     y, p = as_binary(y_true, "y_true"), as_binary(y_pred, "y_pred")
-    rows = [_row("", "", c, confidence) for c in _confusion(y, p, np.zeros(len(y), np.int32), 1)]
+    (everyone,) = _cells(y, p, np.zeros(len(y), np.int32), 1)
+    rows = [_row(ALL_ROWS, ALL_ROWS, everyone, confidence)]
     for name, values in slices.items():
         codes, levels = encode_levels(values, name, len(y))
-        cells = _confusion(y, p, codes, len(levels))
+        cells = _cells(y, p, codes, len(levels))
         rows += [_row(name, level, c, confidence) for level, c in zip(levels, cells, strict=True)]
     return pa.Table.from_pylist(rows)
 
 
 def encode_levels(values: Any, name: str, n: int) -> tuple[NDArray[np.int32], list[str]]:
-    """Codes into the sorted levels; null has the last one.
+    """Codes into the sorted levels, int32 (n,); null has the last one.
 
-    Raises DataError where `values` is not one column of `n` categories.
+    Raises:
+        DataError: `values` is not one column of n categories.
     """
     from retrain_ops.data.categories import as_column, slice_codes
 
@@ -80,44 +83,40 @@ def encode_levels(values: Any, name: str, n: int) -> tuple[NDArray[np.int32], li
     return codes, levels
 
 
-def _confusion(
+def _cells(
     y: NDArray[np.uint8], p: NDArray[np.uint8], codes: NDArray[np.int32], n_levels: int
-) -> list[tuple[int, int, int, int]]:
-    """(tp, fp, fn, tn) of each level."""
-    day = np.zeros(len(codes), np.int32)
-    try:
-        cells = _core.joint_cells(day, codes, y, p, p, 1, n_levels)[0]
-    except ValueError as problem:
-        raise DataError(str(problem)) from problem
-    return [(int(c[7]), int(c[3]), int(c[4]), int(c[0])) for c in cells]
+) -> list[list[int]]:
+    """Joint counts of each level, with one model in both places."""
+    cells = count_cells(np.zeros(len(codes), np.int32), codes, y, p, p, 1, n_levels)
+    counts: list[list[int]] = cells[0].tolist()
+    return counts
 
 
-def _row(
-    name: str, level: str, counts: tuple[int, int, int, int], confidence: float
-) -> dict[str, object]:
-    tp, fp, fn, tn = counts
-    row: dict[str, object] = {"slice": name, "level": level, "rows": sum(counts)}
+def _row(name: str, level: str, cells: Sequence[int], confidence: float) -> dict[str, object]:
+    tn, fp, fn, tp = (cells[i] for i in (0, 3, 4, 7))  # a model agrees with itself everywhere
+    rows = sum(cells)
+    row: dict[str, object] = {"slice": name, "level": level, "rows": rows}
     row |= {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
     for rate, k, n in (
         ("tpr", tp, tp + fn),
         ("fpr", fp, fp + tn),
-        ("selection_rate", tp + fp, sum(counts)),
+        ("selection_rate", tp + fp, rows),
     ):
         low, high = wilson_interval(k, n, confidence) if n else (None, None)
         row |= {rate: k / n if n else None, f"{rate}_low": low, f"{rate}_high": high}
-    return row | _f1(tp, fp, fn, confidence)
+    return row | _f1(cells, confidence)
 
 
-def _f1(tp: int, fp: int, fn: int, confidence: float) -> dict[str, object]:
-    """F1 = 2 TP / D and its interval.
+def _f1(cells: Sequence[int], confidence: float) -> dict[str, object]:
+    """F1 = T / D and its interval.
 
     A true positive's influence is (2 - 2 F1) n / D, an error's -F1 n / D, so
-    the variance is (TP (2 - 2 F1)^2 + (FP + FN) F1^2) / D^2.
+    the variance is (TP (2 - 2 F1)^2 + (FP + FN) F1^2) / D^2, with FP + FN = D - T.
     """
-    d = 2 * tp + fp + fn
+    t, d = f1_parts(cells, CHALLENGER)
     if d == 0:
         return {"f1": None, "f1_low": None, "f1_high": None}
-    f1 = 2 * tp / d
-    error = math.sqrt(tp * (2 - 2 * f1) ** 2 + (fp + fn) * f1**2) / d
+    f1 = t / d
+    error = math.sqrt(t // 2 * (2 - 2 * f1) ** 2 + (d - t) * f1**2) / d
     half = normal_quantile(0.5 + confidence / 2) * error
     return {"f1": f1, "f1_low": max(0.0, f1 - half), "f1_high": min(1.0, f1 + half)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from retrain_ops.notify import send
-from retrain_ops.run import Run, steps_name
+from retrain_ops.run import Run, run_record, steps_name
 
 log = logging.getLogger(__name__)
 
@@ -16,13 +16,14 @@ def alert_failure(run: Run, step: str, message: str) -> bool:
     Looks at the candidate alert by themselves, once per key and attempt too: theirs must not
     use up the alert of the day's own run.
     """
-    record = run.read("run.json") or {}
+    record = run_record(run)
     attempt = record.get("attempt", 0)
-    sent = {"attempts": [], **(run.read("alerts.json") or {})}
     kind = "looks" if run.context.look else "attempts"
-    if attempt in sent.get(kind, []):
+    sent = run.workspace.recover_json(run.path("alerts.json"), {"attempts": list}) or {}
+    sent = {"attempts": [], "looks": [], **sent}
+    if attempt in sent[kind]:
         return False
-    sent[kind] = [*sent.get(kind, []), attempt]
+    sent[kind] = [*sent[kind], attempt]
     run.workspace.overwrite_json(run.path("alerts.json"), sent)
     text = f"[FAILED] {run.model} {run.window.end.isoformat()}: {step}: {message}"
     log.error("%s", text)

@@ -13,10 +13,18 @@ from retrain_ops.decisions.judge import (
     EVENT_REASONS,
     reason_to_train,
 )
-from retrain_ops.decisions.record import champion_of_key, champion_record, write_no_train
+from retrain_ops.decisions.record import (
+    FeatureDriftRecord,
+    NamedModel,
+    Trigger,
+    champion_record,
+    decide_champion,
+    recover_decision,
+    write_decision,
+)
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry.registry import Version
-from retrain_ops.rollout.looks import settle
+from retrain_ops.registry.events import Version
+from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run
 
 
@@ -30,11 +38,11 @@ class DriftResult:
     """
 
     triggered: bool
-    reason: str
+    reason: Trigger
     psi_max: float | None
     psi_max_feature: str | None
-    features: list[dict[str, Any]]
-    champion: dict[str, str] | None
+    features: list[FeatureDriftRecord]
+    champion: NamedModel | None
     age_days: int | None
     degraded: dict[str, Any] | None = None
 
@@ -57,7 +65,7 @@ def check_drift(run: Run) -> DriftResult:
         ConfigError: there is no champion and nobody asked to bootstrap one.
     """
     settle(run)
-    champion = champion_of_key(run)
+    champion = decide_champion(run)
     if champion is None:
         result = _bootstrap(run)
     elif run.context.bootstrap:
@@ -68,13 +76,13 @@ def check_drift(run: Run) -> DriftResult:
     else:
         result = _compare(run, champion)
     if not result.triggered:
-        write_no_train(run, asdict(result))
+        write_decision(run, outcome="no_train", reason="no_drift", drift=asdict(result), judged={})
     return result
 
 
 def _bootstrap(run: Run) -> DriftResult:
-    decided = run.read("decision.json") is not None  # a replay of the bootstrap itself
-    if not (run.context.bootstrap or decided):
+    decided = recover_decision(run.workspace, run.window.end)
+    if not run.context.bootstrap and decided is None:  # else a replay of the bootstrap itself
         raise ConfigError(
             f"{run.model} has no champion as of {run.instant.isoformat()}; train the first one "
             f"with `retrain-ops run --bootstrap --date {run.window.end}`, or an earlier date"
@@ -109,7 +117,7 @@ def _compare(run: Run, champion: Version) -> DriftResult:
         reason=reason,
         psi_max=report.psi_max,
         psi_max_feature=report.feature_max,
-        features=cast(list[dict[str, Any]], told["features"]),
+        features=cast(list[FeatureDriftRecord], told["features"]),
         champion=champion_record(champion),
         age_days=age,
         degraded=None if matured is None else matured.to_json(),

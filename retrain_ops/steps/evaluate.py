@@ -8,32 +8,27 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from retrain_ops import _core
+from retrain_ops.comparison.counts import Counts, count_models
 from retrain_ops.comparison.degraded import seen_until
 from retrain_ops.comparison.scoring import (
     REFERENCE_FILE,
     Scores,
-    decide,
     load_challenger,
     load_version,
     model_folder,
-    score,
 )
-from retrain_ops.data.categories import slice_codes
-from retrain_ops.data.labels import label_values, labelled, rows_of_days
+from retrain_ops.data.labels import labelled, rows_of_days
 from retrain_ops.data.processed import read_processed
-from retrain_ops.data.source import day_index
-from retrain_ops.decisions.curves import REPORT_FILE, curve, usable
-from retrain_ops.decisions.judge import ALL_ROWS, f1_of_cells
+from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts, curve, usable
 from retrain_ops.decisions.record import champion_of_key
 from retrain_ops.errors import DataError
 from retrain_ops.mlflow.tracking import log_run
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
 from retrain_ops.models.training import NATIVE
-from retrain_ops.registry.registry import Version
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, note
+from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, f1, total
 from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
 from retrain_ops.steps.train import LOSSES_FILE
@@ -41,11 +36,11 @@ from retrain_ops.steps.train import LOSSES_FILE
 
 @dataclass(frozen=True, slots=True)
 class EvaluateResult:
-    """Joint counts of label, champion decision and challenger decision.
+    """What the hold-out counted.
 
-    `cells[column][level]` is one list of 8 counts per day of `days`; the index
-    of a count is 4 * label + 2 * champion + challenger. Column "" is all rows.
-    `calibration` counts the challenger's scores by bin, None when they are no probabilities.
+    `cells[column][level]` is one list of 8 joint counts (:mod:`retrain_ops.stats.cells`) per day
+    of `days`. `expected_levels` are those of the training days. `calibration` counts the
+    challenger's scores by bin, None when they are not probabilities.
     """
 
     days: list[str]
@@ -59,7 +54,7 @@ class EvaluateResult:
     labelled: int
     requests: int
     model_bytes: int
-    calibration: dict[str, list[int]] | None
+    calibration: ScoreCounts | None
     hashes: dict[str, str]
 
     @property
@@ -78,7 +73,7 @@ def evaluate(run: Run) -> EvaluateResult:
     """Scores the hold-out and logs the day to MLflow.
 
     Raises:
-        DataError: no labelled hold-out row is left to judge by.
+        DataError: no labelled hold-out row is left to judge by, or what train wrote is not there.
     """
     champion = champion_of_key(run)
     days, cut = _fair_days(run, champion)
@@ -86,26 +81,28 @@ def evaluate(run: Run) -> EvaluateResult:
     table = labelled(requested, run.spec.source.label)
     if table.num_rows == 0:
         raise DataError(f"{run.retrain_key}: the hold-out has no labelled rows on {len(days)} days")
-    label = label_values(table, run.spec.source.label)
-    challenger_scores, challenger = _challenger_scores(run, table)
-    champion_scores, champion_decides = _champion_scores(run, champion, table)
-    cells, codes = _joint_cells(run, table, label, champion_decides, challenger)
+    levels = _expected_levels(run)
+    counted = count_models(
+        run,
+        table,
+        None if champion is None else load_version(run, champion),
+        load_challenger(run),
+        slices=run.spec.slice_columns,
+    )
     curves = {
-        "champion": curve(label, champion_scores),
-        "challenger": curve(label, challenger_scores),
+        "champion": curve(counted.label, counted.champion_scores),
+        "challenger": curve(counted.label, counted.challenger_scores),
     }
     run.workspace.write_json(run.path(REPORT_FILE), {"curves": curves})
     result = EvaluateResult(
-        days=[d.isoformat() for d in codes],
+        days=[d.isoformat() for d in counted.days],
         cut_days=[d.isoformat() for d in cut],
         rows=table.num_rows,
-        cells=cells,
-        expected_levels={
-            c: (run.read(REFERENCE_FILE) or {})["slices"][c] for c in run.spec.slice_columns
-        },
-        auc_champion=_auc(label, champion_scores),
-        auc_challenger=_auc(label, challenger_scores),
-        scores_usable=usable(challenger_scores) and bool(np.ptp(challenger_scores) > 0),
+        cells=_plain(counted.cells),
+        expected_levels=levels,
+        auc_champion=_auc(counted.label, counted.champion_scores),
+        auc_challenger=_auc(counted.label, counted.challenger_scores),
+        scores_usable=_tells_apart(counted.challenger_scores),
         labelled=table.num_rows,
         requests=requested.num_rows,
         model_bytes=len(run.workspace.read(run.path(MODEL_FILE)) or b""),
@@ -125,45 +122,36 @@ def _fair_days(run: Run, champion: Version | None) -> tuple[tuple[date, ...], tu
     return fair, tuple(d for d in run.window.holdout if d not in fair)
 
 
-def _challenger_scores(run: Run, table: pa.Table) -> tuple[Scores, np.ndarray]:
-    model = load_challenger(run)
-    scores = score(model, table, n_threads=run.n_threads)
-    return scores, decide(model, scores)
+def _expected_levels(run: Run) -> dict[str, list[str]]:
+    """The levels of each slice column on the training days, from the frozen reference.
 
-
-def _champion_scores(
-    run: Run, champion: Version | None, table: pa.Table
-) -> tuple[Scores | None, np.ndarray]:
-    """Without a champion the constant model stands in: it decides 1 for every row."""
-    if champion is None:
-        return None, np.ones(table.num_rows, dtype=np.uint8)
-    model = load_version(run, champion)
-    scores = score(model, table, n_threads=run.n_threads)
-    return scores, decide(model, scores)
-
-
-def _joint_cells(
-    run: Run, table: pa.Table, label: np.ndarray, champion: np.ndarray, challenger: np.ndarray
-) -> tuple[dict[str, dict[str, list[list[int]]]], tuple[date, ...]]:
-    codes, days = day_index(table)
-    cells = {}
-    for column in (ALL_ROWS, *run.spec.slice_columns):
-        if column == ALL_ROWS:
-            levels, level = [ALL_ROWS], np.zeros(table.num_rows, dtype=np.int32)
-        else:
-            levels, level = slice_codes(table[column], column)
-        counts = _core.joint_cells(
-            codes,
-            level,
-            label,
-            champion,
-            challenger,
-            len(days),
-            len(levels),
-            n_threads=run.n_threads,
+    Raises:
+        DataError: the reference is not there, or it does not know a slice column.
+    """
+    reference = run.read(REFERENCE_FILE)
+    where = run.workspace.absolute(run.path(REFERENCE_FILE))
+    if reference is None:
+        raise DataError(f"{run.retrain_key}: {where} is not there; run train again")
+    levels: dict[str, list[str]] = reference.get("slices", {})
+    unknown = [column for column in run.spec.slice_columns if column not in levels]
+    if unknown:
+        raise DataError(
+            f"{run.retrain_key}: {where} has no levels of the slice column {', '.join(unknown)}: "
+            "it was written by an older spec; run train again"
         )
-        cells[column] = {name: counts[:, i, :].tolist() for i, name in enumerate(levels)}
-    return cells, days
+    return {column: levels[column] for column in run.spec.slice_columns}
+
+
+def _plain(cells: Mapping[str, Mapping[str, Counts]]) -> dict[str, dict[str, list[list[int]]]]:
+    return {
+        column: {level: counts.tolist() for level, counts in by.items()}
+        for column, by in cells.items()
+    }
+
+
+def _tells_apart(scores: Scores) -> bool:
+    """Whether they are probabilities that are not all the same."""
+    return usable(scores) and bool(np.ptp(scores) > 0)
 
 
 def _auc(label: np.ndarray, scores: Scores | None) -> float | None:
@@ -224,7 +212,7 @@ def _params(run: Run, trained: Mapping[str, Any], drift: Mapping[str, Any]) -> d
 def _metrics(
     result: EvaluateResult, trained: Mapping[str, Any], drift: Mapping[str, Any]
 ) -> dict[str, float]:
-    totals = np.asarray(result.cells[ALL_ROWS][ALL_ROWS], dtype=np.int64).sum(axis=0)
+    counts = total(result.cells[ALL_ROWS][ALL_ROWS])
     metrics = {
         "rows_train": float(trained["rows"]),
         "rows_holdout": float(result.rows),
@@ -232,7 +220,7 @@ def _metrics(
         "auc_challenger": result.auc_challenger,
         "auc_champion": result.auc_champion,
         "psi_max": drift["psi_max"],
-        "f1_challenger": f1_of_cells(totals, bit=1),
-        "f1_champion": f1_of_cells(totals, bit=2),
+        "f1_challenger": to_significant(f1(counts, CHALLENGER)),
+        "f1_champion": to_significant(f1(counts, CHAMPION)),
     }
     return {k: float(v) for k, v in metrics.items() if v is not None}

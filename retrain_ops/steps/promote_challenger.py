@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from retrain_ops.comparison.scoring import model_folder
 from retrain_ops.decisions.judge import bootstrap_report, gate_report, outcome_of, reason_of
-from retrain_ops.decisions.record import FILE, champion_of_key, write_decision
+from retrain_ops.decisions.record import (
+    DECISION_FILE,
+    BootstrapGate,
+    ChallengerRecord,
+    GateRecord,
+    Judged,
+    Outcome,
+    champion_of_key,
+    recover_decision,
+    write_decision,
+)
 from retrain_ops.mlflow.tracking import find_run, upload_once
 from retrain_ops.registry.events import ENDED_STATES
 from retrain_ops.registry.registry import Registry, Version, utc_instant, utc_text
@@ -21,7 +31,7 @@ NOT_BETTER = "challenger is not significantly better"
 class PromoteResult:
     """The day's outcome: `challenger`, `skipped`, `undecided` or `queued`."""
 
-    outcome: str
+    outcome: Outcome
     reason: str
     f1_champion: float | None
     f1_challenger: float | None
@@ -55,6 +65,7 @@ def promote_challenger(run: Run) -> PromoteResult:
     """
     evaluated = run.require("evaluate")
     bootstrap = champion_of_key(run) is None
+    report: GateRecord | BootstrapGate
     report = _bootstrap(evaluated) if bootstrap else _gate_report(run, evaluated)
     version = _register(run, evaluated["hashes"])
     passed = report["verdict"] == "pass"
@@ -79,7 +90,7 @@ def promote_challenger(run: Run) -> PromoteResult:
     return result
 
 
-def _bootstrap(evaluated: Mapping[str, Any]) -> dict[str, Any]:
+def _bootstrap(evaluated: Mapping[str, Any]) -> BootstrapGate:
     return bootstrap_report(
         evaluated["cells"],
         auc=evaluated["auc_challenger"],
@@ -87,7 +98,7 @@ def _bootstrap(evaluated: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> dict[str, Any]:
+def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> GateRecord:
     return gate_report(
         evaluated["cells"],
         run.spec.gate,
@@ -103,7 +114,7 @@ def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cooldown_facts(run: Run) -> dict[str, Any]:
     """When the newest promotion took effect, as of the run's instant."""
-    taken = [e.effective_from for e in run.registry.snapshot().events if e.kind != "rollback"]
+    taken = [e.effective_from for e in run.registry.snapshot().events if e.promotes]
     past = [t for t in taken if utc_instant(t) <= run.instant]
     newest = max(past, key=utc_instant, default=None)
     return {"promoted_at": newest, "instant": utc_text(run.instant)}
@@ -142,7 +153,7 @@ def _is_queued(run: Run, version: Version) -> bool:
 
 def _queue_is_final(run: Run) -> bool:
     """A key that was queued once stays queued, even when the queue is empty on its re-run."""
-    decision = run.read(FILE)
+    decision = recover_decision(run.workspace, run.window.end)
     return decision is not None and decision["outcome"] == "queued"
 
 
@@ -163,30 +174,40 @@ def _has_ended(run: Run) -> bool:
     return any(v.state in ENDED_STATES for v in same)
 
 
-def _note_difference(run: Run, outcome: str) -> None:
+def _note_difference(run: Run, outcome: Outcome) -> None:
     """When a mended bug changes a past decision, the run's record says so."""
-    earlier = run.read(FILE)
+    earlier = recover_decision(run.workspace, run.window.end)
     if earlier is not None and earlier["outcome"] != outcome:
         note(run, would_differ={"was": earlier["outcome"], "now": outcome})
 
 
 def _write(
-    run: Run, evaluated: Mapping[str, Any], report: Mapping[str, Any], result: PromoteResult
+    run: Run,
+    evaluated: Mapping[str, Any],
+    report: GateRecord | BootstrapGate,
+    result: PromoteResult,
 ) -> None:
-    trained = run.require("train")
-    judged = {
-        "challenger": {k: trained[k] for k in trained if k != "status"},
+    judged: Judged = {
+        "challenger": cast(ChallengerRecord, run.require("train")),
         "hashes": evaluated["hashes"],
         "gate": report,
-        "holdout": {k: evaluated[k] for k in ("days", "cut_days", "rows", "cells")},
-        "auc": {k: evaluated[f"auc_{k}"] for k in ("champion", "challenger")},
+        "holdout": {
+            "days": evaluated["days"],
+            "cut_days": evaluated["cut_days"],
+            "rows": evaluated["rows"],
+            "cells": evaluated["cells"],
+        },
+        "auc": {
+            "champion": evaluated["auc_champion"],
+            "challenger": evaluated["auc_challenger"],
+        },
     }
     drift = run.require("check_drift")
     write_decision(run, outcome=result.outcome, reason=result.reason, drift=drift, judged=judged)
     logged = find_run(run)
-    data = run.workspace.read(run.path(FILE))
+    data = run.workspace.read(run.path(DECISION_FILE))
     if logged is not None and data is not None:
-        upload_once(run, logged, FILE, data)
+        upload_once(run, logged, DECISION_FILE, data)
 
 
 def _shown(value: float | None) -> str:

@@ -48,7 +48,7 @@ def pull_data(run: Run) -> PullResult:
     digest = sha256_of_rows(table, run.spec.features.numeric)
     path = run.workspace.processed_path(run.window.end)
     known = run.read("pull_data.json")
-    if known is None or known["data_sha256"] != digest or not run.workspace.exists(path):
+    if known is None or known["data_sha256"] != digest or run.workspace.recover(path) is None:
         write_processed(run.workspace, run.window.end, table)
     if run.spec.publish.url:
         _publish(run, table)

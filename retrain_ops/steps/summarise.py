@@ -6,10 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from retrain_ops.decisions.record import Decision, recover_decision, require_decision
 from retrain_ops.errors import CancelledError
 from retrain_ops.notify import send
 from retrain_ops.report import write_report
-from retrain_ops.run import Run
+from retrain_ops.run import Run, run_record
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def summarise(run: Run) -> SummaryResult:
 
     A failed day sends its one alert, unless the step that failed has sent it.
     """
-    record = run.read("run.json") or {}
+    record = run_record(run)
     failure = _failure(run, record.get("steps", {}))
     if failure is not None:
         from retrain_ops.steps.alerts import alert_failure
@@ -71,20 +72,20 @@ def _failure(run: Run, steps: dict[str, Any]) -> tuple[str, str] | None:
     for name, entry in steps.items():
         if name != "summarise" and entry["status"] in ("failed", "running"):
             return name, str(entry.get("error", "it did not end"))
-    if run.read("decision.json") is None:
+    if recover_decision(run.workspace, run.window.end) is None:
         return "summarise", f"no decision was reached ({_last(steps)})"
     return None
 
 
 def _line(run: Run, steps: dict[str, Any]) -> tuple[str, str]:
     where = f"{run.model} {run.window.end.isoformat()}"
-    decision = run.require("decision")
-    outcome = str(decision["outcome"])
-    told = [_outcome_line(outcome, where, steps, decision), *_rollout_news(steps)]
-    return outcome, " | ".join(told)
+    decision = require_decision(run.workspace, run.window.end)
+    told = [_outcome_line(where, steps, decision), *_rollout_news(steps)]
+    return decision["outcome"], " | ".join(told)
 
 
-def _outcome_line(outcome: str, where: str, steps: dict[str, Any], decision: dict[str, Any]) -> str:
+def _outcome_line(where: str, steps: dict[str, Any], decision: Decision) -> str:
+    outcome = decision["outcome"]
     if outcome == "no_train":
         drift = decision["drift"]
         psi = f"PSI max {drift['psi_max']} ({drift['psi_max_feature']})"

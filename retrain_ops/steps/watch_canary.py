@@ -6,19 +6,22 @@ canary is never asked to be better: it is kept when no harm was shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrain_ops import _core
-from retrain_ops.comparison.scoring import decide, load_version, score
-from retrain_ops.data.labels import label_values, labelled
-from retrain_ops.data.source import DAY, day_index
-from retrain_ops.registry.registry import SHARE_TAG, Version, utc_instant
-from retrain_ops.rollout.looks import matured_days, read_requests, record_look
+from retrain_ops.comparison.counts import count_versions
+from retrain_ops.data.labels import labelled
+from retrain_ops.data.source import DAY
+from retrain_ops.registry.events import Version, utc_instant
+from retrain_ops.rollout import news
+from retrain_ops.rollout.looks import (
+    matured_days,
+    read_requests,
+    record_look,
+)
 from retrain_ops.run import Run
 from retrain_ops.stats.sequential import CanaryVerdict, judge_canary
 
@@ -50,24 +53,52 @@ class CanaryResult:
 
 def watch_canary(run: Run) -> CanaryResult:
     """Judges the open canary by what had matured at the run's instant."""
+    run.registry.finish()
     candidate = run.registry.open_candidate()
     if candidate is None or candidate.state != "canary":
+        return _rolled_back_unreported(run)
+    world = run.registry.world()
+    event = world.snapshot.promotion_of(candidate.number)
+    if event is None:
         return CanaryResult(verdict="idle")
-    event = run.registry.snapshot().promotion_of(candidate.number)
-    if event is None or event.previous is None:
-        return CanaryResult(verdict="idle")
+    previous = world.holder(event.previous)
+    if previous is None:
+        return _keep_alone(run, candidate)
     since = utc_instant(event.effective_from)
-    table = _matured(run, since)
-    verdict = _judge(run, candidate, run.registry.version(event.previous), table, since)
+    verdict = _judge(run, candidate, previous, _matured(run, since), since)
     record_look(run, candidate, run.instant, "canary", verdict.to_json())
-    _act(run, candidate, verdict)
-    return CanaryResult(
-        verdict=_word(verdict, run),
+    result = CanaryResult(
+        verdict=_word(verdict.action, run),
         candidate=candidate.number,
         day=int(verdict.numbers["days"] or 0),
         min_days=run.spec.canary.min_days,
         labelled=int(verdict.numbers["rows"] or 0),
         reason=verdict.reason,
+    )
+    # Before it takes effect: a run that dies after it says again what it found.
+    run.workspace.write_json(run.path("watch_canary.json"), asdict(result))
+    _act(run, candidate, result)
+    return result
+
+
+def _keep_alone(run: Run, candidate: Version) -> CanaryResult:
+    """Nobody is left to compare with, or to go back to: an open canary would block for ever."""
+    run.registry.set_state(candidate, "promoted", closed_at=run.instant)
+    reason = "the version it replaced was deleted, so it was not judged"
+    return CanaryResult("kept", candidate.number, min_days=run.spec.canary.min_days, reason=reason)
+
+
+def _rolled_back_unreported(run: Run) -> CanaryResult:
+    """Nothing is open; but the run that rolled back may have died before it could say so."""
+    event = news.unreported(run, ("rollback",))
+    if event is None:
+        return CanaryResult(verdict="idle")
+    news.report(run, event)
+    return CanaryResult(
+        verdict="rolled_back",
+        candidate=event.failed,
+        min_days=run.spec.canary.min_days,
+        reason=f"at {event.effective_from}, to version {event.version}",
     )
 
 
@@ -85,46 +116,24 @@ def _matured(run: Run, since: datetime) -> pa.Table:
 def _judge(
     run: Run, candidate: Version, previous: Version, table: pa.Table, since: datetime
 ) -> CanaryVerdict:
-    codes, days = day_index(table)
     elapsed = (run.instant - since).days
-    if table.num_rows == 0:
-        cells = np.zeros((0, 8), dtype=np.int64)
-    else:
-        counts = _core.joint_cells(
-            codes,
-            np.zeros(table.num_rows, dtype=np.int32),
-            label_values(table, run.spec.source.label),
-            _decisions(run, previous, table),
-            _decisions(run, candidate, table),
-            len(days),
-            1,
-            n_threads=run.n_threads,
-        )
-        cells = counts[:, 0, :]
+    cells = count_versions(run, table, previous, candidate)
     return judge_canary(cells, run.spec.canary, days_elapsed=max(elapsed, 0))
 
 
-def _decisions(run: Run, version: Version, table: pa.Table) -> np.ndarray:
-    model = load_version(run, version)
-    return decide(model, score(model, table, n_threads=run.n_threads))
-
-
-def _rolls_back(verdict: CanaryVerdict, run: Run) -> bool:
-    expired = verdict.action == "expire" and run.spec.canary.on_expiry == "rollback"
-    return verdict.action == "rollback" or expired
-
-
-def _word(verdict: CanaryVerdict, run: Run) -> str:
-    if verdict.action == "continue":
+def _word(action: str, run: Run) -> str:
+    """What an action of the verdict comes to under the spec."""
+    if action == "continue":
         return "open"
-    return "rolled_back" if _rolls_back(verdict, run) else "kept"
+    expired = action == "expire" and run.spec.canary.on_expiry == "rollback"
+    return "rolled_back" if action == "rollback" or expired else "kept"
 
 
-def _act(run: Run, candidate: Version, verdict: CanaryVerdict) -> None:
-    if verdict.action == "continue":
-        return
-    if _rolls_back(verdict, run):
-        run.registry.rollback(candidate, effective_from=run.instant, recorded_at=datetime.now(UTC))
-        return
-    run.registry.set_tag(candidate, SHARE_TAG, "1")
-    run.registry.set_state(candidate, "promoted", closed_at=run.instant)
+def _act(run: Run, candidate: Version, result: CanaryResult) -> None:
+    if result.verdict == "rolled_back":
+        now = datetime.now(UTC)
+        event = run.registry.rollback(candidate, effective_from=run.instant, recorded_at=now)
+        if event is not None:
+            news.report(run, event)
+    elif result.verdict == "kept":
+        run.registry.set_state(candidate, "promoted", closed_at=run.instant)

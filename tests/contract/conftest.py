@@ -10,7 +10,7 @@ import pytest
 
 from devtools.servers.contract_servers import SERVERS, ContractServer
 from retrain_ops import MlflowClient
-from retrain_ops.mlflow.client import MlflowRun
+from retrain_ops.mlflow.types import MlflowRun
 
 _numbers = itertools.count(1)
 CHOSEN = os.environ.get("RETRAIN_OPS_CONTRACT_SERVERS", "sqlite").split(",")

@@ -1,5 +1,6 @@
 """Whole days through all ten steps on synthetic rows, every outcome once."""
 
+import json
 from datetime import timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from devtools.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_day, write_days
 from retrain_ops.cli.main import run_day
 from retrain_ops.comparison.scoring import load_version
+from retrain_ops.errors import DataError
 from retrain_ops.run import RunContext
 from retrain_ops.steps.runner import TRAINING, run_step
 
@@ -242,3 +244,17 @@ def test_a_model_of_your_own_goes_through_the_same_day(tmp_path, client, server,
     assert output["outcome"] in ("skipped", "undecided")
     (mlmodel,) = {v for k, v in server.artifacts.items() if k.endswith("MLmodel")}
     assert f"loader_module: {__name__}".encode() in mlmodel
+
+
+def test_evaluate_without_a_usable_reference_says_which_file_and_what_to_run(world, client):
+    run = toy_run(world, client, START + timedelta(days=1), context=RunContext(forced=True))
+    for step in TRAINING[: TRAINING.index("evaluate")]:
+        run_step(step, run)
+    path = world / "workspace" / run.path("reference.json")
+    frozen = json.loads(path.read_text())
+    for left, words in ((None, "is not there"), ({**frozen, "slices": {}}, "the slice column c")):
+        path.unlink() if left is None else path.write_text(json.dumps(left))
+        with pytest.raises(DataError, match=rf"{run.retrain_key}: .*reference.json .*{words}"):
+            run_step("evaluate", run)
+    run_step("train", run)
+    assert run_step("evaluate", run)["status"] == "ok"

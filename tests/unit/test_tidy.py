@@ -40,8 +40,12 @@ def tree(tmp_path: Path) -> Path:
     """A small tree without a fault."""
     plant(tmp_path, "csrc/gbdt/sum.c", GOOD_C)
     plant(tmp_path, "csrc/base/alloc.c", "void *rt_alloc(void)\n{\n    return malloc(1);\n}\n")
+    plant(tmp_path, "csrc/base/alloc.h", "void *rt_alloc(void);\n")
+    plant(tmp_path, "csrc/python/module.h", "int rt_bind_x(void);\n")
+    plant(tmp_path, "csrc/python/x.c", "int rt_bind_x(void)\n{\n    return 0;\n}\n")
     plant(tmp_path, "csrc/net/http.c", "#include <curl/curl.h>\n")
     plant(tmp_path, "csrc/python/module.c", '#include <Python.h>\n#include "net/http.h"\n')
+    plant(tmp_path, "csrc/bench/module.c", '#include <Python.h>\n#include "bench/probe.h"\n')
     plant(tmp_path, "retrain_ops/steps/train.py", GOOD_PY)
     plant(tmp_path, "retrain_ops/airflow/dags.py", "import airflow\nimport retrain_ops.steps\n")
     plant(tmp_path, "README.md", "Files lie in `/opt/data/`, `and/or/work/`.\n")
@@ -62,9 +66,11 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
     (tidy.include_graph, "csrc/net/x.c", '\n# include "gbdt/bins.h"\n', 2),
     (tidy.include_graph, "csrc/model/x.c", '#include "net/http.h"\n', 1),
     (tidy.include_graph, "csrc/model/x.c", '#include "python/module.h"\n', 1),
+    (tidy.include_graph, "csrc/python/x.c", '#include "bench/probe.h"\n', 1),
     (tidy.include_graph, "csrc/base/x.c", '#include "../gbdt/bins.h"\n', 1),
     (tidy.include_graph, "csrc/new/x.c", '#include "base/alloc.h"\n', 1),
     (tidy.foreign_headers, "csrc/model/x.c", "#include <Python.h>\n", 1),
+    (tidy.foreign_headers, "csrc/bench/probe.c", "#include <Python.h>\n", 1),
     (tidy.foreign_headers, "csrc/gbdt/x.c", "#include <numpy/arrayobject.h>\n", 1),
     (tidy.foreign_headers, "csrc/net/mlflow.c", "#include <curl/curl.h>\n", 1),
     (tidy.raw_allocation, "csrc/net/x.c", "int *p = malloc(4);\n", 1),
@@ -80,6 +86,8 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
     (tidy.pragmas, "csrc/gbdt/x.c", "_Pragma(omp)\n", 1),
     (tidy.lengths, "csrc/gbdt/x.c", "int x;\n\n" + LONG_C, 3),
     (tidy.lengths, "csrc/gbdt/x.c", "int x;\n" * 501, 1),
+    (tidy.own_headers, "csrc/gbdt/x.c", "\nint rt_x(int a,\n         int b)\n{\n}\n", 2),
+    (tidy.own_headers, "csrc/gbdt/x.c", "rt_row *rt_alloc(void)\n{\n}\n", 1),
     (tidy.lengths, "retrain_ops/x.py", "x = 1\n" + LONG_PY, 2),
     (tidy.lengths, "tools/x.py", "x = 1\n" * 501, 1),
     (tidy.import_graph, "retrain_ops/steps/x.py", "import airflow.sdk\n", 1),

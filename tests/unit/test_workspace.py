@@ -1,13 +1,15 @@
 import multiprocessing
 import os
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from retrain_ops.errors import ConflictError, DataError
+from retrain_ops.errors import ConflictError, DamagedError
 from retrain_ops.workspace import Workspace, canonical_json
 
 DAY = date(2013, 8, 14)
+DAY_FOLDER = f"m/window_end={DAY}"
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_no_half_written_file_is_left_behind(workspace, monkeypatch):
 def test_a_record_that_is_not_json_is_named(workspace):
     path = workspace.key_path(DAY, "decision.json")
     workspace.write(path, b"{half")
-    with pytest.raises(DataError, match=r"decision\.json is not JSON"):
+    with pytest.raises(DamagedError, match=r"decision\.json is damaged: it is not JSON"):
         workspace.read_json(path)
 
 
@@ -89,3 +91,85 @@ def test_a_second_writer_waits_and_a_killed_one_holds_nothing(workspace, tmp_pat
     other.join()
     with workspace.lock(patience_s=5):
         pass
+
+
+DAMAGES = {
+    "a flipped bit": lambda path: path.write_bytes(path.read_bytes().replace(b"1", b"0")),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:5]),
+    "empty": lambda path: path.write_bytes(b""),
+    "other content": lambda path: path.write_bytes(b"{}"),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_named_set_aside_and_written_over(workspace, damage, caplog):
+    path = workspace.key_path(DAY, "train.json")
+    workspace.write_json(path, {"rows": 101})
+    DAMAGES[damage](Path(workspace.absolute(path)))
+    with pytest.raises(DamagedError, match=r"train\.json is damaged: .* run its day again"):
+        workspace.read_json(path)
+    assert workspace.recover_json(path) is None
+    assert "set aside as" in caplog.text
+    assert workspace.read_json(path) is None
+    assert len(list(Path(workspace.absolute(path)).parent.glob("attempts/damaged-*"))) == 1
+    assert workspace.write_json(path, {"rows": 101})
+    assert workspace.read_json(path) == {"rows": 101}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_write_does_not_stumble_over_damage(workspace, damage):
+    path = workspace.key_path(DAY, "train.json")
+    workspace.write_json(path, {"rows": 101})
+    DAMAGES[damage](Path(workspace.absolute(path)))
+    assert workspace.write_json(path, {"rows": 102})
+    assert workspace.read_json(path) == {"rows": 102}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_hash_is_no_way_past_the_check(workspace, damage):
+    path = workspace.key_path(DAY, "train.json")
+    workspace.write_json(path, {"rows": 101})
+    DAMAGES[damage](Path(workspace.absolute(f"{DAY_FOLDER}/sha256/train.json.sha256")))
+    workspace.recover_json(path)
+    assert workspace.write_json(path, {"rows": 101}) in (True, False)
+    assert workspace.read_json(path) == {"rows": 101}
+
+
+def test_a_writer_that_died_before_the_file_leaves_the_old_one_sound(workspace, monkeypatch):
+    path = workspace.key_path(DAY, "train.json")
+    workspace.write_json(path, {"rows": 1})
+    whole = Workspace._replace
+
+    def dies(self, target, data):
+        if target == path:
+            raise KeyboardInterrupt
+        whole(self, target, data)
+
+    monkeypatch.setattr(Workspace, "_replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.write_json(path, {"rows": 2})
+    monkeypatch.undo()
+    assert workspace.read_json(path) == {"rows": 1}
+    workspace.write_json(path, {"rows": 2})
+    assert workspace.read_json(path) == {"rows": 2}
+
+
+def test_files_of_an_older_release_have_no_hash_and_are_read(workspace):
+    path = Path(workspace.absolute(workspace.key_path(DAY, "train.json")))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"rows": 3}')
+    assert workspace.read_json(workspace.key_path(DAY, "train.json")) == {"rows": 3}
+
+
+def test_a_record_of_another_shape_is_damaged(workspace):
+    path = workspace.key_path(DAY, "alerts.json")
+    workspace.overwrite_json(path, {"attempts": "many"})
+    with pytest.raises(DamagedError, match="'attempts' is not of the type"):
+        workspace.read_json(path, {"attempts": list})
+
+
+def test_a_foreign_folder_is_no_key(workspace):
+    workspace.write_json(workspace.key_path(DAY, "train.json"), {})
+    (Path(workspace.absolute(workspace.model)) / "window_end=someday").mkdir()
+    assert workspace.list_keys() == [DAY]

@@ -11,8 +11,9 @@ from benchmarks.flights_pairs import Pair
 from devtools import year
 from devtools.decisions import SPEC, random_cells, split
 from retrain_ops.spec.spec import parse_spec
+from retrain_ops.stats.cells import day_cells
 from retrain_ops.stats.gates import GateRules
-from retrain_ops.stats.paired import compare, day_cells
+from retrain_ops.stats.paired import compare
 
 RNG = np.random.default_rng(0)
 DAYS = random_cells(RNG, 21)

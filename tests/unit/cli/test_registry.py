@@ -156,12 +156,15 @@ def test_rollback_goes_back_once(registry, say):
     code, told = say("rollback")
     assert (code, told["rolled_back"], told["aliases"]) == (0, "2", {"champion": "1"})
     code, told = say("rollback", "--version", "2")
-    assert (code, told["rolled_back"]) == (0, None)
+    assert (code, told["rolled_back"]) == (0, "2")
     code, told = say("rollback")
-    assert (code, told["rolled_back"], told["aliases"]) == (0, None, {"champion": "1"})
+    assert (code, told["rolled_back"], told["aliases"]) == (0, "2", {"champion": "1"})
     code, told = say("rollback", "--version", "1")
     assert code == cli.EXIT_FAILED
     assert "first champion" in told["message"]
+    code, told = say("rollback", "--version", "77")
+    assert code == cli.EXIT_USAGE
+    assert "version 77 never took @champion" in told["message"]
 
 
 def test_verify_tells_and_repairs(registry, say):

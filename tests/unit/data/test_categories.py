@@ -160,6 +160,14 @@ def test_what_is_no_number_is_refused(values: object) -> None:
         numbers(as_column(values, "x"), "x")
 
 
+def test_groups_may_be_fractions() -> None:
+    decimals = [Decimal("0.50"), None, Decimal(1)]
+    for halves in ([0.5, None, 1.0], decimals, np.float32([0.5, np.nan, 1])):
+        levels, codes = slice_codes(as_column(halves, "g"), "g")
+        assert levels == ["0.5", "1", MISSING_LEVEL]
+        assert codes.tolist() == [0, 2, 1]
+
+
 def test_the_text_missing_is_never_a_missing_value() -> None:
     quoted = f'"{MISSING_LEVEL}"'
     column = pa.chunked_array([[MISSING_LEVEL, None, "a", quoted]])

@@ -27,7 +27,10 @@ FEATURES = [
     ("empty", "numeric", []),
     ("wide", "numeric", []),
 ]
-PARAMS = {"n_estimators": 12, "max_leaf_nodes": 15, "min_samples_leaf": 10, "cat_smooth": 5}
+PARAMS = {
+    "n_estimators": 12, "learning_rate": 0.12, "max_leaf_nodes": 15, "min_samples_leaf": 10,
+    "l2_regularization": 5, "colsample": 0.8, "subsample": 0.8, "max_bins": 63, "cat_smooth": 5,
+}  # fmt: skip
 
 
 def make_data(rows: int = 4000, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from retrain_ops.models import (
     DEFAULT_PARAMS,
     Feature,
     GBDTClassifier,
+    GBDTRegressor,
     TabularModel,
     TrainingData,
     encode,
@@ -212,12 +213,25 @@ def test_wrong_data_and_parameters_are_refused() -> None:
 
 def test_the_documented_defaults_hold() -> None:
     assert DEFAULT_PARAMS == {
-        "n_estimators": 60, "learning_rate": 0.12, "max_leaf_nodes": 31, "max_depth": 0,
-        "min_samples_leaf": 100, "min_child_weight": 1e-3, "min_split_gain": 0,
-        "l2_regularization": 5, "colsample": 0.8, "subsample": 0.8, "max_bins": 63,
+        "n_estimators": 100, "learning_rate": 0.1, "max_leaf_nodes": 31, "max_depth": 0,
+        "min_samples_leaf": 20, "min_child_weight": 1e-3, "min_split_gain": 0,
+        "l2_regularization": 0, "colsample": 1, "subsample": 1, "max_bins": 255,
         "cat_smooth": 30, "cat_l2": 10, "min_data_per_group": 100, "max_cat_to_onehot": 4,
         "max_cat_threshold": 32, "l1_regularization": 0, "depth_wise": 0,
     }  # fmt: skip
+
+
+def test_trainer_and_estimators_start_from_one_table() -> None:
+    data = make_training()
+    by_trainer = fit(data, params={})
+    frame = data.table.select(["carrier", "wind"]).to_pandas()
+    seeded = {"random_state": 3, "n_threads": 1}
+    by_library = GBDTClassifier(**seeded).fit(frame, data.label, categorical_features=["carrier"])
+    assert by_trainer.core.params == by_library.model_.core.params
+    assert (
+        GBDTRegressor().get_params().items()
+        >= {k: v for k, v in DEFAULT_PARAMS.items() if k not in ("max_depth", "depth_wise")}.items()
+    )
 
 
 def test_trainers_are_found_by_name() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from devtools.doubles.registry_server import Client, ProcessDied, Server
 from retrain_ops.errors import ConflictError
-from retrain_ops.registry.events import EVENT_TAG, REPLACES_TAG, STATE_TAG, Event
+from retrain_ops.registry.changes import Promotion
+from retrain_ops.registry.events import EVENT_TAG, REPLACES_TAG, STATE_TAG, Event, utc_text
 from retrain_ops.registry.protocol import follow, next_promotion
 from retrain_ops.registry.registry import Registry
 from tests.unit.registry.test_registry import NOW, A, B, C, instant, promote, registered, world_with
@@ -162,7 +163,7 @@ def test_the_number_of_a_deleted_champion_that_is_given_again_means_another_vers
     other = candidate(registry, C)
     assert other.number == "2"
     assert registry.version("2").state == "shadow"
-    registry.repair()
+    registry.finish()
     assert registry.snapshot().aliases == {"challenger": "2", "previous": "1"}
     promote(registry, other)
     assert registry.snapshot().newest.window_end == C.isoformat()
@@ -195,7 +196,7 @@ def test_what_a_dead_promoter_left_is_finished_before_the_next_epoch():
 def test_an_alias_moved_by_hand_is_found_and_put_back(alias, to):
     server, registry = world_with(A, B)
     candidate(registry, C)
-    registry.repair()
+    registry.finish()
     before = registry.snapshot().aliases
     hand = Client(server)
     hand.delete_alias("m", alias) if to is None else hand.set_alias("m", alias, to)
@@ -212,7 +213,7 @@ def test_a_router_refuses_aliases_that_the_highest_epoch_does_not_name():
     Client(server).set_alias("m", "champion", "1")
     with pytest.raises(ConflictError, match="epoch 2 says"):
         registry.serving()
-    registry.repair()
+    registry.finish()
     registry.rollback("2", effective_from=instant(C), recorded_at=NOW)
     assert (registry.serving().champion, registry.serving().share) == ("1", 1.0)
 
@@ -312,17 +313,14 @@ def test_a_plan_lists_every_write_and_makes_none():
     version = candidate(registry, B)
     writes = server.writes
 
-    def decide(world):
-        return next_promotion(
-            world, version, kind="promote", effective_from=NOW, recorded_at=NOW, share=0.1
-        )
-
-    planned = registry.plan(decide)
+    change = Promotion(version, "promote", NOW, NOW, 0.1)
+    planned = registry.plan(change)
     assert server.writes == writes
     told = [(w.what, w.name.split("/")[-1], w.value, w.version) for w in planned[2:]]
     assert [w.what for w in planned[:2]] == ["claim", "event"]
     assert told == [
         ("tag", "retrain.canary_share", "0.1", "2"),
+        ("tag", "retrain.intent", replace(version.intent, state="canary").to_json(), "2"),
         ("tag", "retrain.state", "canary", "2"),
         ("alias", "previous", "1", None),
         ("alias", "champion", "2", None),
@@ -333,33 +331,79 @@ def test_a_plan_lists_every_write_and_makes_none():
     assert follow(registry.world()) == ()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"epoch": 1}', "null", "{"])
-def test_a_tag_that_is_no_event_is_named(text):
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"epoch": 1}', "null", "{", "of epoch 1"])
+def test_a_tag_that_is_no_event_is_named_and_blocks_nothing(text):
     server, registry = world_with(A)
+    if text == "of epoch 1":
+        text = server.models["m"].tags[f"{EVENT_TAG}000001"]
     Client(server).set_model_tag("m", f"{EVENT_TAG}000007", text)
-    with pytest.raises(ConflictError, match=r"no event|retrain.event"):
-        registry.snapshot()
+    assert f"the tag {EVENT_TAG}000007 holds no event: remove it" in registry.verify().findings
+    promote(registry, candidate(registry, B))
+    assert registry.snapshot().aliases["champion"] == "2"
 
 
-def test_an_event_under_another_epochs_tag_is_named():
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        ("retrain.state", "perhaps"),
+        ("retrain.opened_at", "yesterday"),
+        ("retrain.closed_at", "2013-08-12"),
+        ("retrain.canary_share", "a tenth"),
+        ("retrain.intent", "{}"),
+        ("retrain.intent", '{"state": "perhaps"}'),
+        ("retrain.intent", "null"),
+    ],
+)
+def test_junk_in_a_tag_of_a_version_is_named_repaired_and_blocks_nothing(tag, value):
     server, registry = world_with(A)
-    moved = server.models["m"].tags[f"{EVENT_TAG}000001"]
-    Client(server).set_model_tag("m", f"{EVENT_TAG}000009", moved)
-    with pytest.raises(ConflictError, match="holds the event of epoch 1"):
-        registry.snapshot()
+    version = candidate(registry, B)
+    promote(registry, version)
+    before = dict(server.versions["m", "2"].tags)
+    Client(server).set_version_tag("m", "2", tag, value)
+    found = registry.verify()
+    assert any(w.version == "2" for w in found.missing), found.to_json()
+    assert registry.serving().champion == "2"
+    registry.verify(repair=True)
+    assert dict(server.versions["m", "2"].tags) == before
+    at_rest(registry)
+
+
+def test_a_version_of_no_day_is_named():
+    server, registry = world_with(A)
+    for tag in ("execution_date", "retrain_key"):
+        Client(server).set_version_tag("m", "1", tag, "m/someday")
+    with pytest.raises(ConflictError, match="version 1: its tags execution_date"):
+        registry.versions()
 
 
 def test_members_of_a_later_version_of_us_are_ignored():
-    event = Event(1, "promote", "2", "1", B.isoformat(), "x", "y", share=0.5)
+    event = Event(1, "promote", "2", "1", B.isoformat(), utc_text(NOW), utc_text(NOW), share=0.5)
     text = event.to_json().replace("{", '{"new":1,', 1)
     assert Event.from_json(text) == event
 
 
-def test_removed_events_are_told():
+@pytest.mark.parametrize("epochs", [(1,), (2,), (1, 2), (2, 3), (1, 2, 3)])
+def test_removed_events_come_back_from_their_claims_in_one_repair(epochs):
+    server, registry = world_with(A, B)
+    registry.set_state(registry.version("2"), "promoted", closed_at=NOW)
+    promote(registry, candidate(registry, C))
+    before = dict(server.models["m"].tags)
+    left = {k: v for k, v in before.items() if int(k.removeprefix(EVENT_TAG)) not in epochs}
+    server.models["m"] = replace(server.models["m"], tags=left)
+    assert [w.name for w in registry.verify().missing if w.what == "event"] == [
+        f"{EVENT_TAG}{epoch:06d}" for epoch in epochs
+    ]
+    registry.verify(repair=True)
+    assert server.models["m"].tags == before
+    at_rest(registry)
+
+
+def test_an_event_that_was_removed_with_its_claim_is_named():
     server, registry = world_with(A, B)
     tags = dict(server.models["m"].tags)
     del tags[f"{EVENT_TAG}000001"]
     server.models["m"] = replace(server.models["m"], tags=tags)
+    server.experiments = {k: v for k, v in server.experiments.items() if "000001" not in k}
     told = registry.verify().findings
-    assert any("gaps" in text for text in told)
+    assert any("epoch 1 is gone, and so is its claim" in text for text in told)
     assert any("no event promoted it" in text for text in told)

@@ -101,7 +101,8 @@ def test_rollback_goes_to_whom_the_failed_one_replaced_and_not_back():
     assert aliases["champion"] == "1"
     assert "previous" not in aliases
     assert registry.version("2").state == "rolled_back"
-    assert registry.rollback(failed, effective_from=instant(C), recorded_at=NOW) is None
+    assert registry.rollback(failed, effective_from=instant(C), recorded_at=NOW) == event
+    assert registry.rollback(effective_from=instant(C), recorded_at=NOW) == event
     assert registry.snapshot().aliases["champion"] == "1"
 
 
@@ -132,9 +133,9 @@ def test_champion_as_of_an_instant_comes_from_the_events():
 def test_an_alias_that_somebody_moved_by_hand_is_repaired():
     server, registry = world_with(A, B)
     Client(server).set_alias("m", "champion", "1")
-    assert registry.repair()
+    assert registry.finish()
     assert registry.snapshot().aliases["champion"] == "2"
-    assert not registry.repair()
+    assert not registry.finish()
 
 
 def state_of(server: Server):

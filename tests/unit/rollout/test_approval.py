@@ -10,10 +10,12 @@ import pytest
 from devtools.doubles.registry_server import Client, Server
 from devtools.servers.slack_server import SlackServer
 from devtools.synthetic import SPEC, toy_run
+from retrain_ops.decisions.record import DECISION_FILE
 from retrain_ops.errors import NotYet
 from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, utc_text
 from retrain_ops.rollout.approval import ask, awaiting_answer, give_answer
-from retrain_ops.rollout.looks import candidate_path, promote_candidate
+from retrain_ops.rollout.looks import candidate_path
+from retrain_ops.rollout.promotion import promote_candidate
 from retrain_ops.steps.promote_challenger import _has_ended
 from retrain_ops.steps.promote_champion import promote_champion
 from tests.unit.registry.test_registry import A, B, instant, promote, registered
@@ -66,17 +68,18 @@ def test_an_approved_candidate_is_promoted_from_the_moment_of_the_answer(open_ru
     give_answer(run, awaiting_answer(run), approved=True, by="amy", at=late)
     assert awaiting_answer(run) is None
     look = promote_candidate(run)
-    assert (look.verdict, look.event.effective_from) == ("promoted", utc_text(late))
+    assert (look.verdict, look.effective_from) == ("promoted", utc_text(late))
     told = record(run, late)["promotion"]["approval"]
     assert told == {"verdict": "approved", "by": "amy", "at": utc_text(late)}
-    assert promote_candidate(run).verdict == "idle"
+    assert promote_candidate(run) == look  # said again by the key that said it
+    assert len(run.registry.snapshot().events) == 2
 
 
 def test_an_early_answer_does_not_shorten_the_shadow(open_run):
     run = open_run()
     early = instant(B) + timedelta(hours=1)
     give_answer(run, awaiting_answer(run), approved=True, by="amy", at=early)
-    assert promote_candidate(run).event.effective_from == utc_text(instant(B) + timedelta(days=1))
+    assert promote_candidate(run).effective_from == utc_text(instant(B) + timedelta(days=1))
 
 
 def test_a_rejected_candidate_is_closed_with_the_name_of_who_did(open_run):
@@ -158,6 +161,8 @@ def test_the_first_champion_asks_nobody(tmp_path):
 
 
 DECISION = {
+    "schema": 1,
+    "champion": {"retrain_key": "m/2013-08-01", "model_sha256": "a" * 64},
     "gate": {
         **{"f1_champion": 0.4615, "f1_challenger": 0.5161, "rows": 439, "lower_bound": 0.0257},
         "slices": [
@@ -167,14 +172,14 @@ DECISION = {
                 **{"f1_champion": 0.5, "f1_challenger": 0.4878},
             }
         ],
-    }
+    },
 }
 
 
 def test_slack_is_told_once_with_evidence_link_and_what_to_do(open_run):
     with SlackServer() as slack:
         run = open_run(slack=slack)
-        run.workspace.write_json(run.path("decision.json"), DECISION)
+        run.workspace.write_json(run.path(DECISION_FILE), DECISION)
         for _ in range(3):
             with pytest.raises(NotYet):
                 promote_champion(run)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from retrain_ops.errors import DataError
+from retrain_ops.stats.cells import day_cells
 from retrain_ops.stats.gates import GateRules, judge
-from retrain_ops.stats.paired import compare, day_cells
+from retrain_ops.stats.paired import compare
 
 # A day's cells: index 4 y + 2 champion + challenger. On GOOD the challenger
 # finds 20 positives that the champion misses, and loses 2.

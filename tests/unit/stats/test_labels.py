@@ -142,7 +142,7 @@ def test_groups_are_one_column_of_categories() -> None:
     ages = pd.cut(pd.Series([20, 30, 40, None]), [0, 25, 50])
     levels = slice_report(Y, Y, slices={"age": ages})["level"].to_pylist()
     assert levels == ["", "(0, 25]", "(25, 50]", "(missing)"]
-    for bad in ([("a", 1)] * 4, [("a", "b")] * 4, pd.DataFrame({"a": Y, "b": Y}), [0.5] * 4):
+    for bad in ([("a", 1)] * 4, [("a", "b")] * 4, pd.DataFrame({"a": Y, "b": Y}), [1j] * 4):
         with pytest.raises(DataError):
             slice_report(Y, Y, slices={"g": bad})
         with pytest.raises(DataError):

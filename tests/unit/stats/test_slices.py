@@ -10,7 +10,7 @@ import pytest
 from retrain_ops.errors import DataError
 from retrain_ops.stats import roc_auc, slice_report, to_significant
 from retrain_ops.stats.rounding import to_json_value
-from retrain_ops.stats.slices import wilson_interval
+from retrain_ops.stats.slices import encode_levels, wilson_interval
 
 
 def test_a_slice_report_counts_every_row_once_per_slice():
@@ -30,6 +30,28 @@ def test_a_slice_report_counts_every_row_once_per_slice():
     assert rows["s", "b"]["f1"] == 1.0
     assert rows["s", "a"]["tpr"] is None
     assert rows["s", "(missing)"]["rows"] == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["b", "a", None, "b", "\u00e9", "\U0001f600", "\uffff"],
+        [2, 10, 2, 1],
+        np.array([1.5, np.nan, -1.0]),
+        [None, None],
+        [],
+        pa.chunked_array([["b"], [None, "a"], []], type=pa.string()),
+        pa.chunked_array([], type=pa.string()),
+        pa.array(["x", None, "y", "x"]).dictionary_encode(),
+    ],
+)
+def test_levels_are_coded_as_one_value_after_the_other_would_be(values):
+    codes, levels = encode_levels(values, "s", len(values))
+    array = values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
+    texts = array.cast(pa.string()).to_pylist()
+    assert codes.dtype == np.int32
+    assert [levels[code] for code in codes] == [t or "(missing)" for t in texts]
+    assert levels == sorted({t for t in texts if t}) + ["(missing)"] * (None in texts)
 
 
 def test_a_rate_without_a_denominator_is_null_not_zero():

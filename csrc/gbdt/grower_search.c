@@ -1,0 +1,102 @@
+/* The best split of a leaf over all columns of the tree. Each rank tries those of its
+ * bytes of the shape, rank 0 takes the best of all. The order of candidates is total
+ * (gain, then the smaller feature), so who tried which does not matter. */
+#include "gbdt/grower_search.h"
+
+#include <assert.h>
+
+#include "gbdt/grower_memory.h"
+#include "gbdt/split_category.h"
+
+/* One column of the leaf. What is missing of a numeric split is made up for the best of
+ * all columns alone (rt_split_left). */
+static rt_split find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t at)
+{
+    int32_t feature = grower->tree.shape.feature[at];
+    const rt_cut *cut = &grower->bins->cuts[feature];
+    const rt_histogram *histogram = &grower->pool.slot[leaf->slot];
+    int64_t cells = (int64_t)at * grower->tree.shape.stride;
+    rt_split_rules rules = grower->tree.rules;
+    rt_split found;
+    rules.range = leaf->range;
+    rules.monotone = grower->monotone == NULL ? 0 : grower->monotone[feature];
+    if (cut->levels == 0) {
+        rt_split_numeric(&rules, cut, histogram, cells, leaf->sums, &found);
+    } else {
+        rt_split_categorical(&rules, cut, histogram, cells, leaf->sums, &found);
+    }
+    found.feature = feature;
+    return found;
+}
+
+/* The larger gain comes first; of equal ones, that of the smaller feature. */
+static bool is_better(const rt_split *split, const rt_split *than)
+{
+    return split->gain > than->gain ||
+           (split->gain == than->gain && split->gain > 0.0 &&
+            split->feature < than->feature);
+}
+
+/* Of the features in one part of the shape. */
+static rt_split best_split(const rt_grower *grower, const rt_leaf *leaf,
+                           rt_hist_part part)
+{
+    const rt_hist_shape *shape = &grower->tree.shape;
+    rt_split best = {.gain = 0.0};
+    int32_t best_at = -1;
+    for (int32_t place = part.begin; place < part.end; place++) {
+        for (int32_t at = shape->first[place]; at >= 0; at = shape->next[at]) {
+            const rt_split found = find_split(grower, leaf, at);
+            if (is_better(&found, &best)) {
+                best = found;
+                best_at = at;
+            }
+        }
+    }
+    if (best_at >= 0 && !best.categorical) {
+        rt_split_left(&grower->bins->cuts[best.feature], &grower->pool.slot[leaf->slot],
+                      (int64_t)best_at * shape->stride, leaf->sums, &best);
+    }
+    /* A side without rows would make a leaf that no row reaches. */
+    assert(best_at < 0 || (best.left.rows > 0 && best.left.rows < leaf->sums.rows));
+    return best;
+}
+
+void rt_grower_find_splits(rt_grower *grower, int32_t rank, rt_hist_part part)
+{
+    rt_candidates *mine = &grower->rank.candidates[rank];
+    if (grower->step.split_left) {
+        mine->left = best_split(grower, &grower->tree.leaf[grower->step.left], part);
+    }
+    if (grower->step.split_right) {
+        mine->right = best_split(grower, &grower->tree.leaf[grower->step.right], part);
+    }
+}
+
+/* A leaf that no split improves needs its histogram no more. */
+static void settle(rt_grower *grower, rt_leaf *leaf)
+{
+    if (leaf->best.gain <= 0.0) {
+        rt_grower_drop_slot(grower, leaf);
+    }
+}
+
+void rt_grower_choose_splits(rt_grower *grower, int32_t ranks)
+{
+    rt_leaf *left = &grower->tree.leaf[grower->step.left];
+    rt_leaf *right = &grower->tree.leaf[grower->step.right];
+    rt_candidates best = grower->rank.candidates[0];
+    for (int32_t rank = 1; rank < ranks; rank++) {
+        const rt_candidates *other = &grower->rank.candidates[rank];
+        best.left = is_better(&other->left, &best.left) ? other->left : best.left;
+        best.right = is_better(&other->right, &best.right) ? other->right : best.right;
+    }
+    if (grower->step.split_left) {
+        left->best = best.left;
+        settle(grower, left);
+    }
+    if (grower->step.split_right) {
+        right->best = best.right;
+        settle(grower, right);
+    }
+}

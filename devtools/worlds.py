@@ -1,0 +1,330 @@
+"""Small whole worlds whose commands can be killed before and after every single write.
+
+A world is a folder (rows, spec, workspace) and an MLflow that lives in memory. A command runs in
+a forked child by the code of `retrain-ops`; a fault ends the child as SIGKILL would, in the
+middle of whatever it does: no handler runs, no file is closed. What had reached the server by
+then is what the next command meets. Writes are counted over both, the registry's and the files'.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import pickle
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from devtools.doubles.registry_server import Client, Server
+from devtools.synthetic import FIRST, SPEC, write_day, write_days
+from retrain_ops.registry.registry import Registry
+from retrain_ops.workspace import Workspace
+
+KILLED = 137
+BOOTSTRAP = FIRST + timedelta(days=17)
+CHANGED = FIRST + timedelta(days=36)
+REQUIRED = '\n[rollout]\napproval = "required"\n'
+
+Command = tuple[str, ...]
+Fault = tuple[int, str]  # the n-th write from 1, "before" or "after"
+
+
+class _Faults:
+    """Counts writes, and ends this process at one of them."""
+
+    def __init__(self, at: Fault | None, die: Callable[[], None]) -> None:
+        self.count, self.at, self.die = 0, at, die
+
+    def before(self) -> None:
+        self.count += 1
+        self.reach("before")
+
+    def reach(self, when: str) -> None:
+        if self.at == (self.count, when):
+            self.die()
+
+
+@dataclass
+class World:
+    """A model's folder and its MLflow; `messages` is what went to Slack, in order."""
+
+    folder: Path
+    server: Server = field(default_factory=Server)
+
+    @property
+    def messages(self) -> list[str]:
+        """What went to Slack, in order."""
+        path = self.folder / "messages.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    @property
+    def registry(self) -> Registry:
+        """A reader's view."""
+        return Registry(client=Client(self.server), name="toy")  # type: ignore[arg-type]
+
+    def copy(self, folder: Path) -> World:
+        """The same world elsewhere."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return World(folder, copy.deepcopy(self.server))
+
+    def do(self, command: Command, fault: Fault | None = None) -> tuple[int, int]:
+        """Runs a command of `retrain-ops` in a child: (exit code, writes)."""
+        report = self.folder / "report.pickle"
+        child = os.fork()
+        if child == 0:
+            self._child(command, fault, report)
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        with open(report, "rb") as file:
+            self.server, writes = pickle.load(file)
+        return code, writes
+
+    def _child(self, command: Command, fault: Fault | None, report: Path) -> None:
+        def leave(code: int) -> None:
+            with open(report, "wb") as file:
+                pickle.dump((self.server, faults.count), file)
+            os._exit(code)
+
+        faults = _Faults(fault, lambda: leave(KILLED))
+        code = 70
+        try:
+            code = self._run(command, faults)
+        except BaseException:
+            traceback.print_exc()
+        leave(code)
+
+    def _run(self, command: Command, faults: _Faults) -> int:
+        import retrain_ops.run
+        from retrain_ops.cli import main as cli
+
+        def client(*_: object) -> Client:
+            return Client(self.server, fault=lambda _, when: _count(faults, when))
+
+        retrain_ops.run.MlflowClient = client  # type: ignore[misc,assignment]
+        _count_files(faults)
+        _collect_messages(self.folder / "messages.jsonl")
+        where = ("--spec", str(self.folder / "toy.toml"), "--tracking-uri", "http://x")
+        where += ("--workspace", str(self.folder / "workspace"))
+        with open(os.devnull, "w") as quiet, contextlib.redirect_stdout(quiet):
+            if command[0] == "look":
+                return _look(command, self.folder)
+            return int(cli.main([command[0], *where, *command[1:]]))
+
+
+def _count(faults: _Faults, when: str) -> None:
+    if when == "before":
+        faults.before()
+    else:
+        faults.reach("after")
+
+
+def _count_files(faults: _Faults) -> None:
+    whole = Workspace._replace
+
+    def replace(self: Workspace, path: str, data: bytes) -> None:
+        faults.before()
+        whole(self, path, data)
+        faults.reach("after")
+
+    Workspace._replace = replace  # type: ignore[method-assign]
+
+
+def _collect_messages(path: Path) -> None:
+    import retrain_ops.notify
+
+    def send(text: str, *, webhook_url: str | None) -> bool:
+        with open(path, "a") as file:
+            file.write(json.dumps(text) + "\n")
+        return True
+
+    for module in [m for name, m in sys.modules.items() if name.startswith("retrain_ops")]:
+        if getattr(module, "send", None) is retrain_ops.notify.send:
+            module.send = send  # type: ignore[attr-defined]
+    retrain_ops.notify.send = send
+
+
+def _look(command: Command, folder: Path) -> int:
+    """What the rollout DAG does every 15 minutes."""
+    from retrain_ops.errors import NotYet
+    from retrain_ops.run import RunContext, open_run
+    from retrain_ops.steps.runner import ROLLOUT, run_step
+
+    run = open_run(
+        folder / "toy.toml",
+        date=date.fromisoformat(command[1]),
+        workspace=str(folder / "workspace"),
+        tracking_uri="http://x",
+        context=RunContext(look=True),
+    )
+    for step in ROLLOUT:
+        try:
+            run_step(step, run)
+        except NotYet:
+            continue
+    return 0
+
+
+# -- stories ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Story:
+    """A command in a world that earlier commands made, and what a person does the day after."""
+
+    name: str
+    before: tuple[Command, ...]
+    command: Command
+    after: tuple[Command, ...]
+    spec: str = SPEC
+    spoil: Callable[[World], None] = lambda world: None
+
+
+def day(end: date, *options: str) -> Command:
+    """A whole day."""
+    return ("run", "--date", end.isoformat(), *options)
+
+
+def _later(days: int) -> date:
+    return CHANGED + timedelta(days=days)
+
+
+def _spoil_registry(world: World) -> None:
+    """Aliases moved and an event removed, by hand."""
+    client = Client(world.server)
+    client.set_alias("toy", "champion", "1")
+    client.delete_alias("toy", "previous")
+    model = world.server.models["toy"]
+    tags = {k: v for k, v in model.tags.items() if not k.endswith("000001")}
+    world.server.models["toy"] = type(model)(
+        name=model.name,
+        aliases=model.aliases,
+        tags=tags,
+        creation_timestamp=model.creation_timestamp,
+    )
+
+
+def _turn_back(world: World) -> None:
+    """The labels' rule is the old one again: the new champion is wrong now."""
+    for index in range(37, 60):
+        write_day(world.folder / "rows", FIRST + timedelta(days=index))
+
+
+FIRST_DAY = day(BOOTSTRAP, "--bootstrap")
+PROMOTION = day(CHANGED)
+NEXT = (day(_later(1)),)
+AT = ("--date", _later(1).isoformat())
+WAITING = SPEC + REQUIRED
+STORIES = (
+    Story("bootstrap", (), FIRST_DAY, (day(BOOTSTRAP + timedelta(days=1)),)),
+    Story("promotion", (FIRST_DAY,), PROMOTION, NEXT),
+    Story("a forced day", (FIRST_DAY, PROMOTION), day(_later(1), "--force"), (day(_later(2)),)),
+    Story("a backfilled day", (FIRST_DAY, PROMOTION), day(_later(-3), "--force"), NEXT),
+    Story("rollback", (FIRST_DAY, PROMOTION), ("rollback", *AT), NEXT),
+    Story("approve", (FIRST_DAY, PROMOTION), ("approve", "--by", "amy", *AT), NEXT, WAITING),
+    Story("reject", (FIRST_DAY, PROMOTION), ("reject", "--by", "amy", *AT), NEXT, WAITING),
+    Story(
+        "promote by force",
+        (FIRST_DAY, day(_later(-3), "--force")),
+        ("promote", "--version", "2", "--force", "--date", _later(-2).isoformat()),
+        (day(_later(-1)),),
+        SPEC.replace("[gate]", "[gate]\nmin_improvement = 0.9"),
+    ),
+    Story(
+        "verify --repair",
+        (FIRST_DAY, PROMOTION),
+        ("verify", "--repair"),
+        NEXT,
+        spoil=_spoil_registry,
+    ),
+    Story("a look", (FIRST_DAY, PROMOTION), ("look", _later(1).isoformat()), NEXT, WAITING),
+    Story(
+        "a canary that harms",
+        (FIRST_DAY, PROMOTION, *(day(_later(n)) for n in range(1, 5))),
+        day(_later(5)),
+        (day(_later(6)),),
+        spoil=_turn_back,
+    ),
+    Story(
+        "a canary that is kept",
+        (FIRST_DAY, PROMOTION, *(day(_later(n)) for n in range(1, 9))),
+        day(_later(9)),
+        (day(_later(10)),),
+    ),
+)
+
+
+def prepare(story: Story, folder: Path) -> World:
+    """The world just before the story's command."""
+    folder.mkdir(parents=True)
+    write_days(folder / "rows", 60, rule_changes=18, shift_from=18, shift=0.6)
+    (folder / "toy.toml").write_text(story.spec)
+    world = World(folder)
+    for command in story.before:
+        code, _ = world.do(command)
+        if code not in (0, 75):
+            raise RuntimeError(f"{story.name}: {command} ended with {code}")
+    story.spoil(world)
+    return world
+
+
+def play(world: World, story: Story, faults: Sequence[Fault] = ()) -> dict[str, Any]:
+    """The command, killed at each of `faults` in turn, until it ends; then the day after."""
+    for fault in faults:
+        world.do(story.command, fault)
+    for command in (story.command, *story.after):
+        code, _ = world.do(command)
+        if code not in (0, 75):
+            raise RuntimeError(f"{story.name} {faults}: {command} ended with {code}")
+    return facts(world)
+
+
+def writes_of(world: World, story: Story, folder: Path) -> int:
+    """How many writes the command makes when nothing disturbs it."""
+    copied = world.copy(folder)
+    _, writes = copied.do(story.command)
+    shutil.rmtree(folder)
+    return writes
+
+
+def facts(world: World) -> dict[str, Any]:
+    """All that a kill could have changed: who serves, what exists, what was decided and said."""
+    registry = world.registry
+    snapshot, found = registry.snapshot(), registry.verify()
+    keys = {v.number: v.retrain_key for v in registry.versions()}
+    workspace = world.folder / "workspace" / "toy"
+    return {
+        "aliases": {k: keys[v] for k, v in snapshot.aliases.items()},
+        "events": [
+            (e.kind, keys.get(e.version), keys.get(e.previous or ""), keys.get(e.failed or ""))
+            for e in snapshot.acts
+        ],
+        "effective": [e.effective_from for e in snapshot.acts],
+        "versions": [
+            (v.retrain_key, v.model_sha256, v.state, v.opened_at, v.closed_at)
+            for v in registry.versions()
+        ],
+        "runs": sorted((r.tags["retrain_key"], r.status) for r in world.server.runs.values()),
+        "verify": (found.findings, found.missing),
+        "decisions": _content(workspace, "decision.json"),
+        "lines": _content(workspace, "summarise.json"),
+        "promotions": _content(workspace, "promote_champion.json"),
+        "canaries": _content(workspace, "watch_canary.json"),
+        "messages": sorted(set(world.messages)),
+    }
+
+
+def _content(workspace: Path, name: str) -> dict[str, str]:
+    return {str(p.parent.name): p.read_text() for p in sorted(workspace.glob(f"*/{name}"))}
+
+
+def differences(expected: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What is not as in the undisturbed world: (expected, found) by name."""
+    return {k: (v, found[k]) for k, v in expected.items() if found[k] != v}

@@ -1,0 +1,121 @@
+"""Epochs: who may make the next change of `@champion`, decided by a create with one winner.
+
+A claim is an experiment that is named by model and epoch and carries the whole event. MLflow
+creates a name once, whoever asks; a deleted experiment keeps its name taken and stays out of
+people's way in the UI.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retrain_ops.errors import ConflictError, RemoteError
+from retrain_ops.mlflow.client import TAKEN, MlflowClient
+from retrain_ops.registry.events import Event, Snapshot, World
+from retrain_ops.registry.protocol import Write, settled
+
+CLAIM_TAG = "retrain.claim"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The claims of the registered model `model`."""
+
+    client: MlflowClient
+    model: str
+
+    def name_of(self, snapshot: Snapshot, epoch: int) -> str:
+        """The experiment whose creation claims an epoch.
+
+        A model that was deleted and registered again counts from 1 again; the
+        time of its creation keeps it from meeting the claims of the earlier one.
+        """
+        return f"retrain_ops/{self.model}/{snapshot.incarnation}/epoch/{epoch:06d}"
+
+    def holder(self, snapshot: Snapshot, epoch: int) -> Event | None:
+        """The event that the claim of an epoch carries; None without a claim."""
+        found = self.client.get_experiment(self.name_of(snapshot, epoch))
+        if found is None or CLAIM_TAG not in found.tags:
+            return None
+        return Event.from_json(found.tags[CLAIM_TAG])
+
+    def claim(self, snapshot: Snapshot, event: Event) -> Event:
+        """The event that owns the epoch: `event` itself if the create had it as its winner.
+
+        Raises:
+            ConflictError: an experiment of that name exists and is no claim.
+        """
+        name = self.name_of(snapshot, event.epoch)
+        try:
+            self.make(name, event.to_json())
+        except RemoteError as problem:
+            if getattr(problem, "error_code", None) != TAKEN:
+                raise
+            owner = self.holder(snapshot, event.epoch)
+            if owner is None:
+                raise ConflictError(
+                    f"the experiment {name} exists and is no claim; rename it, then run again"
+                ) from problem
+            self.hide(name)
+            return owner
+        return event
+
+    def make(self, name: str, text: str) -> None:
+        """Creates a claim, out of sight."""
+        self.client.delete_experiment(self.client.create_experiment(name, tags={CLAIM_TAG: text}))
+
+    def hide(self, name: str) -> None:
+        """Puts a claim out of sight whose maker died before it could."""
+        found = self.client.get_experiment(name)
+        if found is not None and found.lifecycle_stage == "active":
+            self.client.delete_experiment(found.experiment_id)
+
+    def unrecorded(self, world: World) -> tuple[Event, ...]:
+        """Events that their claims alone still hold: the tag was not written yet, or was lost."""
+        snapshot, found = world.snapshot, []
+        for epoch in snapshot.lost:
+            held = self.holder(snapshot, epoch)
+            found += [held] if held else []
+        epoch = snapshot.epoch + 1
+        while snapshot.incarnation and (held := self.holder(snapshot, epoch)):
+            event = settled(world, held)
+            world = world.with_event(event)
+            found.append(event)
+            epoch += 1
+        return tuple(found)
+
+    def missing(self, world: World) -> tuple[Write, ...]:
+        """Claims to be made for events that have none."""
+        return self._made_up(world.snapshot, self._held(world.snapshot))
+
+    def check(self, world: World) -> tuple[tuple[str, ...], tuple[Write, ...]]:
+        """Events and claims must tell the same story: (findings, writes that repair the rest)."""
+        snapshot, unrecorded = world.snapshot, self.unrecorded(world)
+        held = self._held(snapshot)
+        findings = [
+            f"epoch {event.epoch} was claimed by another event than its tag says"
+            for event in snapshot.events
+            if not _fits(world, event, held[event.epoch])
+        ]
+        restored = {event.epoch for event in unrecorded}
+        findings += [
+            f"epoch {epoch} is gone, and so is its claim: somebody removed both"
+            for epoch in snapshot.lost
+            if epoch not in restored
+        ]
+        events = (Write("event", event.tag, event.to_json()) for event in unrecorded)
+        return tuple(findings), (*self._made_up(snapshot, held), *events)
+
+    def _held(self, snapshot: Snapshot) -> dict[int, Event | None]:
+        return {event.epoch: self.holder(snapshot, event.epoch) for event in snapshot.events}
+
+    def _made_up(self, snapshot: Snapshot, held: dict[int, Event | None]) -> tuple[Write, ...]:
+        return tuple(
+            Write("claim", self.name_of(snapshot, event.epoch), event.to_json())
+            for event in snapshot.events
+            if held[event.epoch] is None
+        )
+
+
+def _fits(world: World, event: Event, claim: Event | None) -> bool:
+    return claim is None or claim == event or settled(world, claim) == event

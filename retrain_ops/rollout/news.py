@@ -1,0 +1,43 @@
+"""What happened to `@champion` is reported once, by whoever finishes it.
+
+A step that promotes or rolls back may die before it can say so; another run, or a look, then
+finishes the change. So which key reported an epoch is a file of the model; a key that is run
+again reports again what it reported, and nobody else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from retrain_ops.registry.events import Event
+from retrain_ops.run import Run
+
+
+def begin(run: Run) -> None:
+    """What happened before this workspace was first used is no news here."""
+    if run.workspace.recover_json(_path(run)) is None:
+        events = run.registry.snapshot().acts
+        run.workspace.overwrite_json(_path(run), {str(e.epoch): "" for e in events})
+
+
+def unreported(run: Run, kinds: Container[str]) -> Event | None:
+    """The newest event of these kinds, unless another key has reported it."""
+    world = run.registry.world()
+    acts = (e for e in reversed(world.snapshot.acts) if e.kind in kinds)
+    newest = next((e for e in acts if world.find(e.version) is not None), None)
+    begin(run)
+    if newest is None:
+        return None
+    by = (run.workspace.recover_json(_path(run)) or {}).get(str(newest.epoch))
+    again = by == run.retrain_key and not run.context.look
+    return newest if by is None or again else None
+
+
+def report(run: Run, event: Event) -> None:
+    """Notes that this key reports the event."""
+    known = run.workspace.recover_json(_path(run)) or {}
+    run.workspace.overwrite_json(_path(run), {**known, str(event.epoch): run.retrain_key})
+
+
+def _path(run: Run) -> str:
+    return f"{run.model}/reported.json"

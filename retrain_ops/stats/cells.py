@@ -1,0 +1,129 @@
+"""Joint counts: how often two models said what about which label. F1 from such counts.
+
+A row belongs to one of eight cells, 4 * label + 2 * champion + challenger, where the last two are
+the models' decisions, 0 or 1. Counts are kept per day and level of a slice column, as
+int64[days, levels, 8]. They add up: over levels to all rows, over days to a hold-out. Where two
+models have other roles, the one that serves takes the champion's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retrain_ops import _core
+from retrain_ops.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Cells = NDArray[np.int64] | Sequence[Sequence[int]]
+
+__all__ = [
+    "ALL_ROWS",
+    "CHALLENGER",
+    "CHAMPION",
+    "LABEL",
+    "N_CELLS",
+    "DayCells",
+    "count_cells",
+    "count_where",
+    "day_cells",
+    "f1",
+    "f1_parts",
+    "total",
+]
+
+N_CELLS = 8
+LABEL = tuple(cell >> 2 for cell in range(N_CELLS))
+CHAMPION = tuple(cell >> 1 & 1 for cell in range(N_CELLS))
+CHALLENGER = tuple(cell & 1 for cell in range(N_CELLS))
+"""What the label is and what each model says in a cell, by its index."""
+
+ALL_ROWS = ""
+"""The slice column, and its only level, that stand for every row."""
+
+DayCells = tuple[tuple[int, ...], ...]
+"""One tuple of eight counts per day."""
+
+
+def count_cells(
+    day: ArrayLike,
+    level: ArrayLike,
+    label: ArrayLike,
+    champion: ArrayLike,
+    challenger: ArrayLike,
+    n_days: int,
+    n_levels: int,
+    *,
+    n_threads: int = 0,
+) -> NDArray[np.int64]:
+    """Counts the rows of each day and level by cell.
+
+    Args:
+        day, level: int32 (rows,), indices from 0.
+        label, champion, challenger: uint8 (rows,), 0 or 1.
+        n_days, n_levels: how many there are.
+        n_threads: 0 takes all processors; the counts are the same for any number.
+
+    Returns:
+        int64 (n_days, n_levels, 8).
+
+    Raises:
+        DataError: an index out of range, a value other than 0 and 1, or lengths that differ.
+    """
+    try:
+        return _core.joint_cells(
+            day, level, label, champion, challenger, n_days, n_levels, n_threads=n_threads
+        )
+    except ValueError as problem:
+        raise DataError(str(problem)) from problem
+
+
+def day_cells(cells: Cells, *, name: str = "cells") -> DayCells:
+    """Counts of shape [n_days, 8] as exact Python integers.
+
+    Raises:
+        DataError: when they are not whole numbers, negative, or of another shape.
+    """
+    table = np.asarray(cells)
+    if table.size == 0 and table.ndim <= 2:
+        return ()
+    if table.ndim != 2 or table.shape[1] != N_CELLS:
+        raise DataError(f"{name} must have shape [n_days, {N_CELLS}], it has {list(table.shape)}")
+    if table.dtype.kind not in "iu":
+        raise DataError(f"{name} must hold whole numbers, it holds {table.dtype}")
+    if int(table.min()) < 0:
+        raise DataError(f"{name} holds a negative count")
+    return tuple(tuple(day) for day in table.tolist())
+
+
+def total(days: Sequence[Sequence[int]]) -> list[int]:
+    """The eight counts summed over days; zeros without any."""
+    return [sum(column) for column in zip(*days, strict=True)] or [0] * N_CELLS
+
+
+def count_where(counts: Sequence[int], flags: Sequence[int | bool]) -> int:
+    """Rows in the cells that `flags` names."""
+    return sum(count for count, flag in zip(counts, flags, strict=True) if flag)
+
+
+def f1_parts(counts: Sequence[int], said: Sequence[int]) -> tuple[int, int]:
+    """T = 2 TP and D = positives + predicted of F1 = T / D.
+
+    Args:
+        counts: eight counts.
+        said: the model's decision in each cell, `CHAMPION` or `CHALLENGER`.
+    """
+    t = sum(2 * c * y * p for c, y, p in zip(counts, LABEL, said, strict=True))
+    d = sum(c * (y + p) for c, y, p in zip(counts, LABEL, said, strict=True))
+    return t, d
+
+
+def f1(counts: Sequence[int], said: Sequence[int]) -> Fraction | None:
+    """F1 of one model, exact; None with neither a positive nor a prediction (not 0 and not 1)."""
+    t, d = f1_parts(counts, said)
+    return Fraction(t, d) if d else None
