@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from retrain_ops import _core
 from retrain_ops.comparison.scoring import decide, score
-from retrain_ops.data.reference import slice_levels
+from retrain_ops.data.categories import slice_codes
 from retrain_ops.data.source import DAY, Source, day_index
 from retrain_ops.examples.flights import main as load_flights
 from retrain_ops.models.training import TrainingData, resolve_trainer
@@ -109,7 +109,7 @@ def _cells(spec: RetrainSpec, table: pa.Table, older: Any, newer: Any) -> dict[s
     cells = {}
     for column in ("", *COLUMNS):
         if column:
-            levels, level = slice_levels(table, column)
+            levels, level = slice_codes(table[column], column)
         else:
             levels, level = [""], np.zeros(table.num_rows, dtype=np.int32)
         counts = _core.joint_cells(

@@ -17,7 +17,7 @@ import pyarrow as pa
 from devtools.weeks import SPEC
 from retrain_ops import _core
 from retrain_ops.comparison.scoring import decide, score
-from retrain_ops.data.reference import slice_levels
+from retrain_ops.data.categories import slice_codes
 from retrain_ops.data.source import DAY, Source, day_index
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.spec.spec import RetrainSpec, load_spec
@@ -74,7 +74,7 @@ def _train_year(spec: RetrainSpec, every: int) -> World:
         days=found,
         day=codes,
         label=table[spec.source.label].to_numpy().astype(np.uint8),
-        levels={c: slice_levels(table, c) for c in spec.slice_columns},
+        levels={c: slice_codes(table[c], c) for c in spec.slice_columns},
         runs=runs,
         decisions=decisions,
     )

@@ -21,12 +21,13 @@ import pyarrow.compute as pc
 from devtools.weeks import SPEC
 from retrain_ops.cli.main import run_day
 from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
+from retrain_ops.data.processed import read_processed
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import train_gbdt
 from retrain_ops.registry.events import SHARE_TAG, Version
 from retrain_ops.run import Run, RunContext, open_run
-from retrain_ops.steps.pull_data import pull_data, read_pulled
+from retrain_ops.steps.pull_data import pull_data
 from retrain_ops.steps.train import training_data
 
 MODEL = "flights_rollout"
@@ -124,7 +125,7 @@ def _plant(run: Run) -> Version:
 def _wrong_model(run: Run) -> TabularModel:
     """Trained on reversed labels, and sure of the fifth of the flights it ranks highest."""
     label = run.spec.source.label
-    table = read_pulled(run)
+    table = read_processed(run.workspace, run.window.end)
     reversed_label = pc.subtract(pa.scalar(1, type=pa.int8()), table[label])
     table = table.set_column(table.schema.get_field_index(label), label, reversed_label)
     data = training_data(run, table)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from retrain_ops.comparison.scoring import Scores, decide, load_version, score
+from retrain_ops.data.categories import slice_codes
 from retrain_ops.data.labels import label_values
-from retrain_ops.data.reference import slice_levels
 from retrain_ops.data.source import day_index
 from retrain_ops.models.training import TrainedModel
 from retrain_ops.registry.events import Version
@@ -106,4 +106,4 @@ def _scores_and_decisions(
 def _levels(table: pa.Table, column: str) -> tuple[list[str], npt.NDArray[np.int32]]:
     if column == ALL_ROWS:
         return [ALL_ROWS], np.zeros(table.num_rows, dtype=np.int32)
-    return slice_levels(table, column)
+    return slice_codes(table[column], column)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from retrain_ops.errors import CorruptError, DataError, RemoteError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
+from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import NATIVE, TrainedModel, resolve_loader
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
@@ -84,6 +85,8 @@ def load_challenger(run: Run) -> TrainedModel:
 
 def score(model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scores:
     """Probabilities of the positive class, float64 (rows,)."""
+    if isinstance(model, TabularModel):
+        return model.scores(table, n_threads=n_threads)
     found = np.asarray(model.predict_proba(table, n_threads=n_threads), dtype=np.float64)
     return found[:, 1] if found.ndim == 2 else found
 

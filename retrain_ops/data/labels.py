@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retrain_ops.data.categories import numbers
 from retrain_ops.data.source import DAY
 from retrain_ops.errors import DataError
 
@@ -27,7 +28,7 @@ def label_values(table: pa.Table, label: str) -> np.ndarray:
     Raises:
         DataError: a label is neither 0 nor 1.
     """
-    values = table[label].cast(pa.float64()).to_numpy()
+    values = numbers(table[label], label)
     if not np.isin(values, (0.0, 1.0)).all():
         bad = values[~np.isin(values, (0.0, 1.0))][0]
         raise DataError(f"the label {label} must be 0, 1 or null; it also holds {bad:g}")

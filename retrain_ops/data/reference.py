@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from retrain_ops import _core
+from retrain_ops.data.categories import codes_of, levels_of, numbers, slice_codes, texts
 from retrain_ops.data.source import day_index
 
 Counts = npt.NDArray[np.int64]
-MISSING_LEVEL = "(missing)"
 
 
 def build_reference(
@@ -38,10 +37,10 @@ def build_reference(
     """
     features: dict[str, Any] = {}
     for name in numeric:
-        edges = _core.quantile_edges(numeric_values(table, name), bins)
+        edges = _core.quantile_edges(_numbers(table, name), bins)
         features[name] = {"kind": "numeric", "edges": [float(e) for e in edges]}
     for name in categorical:
-        features[name] = {"kind": "categorical", "levels": distinct_levels(table, name)}
+        features[name] = {"kind": "categorical", "levels": levels_of(texts(table[name], name))}
     for name, feature in features.items():
         counts = count_feature(table, name, feature, n_threads=n_threads)
         feature["counts"] = counts.tolist()
@@ -49,7 +48,7 @@ def build_reference(
         "days": [d.isoformat() for d in day_index(table)[1]],
         "rows": table.num_rows,
         "features": features,
-        "slices": {name: slice_levels(table, name)[0] for name in slices},
+        "slices": {name: slice_codes(table[name], name)[0] for name in slices},
     }
 
 
@@ -60,39 +59,12 @@ def count_feature(
     codes, days = day_index(table)
     if feature["kind"] == "numeric":
         edges = np.asarray(feature["edges"], dtype=np.float64)
-        values = numeric_values(table, name)
+        values = _numbers(table, name)
         return _core.drift_counts(values, codes, edges, len(days), n_threads=n_threads)
     levels = feature["levels"]
-    found = level_codes(table, name, levels)
+    found = codes_of(texts(table[name], name), levels)
     return _core.category_counts(found, codes, len(levels), len(days), n_threads=n_threads)
 
 
-def numeric_values(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
-    """A numeric column as float64, null as NaN."""
-    column = table[name].cast(pa.float64())
-    filled = pc.fill_null(column, float("nan"))
-    return np.asarray(filled.to_numpy(), dtype=np.float64)
-
-
-def distinct_levels(table: pa.Table, name: str) -> list[str]:
-    """The values of a text column, nulls left out, in the order of their UTF-8 bytes."""
-    values = pc.unique(table[name].cast(pa.string())).drop_null().to_pylist()
-    return sorted(values, key=lambda v: v.encode())
-
-
-def level_codes(table: pa.Table, name: str, levels: Sequence[str]) -> npt.NDArray[np.int32]:
-    """Index of each row's value in `levels`; -1 = null, -2 = not among them. int32 (rows,)."""
-    column = table[name].cast(pa.string())
-    index = pc.index_in(column, value_set=pa.array(levels, type=pa.string()))
-    codes = pc.if_else(column.is_null(), -1, pc.fill_null(index, -2))
-    return np.asarray(codes.to_numpy(), dtype=np.int32)
-
-
-def slice_levels(table: pa.Table, name: str) -> tuple[list[str], npt.NDArray[np.int32]]:
-    """Levels of a slice column and each row's code; a missing attribute is a level of its own."""
-    levels = distinct_levels(table, name)
-    codes = level_codes(table, name, levels)
-    if (codes == -1).any():
-        codes = np.where(codes == -1, len(levels), codes).astype(np.int32)
-        levels = [*levels, MISSING_LEVEL]
-    return levels, codes
+def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    return numbers(table[name], name).astype(np.float64, copy=False)

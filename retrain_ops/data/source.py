@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
+from retrain_ops.data.categories import kind_of, numbers, plain
+from retrain_ops.data.partitions import joined, partition_files, read_partition
 from retrain_ops.errors import DataError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.workspace import open_filesystem
@@ -45,57 +46,35 @@ class Source:
         """
         filesystem, root = open_filesystem(self.spec.source.path)
         wanted = self._columns(columns)
-        tables = []
+        parts: list[tuple[str, pa.Table]] = []
         missing = []
         for day in sorted(set(days)):
-            files = self._files(filesystem, root, day)
-            if files:
-                tables.append(self._read_day(filesystem, files, day, wanted))
-            else:
+            found = self._day(filesystem, root, day, wanted)
+            parts += found
+            if not found:
                 missing.append(day)
         if missing and not allow_missing:
             raise DataError(_missing_days(missing, root, self.spec.source.partition))
-        if not tables:
+        if not parts:
             return self._empty(wanted)
-        table = _concatenated(tables, root)
+        table = joined(parts, self.spec.features.numeric)
         return self._ordered(_within(table, self.spec.source.event_time, since, before))
 
     def _columns(self, columns: Sequence[str]) -> list[str]:
         source = self.spec.source
         return list(dict.fromkeys([source.request_id, source.event_time, *columns]))
 
-    def _files(self, filesystem: pafs.FileSystem, root: str, day: date) -> list[str]:
+    def _day(
+        self, filesystem: pafs.FileSystem, root: str, day: date, wanted: list[str]
+    ) -> list[tuple[str, pa.Table]]:
+        """The files of a day and their rows, with the day in front."""
         folder = f"{root}/{self.spec.source.partition}={day.isoformat()}"
-        selector = pafs.FileSelector(folder, allow_not_found=True)
-        infos = filesystem.get_file_info(selector)
-        return sorted(i.path for i in infos if i.path.endswith(".parquet"))
-
-    def _read_day(
-        self, filesystem: pafs.FileSystem, files: list[str], day: date, wanted: list[str]
-    ) -> pa.Table:
         parts = []
-        for file in files:
-            with filesystem.open_input_file(file) as stream:
-                parquet = pq.ParquetFile(stream)
-                absent = [c for c in wanted if c not in parquet.schema_arrow.names]
-                if absent:
-                    raise DataError(f"{file} has no column {', '.join(absent)}")
-                parts.append(parquet.read(columns=wanted))
-        table = _concatenated(parts, files[0]).select(wanted)
-        self._check_event_time(table, files[0])
-        days = pa.array(np.full(table.num_rows, np.datetime64(day)), type=pa.date32())
-        return table.add_column(0, DAY, days)
-
-    def _check_event_time(self, table: pa.Table, file: str) -> None:
-        name = self.spec.source.event_time
-        kind = table.schema.field(name).type
-        if not pa.types.is_timestamp(kind) or kind.tz is None:
-            raise DataError(
-                f"{file}: {name} is {kind}; it must be a timestamp with a time zone, "
-                "or nobody can say which rows existed at the run's instant"
-            )
-        if table[name].null_count:
-            raise DataError(f"{file}: {name} is null in {table[name].null_count} row(s)")
+        for file in partition_files(filesystem, folder):
+            table = read_partition(filesystem, file, wanted, self.spec)
+            days = pa.array(np.full(table.num_rows, np.datetime64(day)), type=pa.date32())
+            parts.append((file, table.add_column(0, DAY, days)))
+        return parts
 
     def _ordered(self, table: pa.Table) -> pa.Table:
         source = self.spec.source
@@ -107,13 +86,6 @@ class Source:
         fields = [pa.field(DAY, pa.date32())]
         fields += [pa.field(name, pa.null()) for name in wanted]
         return pa.schema(fields).empty_table()
-
-
-def _concatenated(tables: list[pa.Table], where: str) -> pa.Table:
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowInvalid as problem:
-        raise DataError(f"the partitions of {where} do not share a schema: {problem}") from problem
 
 
 def _within(table: pa.Table, event_time: str, since: datetime | None, before: datetime) -> pa.Table:
@@ -140,33 +112,51 @@ def day_index(table: pa.Table) -> tuple[np.ndarray, tuple[date, ...]]:
     return codes.astype(np.int32), tuple(d.astype(object) for d in distinct)
 
 
-def sha256_of_rows(table: pa.Table) -> str:
+def sha256_of_rows(table: pa.Table, numeric: Collection[str] = ()) -> str:
     """SHA-256 of the logical content: names, types, values and nulls, in column-name order.
 
-    Neither chunking, file layout nor library version can change it.
+    Neither chunking, file layout nor library version can change it, nor, in the `numeric`
+    columns, what type the numbers have or whether a gap is NaN or null; a text is a text.
     """
     digest = hashlib.sha256()
     for name in sorted(table.schema.names):
-        column = table[name].combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([])
-        digest.update(f"{name}\0{column.type}\0{len(column)}\0".encode())
-        digest.update(np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes())
-        for part in _value_bytes(column):
+        column = plain(table[name], name)
+        column = _narrowest(column, name) if name in numeric else column
+        values = column.combine_chunks()
+        if isinstance(values, pa.ChunkedArray):
+            values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([])
+        digest.update(f"{name}\0{values.type}\0{len(values)}\0".encode())
+        digest.update(np.packbits(values.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+        for part in _value_bytes(values, name):
             digest.update(part)
     return digest.hexdigest()
 
 
-def _value_bytes(column: pa.Array) -> list[bytes]:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+def _narrowest(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Numbers as float32 where that is exact, else as float64; integers beyond it as they are."""
+    if kind_of(column) not in ("number", "nothing"):
+        return column
+    wide = numbers(column, name).astype(np.float64, copy=False)
+    if pa.types.is_integer(column.type) and np.any(np.abs(wide) >= 2.0**53):
+        return column
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    exact = np.array_equal(narrow.astype(np.float64), wide, equal_nan=True)
+    return pa.chunked_array([pa.array(narrow if exact else wide, from_pandas=True)])
+
+
+def _value_bytes(column: pa.Array, name: str) -> list[bytes]:
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.string())
+    if pa.types.is_string(column.type):
         return _text_bytes(pc.fill_null(column.cast(pa.large_string()), ""))
     if pa.types.is_null(column.type):
         return []
+    if not pa.types.is_primitive(column.type):
+        raise DataError(f"column {name!r} is {column.type}, which is no number, time or text")
     if pa.types.is_temporal(column.type):
-        wide = pa.int32() if pa.types.is_date32(column.type) else pa.int64()
-        column = column.cast(wide)
+        short = pa.types.is_date32(column.type) or pa.types.is_time32(column.type)
+        column = column.cast(pa.int32() if short else pa.int64())
     values = pc.fill_null(column, pa.scalar(0).cast(column.type))
     return [np.ascontiguousarray(values.to_numpy(zero_copy_only=False)).tobytes()]
 

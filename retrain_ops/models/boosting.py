@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops import _core
-from retrain_ops.models.input import InputError, as_matrix, column_names, is_table, not_fitted
+from retrain_ops.models.input import (
+    InputError,
+    as_matrix,
+    categorical_columns,
+    column_names,
+    is_table,
+    not_fitted,
+)
 from retrain_ops.models.tabular import Feature, TabularModel, encode, table_of
 from retrain_ops.models.training import infer_features
 
@@ -45,6 +52,9 @@ class Boosting:
         cat_smooth, cat_l2, min_data_per_group, max_cat_to_onehot, max_cat_threshold:
             categorical splits, with the meaning they have in LightGBM. A column's 255 most
             frequent categories are told apart; rarer ones count as missing.
+        categorical_features: the columns whose values are categories, by name or position, as a
+            mask of all columns, or "from_dtype" (pandas' category, polars' Categorical and Enum,
+            Arrow's dictionaries). In an array they must hold whole numbers.
         monotonic_cst: {column: 1 (never falls), -1 (never rises)}, or one number for each
             column.
         early_stopping_rounds: stop after so many rounds without a better loss of the rows of
@@ -72,6 +82,7 @@ class Boosting:
     min_data_per_group: int = _whole("min_data_per_group")
     max_cat_to_onehot: int = _whole("max_cat_to_onehot")
     max_cat_threshold: int = _whole("max_cat_threshold")
+    categorical_features: Any = None
     monotonic_cst: Mapping[Any, int] | Sequence[int] | None = None
     early_stopping_rounds: int = _whole("early_stopping_rounds")
     validation_fraction: float = 0.1
@@ -96,7 +107,7 @@ class Boosting:
         changed = {
             name: value
             for name, value in self.get_params().items()
-            if value is not plain[name].default and value != plain[name].default
+            if not np.all(value == plain[name].default)
         }
         told = ", ".join(f"{k}={v!r}" for k, v in changed.items())
         return f"{type(self).__name__}({told})"
@@ -146,12 +157,13 @@ class Boosting:
         X: Any,
         target: NDArray[Any],
         weight: NDArray[np.float64] | None,
-        categorical_features: Sequence[int | str],
+        categorical_features: Any,
         objective: str,
         evaluation: tuple[Any, ...] | None,
     ) -> None:
         """Trains on targets as the core wants them; `evaluation` = (X, target, weight)."""
-        names, categorical = _columns(X, categorical_features)
+        chosen = self.categorical_features if categorical_features is None else categorical_features
+        names, categorical = _columns(X, chosen)
         features = _features(X, names, categorical)
         self._names, self._categorical = tuple(names), tuple(categorical)
         matrix: Any = X
@@ -275,18 +287,14 @@ def _other_columns(estimator: str, given: int, expected: int) -> str:
     return f"X has {given} features, but {estimator} is expecting {expected} features as input"
 
 
-def _columns(X: Any, categorical: Sequence[int | str]) -> tuple[list[str], list[str]]:
+def _columns(X: Any, categorical: Any) -> tuple[list[str], list[str]]:
     """Names of all columns and of the categorical ones, in column order."""
     named = is_table(X)
     names = [str(n) for n in column_names(X)] if named else [f"x{i}" for i in range(X.shape[1])]
     if not names:
         raise InputError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 "
                         "is required.")  # fmt: skip
-    chosen = {names[c] if isinstance(c, (int, np.integer)) else c for c in categorical}
-    missing = sorted(chosen - set(names))
-    if missing:
-        raise InputError(f"categorical_features {missing} are not among the columns {names}")
-    return names, [name for name in names if name in chosen]
+    return names, categorical_columns(X, names, categorical)
 
 
 def _features(X: Any, names: list[str], categorical: list[str]) -> list[Feature]:

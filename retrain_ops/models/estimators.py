@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops.models.boosting import Boosting, row_weights
-from retrain_ops.models.input import InputError, as_matrix, check_amounts, check_labels, is_table
+from retrain_ops.models.input import (
+    InputError,
+    as_matrix,
+    check_amounts,
+    check_labels,
+    is_table,
+    one_pair,
+    rows_of,
+)
 
 _MOST_CLASSES = 256
 
@@ -46,26 +54,26 @@ class GBDTClassifier(Boosting):
         y: Any,
         sample_weight: ArrayLike | None = None,
         *,
-        categorical_features: Sequence[int | str] = (),
-        eval_set: tuple[Any, Any] | None = None,
+        categorical_features: Any = None,
+        eval_set: Any = None,
     ) -> GBDTClassifier:
         """Trains on X [n, F] (array or table) and labels y [n] of at most 256 kinds.
 
-        `categorical_features` names columns, or gives their positions; in an array
-        they must hold whole numbers. Arrays of float32 or float64 are read where they lie.
-        `eval_set` = (X, y) are rows to stop by (`early_stopping_rounds`), or to watch.
+        `categorical_features` goes over the parameter of the same name. Arrays of float32 or
+        float64 are read where they lie. `eval_set` = (X, y), or a list of one such pair, are rows
+        to stop by (`early_stopping_rounds`), or to watch.
         Raises InputError (a DataError and ValueError) for what cannot be trained on.
         """
         X = X if is_table(X) else as_matrix(X)
-        labels = check_labels(y, X.shape[0] if hasattr(X, "shape") else len(y))
+        labels = check_labels(y, rows_of(X, y))
         self.classes_, number = np.unique(labels, return_inverse=True)
         if len(self.classes_) > _MOST_CLASSES:
             raise InputError(
                 f"y has {len(self.classes_)} classes; at most {_MOST_CLASSES} can be told apart"
             )
         evaluation = None
-        if eval_set is not None:
-            evaluation = (eval_set[0], self._target(self._numbers(eval_set[1])), None)
+        if (pair := one_pair(eval_set)) is not None:
+            evaluation = (pair[0], self._target(self._numbers(*pair)), None)
         weight = self._weights(number, row_weights(sample_weight, len(labels)))
         objective = "softmax" if len(self.classes_) > 2 else "binary"
         self._fit(X, self._target(number), weight, categorical_features, objective, evaluation)
@@ -77,14 +85,14 @@ class GBDTClassifier(Boosting):
             return number.astype(np.float64)
         return np.asarray(number == len(self.classes_) - 1, dtype=np.float64)
 
-    def _numbers(self, y: Any) -> NDArray[np.intp]:
+    def _numbers(self, X: Any, y: Any) -> NDArray[np.intp]:
         """Places in `classes_` of labels that fit has seen."""
-        labels = check_labels(y, len(y))
-        number = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
-        unseen = self.classes_[number] != labels
-        if np.any(unseen):
-            raise InputError(f"eval_set has the label {labels[unseen][0]!r}, y has not")
-        return np.asarray(number, dtype=np.intp)
+        found, number = np.unique(check_labels(y, rows_of(X, y)), return_inverse=True)
+        place = {label: i for i, label in enumerate(self.classes_.tolist())}
+        unseen = [label for label in found.tolist() if label not in place]
+        if unseen:
+            raise InputError(f"eval_set has the label {unseen[0]!r}, y has not")
+        return np.array([place[label] for label in found.tolist()], dtype=np.intp)[number]
 
     def _weights(
         self, number: NDArray[np.intp], weight: NDArray[np.float64] | None
@@ -93,13 +101,17 @@ class GBDTClassifier(Boosting):
         if self.class_weight is None:
             return weight
         each = np.ones(len(number)) if weight is None else weight
-        if isinstance(self.class_weight, str):
+        if not isinstance(self.class_weight, Mapping):
             if self.class_weight != "balanced":
-                raise ValueError('class_weight is None, "balanced" or a dict of weights')
+                raise InputError('class_weight is None, "balanced" or a dict of weights')
             total = np.bincount(number, each, len(self.classes_))
             of_class = total.sum() / (len(total) * np.maximum(total, 1e-300))
         else:
-            of_class = np.array([float(self.class_weight.get(c, 1.0)) for c in self.classes_])
+            classes = self.classes_.tolist()
+            unknown = [key for key in self.class_weight if key not in classes]
+            if unknown:
+                raise InputError(f"class_weight has {unknown}, the classes are {classes}")
+            of_class = np.array([float(self.class_weight.get(c, 1.0)) for c in classes])
         return np.asarray(each * of_class[number])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -121,7 +133,9 @@ class GBDTClassifier(Boosting):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of rows whose class is predicted."""
-        return float(np.average(self.predict(X) == np.asarray(y), weights=sample_weight))
+        found = self.predict(X)
+        right = found == check_labels(y, len(found))
+        return float(np.average(right, weights=row_weights(sample_weight, len(found))))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -147,8 +161,8 @@ class GBDTRegressor(Boosting):
         y: Any,
         sample_weight: ArrayLike | None = None,
         *,
-        categorical_features: Sequence[int | str] = (),
-        eval_set: tuple[Any, Any] | None = None,
+        categorical_features: Any = None,
+        eval_set: Any = None,
     ) -> GBDTRegressor:
         """Trains on X [n, F] (array or table) and amounts y [n], float64.
 
@@ -156,10 +170,10 @@ class GBDTRegressor(Boosting):
         (a DataError and ValueError) for what cannot be trained on.
         """
         X = X if is_table(X) else as_matrix(X)
-        target = check_amounts(y, X.shape[0] if hasattr(X, "shape") else len(y))
+        target = check_amounts(y, rows_of(X, y))
         evaluation = None
-        if eval_set is not None:
-            evaluation = (eval_set[0], check_amounts(eval_set[1], len(eval_set[1])), None)
+        if (pair := one_pair(eval_set)) is not None:
+            evaluation = (pair[0], check_amounts(pair[1], rows_of(*pair)), None)
         weight = row_weights(sample_weight, len(target))
         self._fit(X, target, weight, categorical_features, "squared_error", evaluation)
         return self
@@ -170,9 +184,11 @@ class GBDTRegressor(Boosting):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R squared: 1 less the share of y's variance that is left."""
-        actual = np.asarray(y, dtype=np.float64)
-        weight = np.ones(len(actual)) if sample_weight is None else np.asarray(sample_weight)
-        left = np.sum(weight * (actual - self.predict(X)) ** 2)
+        found = self.predict(X)
+        actual = check_amounts(y, len(found))
+        given = row_weights(sample_weight, len(found))
+        weight = np.ones(len(found)) if given is None else given
+        left = np.sum(weight * (actual - found) ** 2)
         whole = np.sum(weight * (actual - np.average(actual, weights=weight)) ** 2)
         if whole == 0.0:
             return 1.0 if left == 0.0 else 0.0

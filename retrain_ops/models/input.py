@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from retrain_ops.data.categories import as_column, kind_of, texts
 from retrain_ops.errors import DataError
 
 
@@ -49,9 +50,13 @@ def as_matrix(X: Any) -> NDArray[Any]:
     """
     if hasattr(X, "toarray"):
         raise TypeError("Sparse data was passed; dense data is required: use X.toarray()")
+    if isinstance(X, np.ma.MaskedArray):
+        X = np.ma.filled(X.astype(np.float64), np.nan)
     array = np.asarray(X)
     if np.iscomplexobj(array):
         raise InputError("Complex data not supported")
+    if array.dtype.kind in "Mm":
+        raise InputError("X must hold numbers, it holds times: subtract a start, divide by a unit")
     if array.dtype not in (np.float32, np.float64):
         try:
             array = array.astype(np.float64)
@@ -72,10 +77,10 @@ def as_matrix(X: Any) -> NDArray[Any]:
 
 
 def _one_column(y: Any, rows: int) -> NDArray[Any]:
-    """y as an array [n]. Raises InputError for other shapes, or where it is none."""
+    """y as an array [n]. Raises InputError for other shapes, gaps, or where it is none."""
     if y is None:
         raise InputError("requires y to be passed, but the target y is None")
-    target = np.asarray(y)
+    target = _without_gaps(y)
     if target.ndim == 2 and target.shape[1] == 1:
         warning: Any = UserWarning
         if "sklearn.exceptions" in sys.modules:
@@ -92,6 +97,29 @@ def _one_column(y: Any, rows: int) -> NDArray[Any]:
     return target
 
 
+def _without_gaps(y: Any) -> NDArray[Any]:
+    """y as an array; pandas' nullable numbers, which NumPy knows as objects only, as numbers."""
+    target = np.asarray(y)
+    if target.dtype.kind not in "OMm" and not isinstance(y, np.ma.MaskedArray):
+        return target
+    if target.ndim == 2 and target.shape[1] == 1:
+        return _without_gaps(target[:, 0])[:, None]
+    try:
+        column = as_column(y, "y")
+    except DataError as error:
+        raise InputError(str(error)) from error
+    if column.null_count:
+        first = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise InputError(
+            f"y[{first}] is missing, as are {column.null_count} of {len(column)} values (NaN): "
+            "drop these rows"
+        )
+    nullable = target.dtype.kind == "O" and not isinstance(y, np.ndarray)
+    if nullable and kind_of(column) == "number" and not pa.types.is_decimal(column.type):
+        return np.asarray(column.to_numpy())
+    return target
+
+
 def check_labels(y: Any, rows: int) -> NDArray[Any]:
     """y as labels [n]. Raises InputError where it is none."""
     labels = _one_column(y, rows)
@@ -105,17 +133,87 @@ def check_amounts(y: Any, rows: int) -> NDArray[np.float64]:
     target = _one_column(y, rows)
     if np.iscomplexobj(target):
         raise InputError("Complex data not supported")
+    if target.dtype.kind in "Mm":
+        raise InputError("y must hold numbers, it holds times: subtract a start, divide by a unit")
     try:
-        return target.astype(np.float64)
+        amounts = target.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"y must hold numbers: {error}") from error
+    if not np.isfinite(amounts).all():
+        raise InputError("Input y contains NaN or infinity")
+    return amounts
 
 
-def whole_numbers(column: NDArray[Any], name: str) -> pa.Array:
-    """Numbers of categories as integers, NaN as null."""
-    values = np.asarray(column, dtype=np.float64)
-    missing = np.isnan(values)
-    whole = np.where(missing, 0.0, values)
-    if not np.array_equal(whole, np.trunc(whole)) or np.any(np.abs(whole) > 2.0**53):
-        raise InputError(f"categorical column {name!r} must hold whole numbers")
-    return pa.array(whole.astype(np.int64), mask=missing)
+def category_column(values: NDArray[Any], name: str) -> pa.ChunkedArray:
+    """A column of an array as categories: whole numbers, NaN as null."""
+    try:
+        return texts(as_column(values, name), name)
+    except DataError as error:
+        raise InputError(str(error)) from error
+
+
+def categorical_columns(X: Any, names: list[str], chosen: Any) -> list[str]:
+    """Names of the categorical columns, in column order.
+
+    `chosen` holds names or positions, or is a mask of all columns, or "from_dtype": the
+    dictionaries among a table's columns (pandas' category, polars' Categorical and Enum; an array
+    has none). Raises InputError for anything else.
+    """
+    if chosen is None or (hasattr(chosen, "__len__") and len(chosen) == 0):
+        return []
+    if not hasattr(chosen, "__len__"):
+        raise InputError(f"categorical_features is a list of columns; write [{chosen!r}]")
+    if isinstance(chosen, str):
+        if chosen != "from_dtype":
+            raise InputError(
+                f'categorical_features is a list of columns or "from_dtype", not {chosen!r}; for '
+                f"one column write [{chosen!r}]"
+            )
+        marked = _dictionaries(X)
+        return [name for name, is_marked in zip(names, marked, strict=True) if is_marked]
+    each = np.asarray(chosen).tolist()
+    if all(isinstance(c, bool) for c in each):
+        if len(each) != len(names):
+            raise InputError(f"categorical_features marks {len(each)} columns, X has {len(names)}")
+        return [name for name, is_marked in zip(names, each, strict=True) if is_marked]
+    wanted = {_column_name(c, names) for c in chosen}
+    return [name for name in names if name in wanted]
+
+
+def _column_name(chosen: Any, names: list[str]) -> str:
+    if isinstance(chosen, str) and chosen in names:
+        return str(chosen)
+    position = isinstance(chosen, (int, np.integer)) and not isinstance(chosen, bool)
+    if position and 0 <= chosen < len(names):
+        return names[int(chosen)]
+    raise InputError(
+        f"categorical_features names {chosen!r}; the columns are {names}, their positions 0 to "
+        f"{len(names) - 1}"
+    )
+
+
+def _dictionaries(X: Any) -> list[bool]:
+    if not is_table(X):
+        return [False] * int(X.shape[1])
+    if hasattr(X, "iloc"):
+        return [str(kind) == "category" for kind in X.dtypes]
+    schema = X.schema if isinstance(X, (pa.Table, pa.RecordBatch)) else pa.table(X).schema
+    return [pa.types.is_dictionary(field.type) for field in schema]
+
+
+def one_pair(eval_set: Any) -> tuple[Any, Any] | None:
+    """(X, y) as given, or as the only pair of a list. Raises InputError for anything else."""
+    if eval_set is None:
+        return None
+    pairs = isinstance(eval_set, list) and all(isinstance(p, (tuple, list)) for p in eval_set)
+    if pairs and len(eval_set) == 1:
+        eval_set = eval_set[0]
+    several = isinstance(eval_set, list) and any(isinstance(p, tuple) for p in eval_set)
+    if several or not isinstance(eval_set, (tuple, list)) or len(eval_set) != 2:
+        raise InputError("eval_set is one pair (X, y), or a list that holds one")
+    return eval_set[0], eval_set[1]
+
+
+def rows_of(X: Any, y: Any) -> int:
+    """How many rows X has; of what does not say, as many as y."""
+    return int(X.shape[0]) if hasattr(X, "shape") else len(y)

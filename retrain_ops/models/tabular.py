@@ -17,12 +17,12 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from retrain_ops import _core
+from retrain_ops.data.categories import as_column, codes_of, numbers, texts
 from retrain_ops.errors import DataError
-from retrain_ops.models.input import InputError, as_matrix, is_table, whole_numbers
+from retrain_ops.models.input import InputError, as_matrix, category_column, is_table
 from retrain_ops.models.trees import importance
 
 Kind = Literal["numeric", "categorical"]
@@ -56,7 +56,7 @@ def as_table(data: object, names: Sequence[str]) -> pa.Table:
     if type(data).__module__.split(".")[0] == "pandas" and hasattr(data, "columns"):
         frame = cast(Any, data)
         _check_columns(list(frame.columns), names)
-        return pa.Table.from_pandas(frame[list(names)], preserve_index=False)
+        return pa.table([as_column(frame[name], name) for name in names], names=list(names))
     if hasattr(data, "__arrow_c_stream__"):
         return as_table(pa.table(data), names)
     raise TypeError(f"a table is needed (pyarrow, pandas or Arrow stream), not {type(data)}")
@@ -74,7 +74,7 @@ def table_of(data: object, names: Sequence[str], categorical: Sequence[str]) -> 
         return as_table(frame, names)
     matrix = as_matrix(data)
     columns = [
-        whole_numbers(matrix[:, i], name) if name in categorical else pa.array(matrix[:, i])
+        category_column(matrix[:, i], name) if name in categorical else pa.array(matrix[:, i])
         for i, name in enumerate(names)
     ]
     return pa.table(columns, names=list(names))
@@ -102,7 +102,7 @@ def encode(table: object, features: Sequence[Feature]) -> Matrix:
     arrays = [
         _category_numbers(columns.column(i), feature)
         if feature.kind == "categorical"
-        else _numbers(columns.column(i), feature.name)
+        else _narrow(columns.column(i), feature.name)
         for i, feature in enumerate(features)
     ]
     dtype = np.float32 if all(a.dtype == np.float32 for a in arrays) else np.float64
@@ -112,21 +112,11 @@ def encode(table: object, features: Sequence[Feature]) -> Matrix:
     return cast(Matrix, matrix)
 
 
-def _numbers(column: pa.ChunkedArray, name: str) -> Matrix:
-    kind = column.type
-    if not (
-        pa.types.is_floating(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_null(kind)
-    ):
-        raise DataError(f"column {name!r} must hold numbers, its type is {kind}")
-    if pa.types.is_float32(kind):
-        return cast(Matrix, column.to_numpy())
-    if pa.types.is_boolean(kind):
-        column = column.cast(pa.int8())
-    wide = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+def _narrow(column: pa.ChunkedArray, name: str) -> Matrix:
+    """The column's numbers, as float32 where it holds them exactly."""
+    wide = numbers(column, name)
+    if wide.dtype == np.float32:
+        return wide
     with np.errstate(over="ignore"):
         narrow = wide.astype(np.float32)
     exact = np.array_equal(narrow.astype(np.float64), wide, equal_nan=True)
@@ -134,35 +124,8 @@ def _numbers(column: pa.ChunkedArray, name: str) -> Matrix:
 
 
 def _category_numbers(column: pa.ChunkedArray, feature: Feature) -> Matrix:
-    values = category_values(column, feature.name)
-    known = pa.array(feature.categories, type=pa.string())
-    position = pc.index_in(values, value_set=known)
-    return cast(Matrix, position.cast(pa.float32()).to_numpy())
-
-
-def category_values(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """The column's values as strings, nulls kept.
-
-    Text, whole numbers and booleans can be categories; raises DataError for other
-    types (a float's text depends on who prints it).
-    """
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    if not (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_null(kind)
-    ):
-        raise DataError(
-            f"column {name!r} must hold category names (text, integers or booleans), "
-            f"its type is {kind}"
-        )
-    return column.cast(pa.string())
+    codes = codes_of(texts(column, feature.name), feature.categories)
+    return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,17 +12,16 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from retrain_ops import _core
+from retrain_ops.data.categories import levels_of, texts
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.models.tabular import (
     Feature,
     Matrix,
     TabularModel,
     as_table,
-    category_values,
     encode,
     load_model,
 )
@@ -128,16 +127,11 @@ def _full_params(params: Mapping[str, object]) -> dict[str, int | float]:
 def infer_features(
     table: object, numeric: tuple[str, ...], categorical: tuple[str, ...]
 ) -> tuple[Feature, ...]:
-    """Numeric features, then categorical ones with the distinct values of the table.
-
-    Values are sorted by their UTF-8 bytes, so the order of rows and the dictionaries
-    of the files do not matter.
-    """
+    """Numeric features, then categorical ones with the distinct values of the table."""
     columns = as_table(table, categorical)
     features = [Feature(name, "numeric") for name in numeric]
     for i, name in enumerate(categorical):
-        values = pc.unique(category_values(columns.column(i), name)).to_pylist()
-        levels = sorted((v for v in values if v is not None), key=lambda v: v.encode())
+        levels = levels_of(texts(columns.column(i), name))
         features.append(Feature(name, "categorical", tuple(levels)))
     return tuple(features)
 

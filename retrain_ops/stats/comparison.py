@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from retrain_ops.errors import DataError
 from retrain_ops.stats.cells import ALL_ROWS, count_cells
 from retrain_ops.stats.gates import GateReport, GateRules, judge
-from retrain_ops.stats.labels import as_binary
+from retrain_ops.stats.labels import as_binary, numbered_days
 from retrain_ops.stats.slices import encode_levels
 
 __all__ = ["compare_models"]
@@ -54,7 +52,7 @@ def compare_models(
     if days is None:
         rules, day, n_days = replace(rules, resample_unit="row"), np.zeros(len(y), np.int32), 1
     else:
-        day, n_days = _numbered(days, len(y))
+        day, n_days = numbered_days(days, len(y))
     everyone = count_cells(day, np.zeros(len(y), np.int32), y, *said, n_days, 1)
     tables: Tables = {ALL_ROWS: {ALL_ROWS: everyone[:, 0]}}
     for name, values in (slices or {}).items():
@@ -62,14 +60,3 @@ def compare_models(
         cells = count_cells(day, codes, y, *said, n_days, len(levels))
         tables[name] = {level: cells[:, i] for i, level in enumerate(levels)}
     return judge(tables, rules)
-
-
-def _numbered(days: ArrayLike, rows: int) -> tuple[NDArray[np.int32], int]:
-    """Each row's place among the days, and how many there are."""
-    values: NDArray[Any] = np.asarray(days)
-    if values.shape != (rows,):
-        raise DataError(f"days has the shape {values.shape}, y_true has {rows} rows")
-    if values.dtype.kind in "fM" and np.any(values != values):
-        raise DataError("days holds a missing value: every row needs its day")
-    found, number = np.unique(values, return_inverse=True)
-    return number.astype(np.int32), len(found)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops.stats.cells import CHALLENGER, LABEL, N_CELLS, count_cells
 from retrain_ops.stats.distributions import normal_quantile, student_quantile
-from retrain_ops.stats.labels import as_binary
+from retrain_ops.stats.labels import as_binary, whole_days
 from retrain_ops.stats.slices import encode_levels
 
 __all__ = ["FairnessReport", "Gap", "GroupRates", "fairness_from_cells", "fairness_report"]
@@ -102,7 +102,7 @@ def fairness_report(
     """
     y, p = as_binary(y_true, "y_true"), as_binary(y_pred, "y_pred")
     codes, levels = encode_levels(group, "group", len(y))
-    days = np.zeros(len(y), np.int32) if day is None else np.asarray(day, dtype=np.int32)
+    days = np.zeros(len(y), np.int32) if day is None else whole_days(day)
     n_days = int(days.max(initial=-1)) + 1
     cells = count_cells(days, codes, y, p, p, max(n_days, 1), len(levels))
     return fairness_from_cells(cells, levels, confidence=confidence)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -235,23 +235,19 @@ def psi(reference: ArrayLike, current: ArrayLike, n_bins: int = 10) -> PsiResult
     """PSI between two columns, rows taken as independent.
 
     Args:
-        reference: numbers or strings, one dimension. The bins are the exact quantiles of its
-            finite values; NaN, -inf and +inf have bins of their own. Strings: one bin per level,
-            plus unseen and missing (None).
+        reference: one column, as array, list, pandas or polars series or Arrow array. Numbers,
+            booleans, times and dates (seconds since 1970) and durations (seconds): the bins are
+            the exact quantiles of the finite values; NaN, -inf and +inf have bins of their own.
+            Texts: one bin per level, plus unseen and missing.
         current: the sample to compare.
         n_bins: quantile bins; ties may leave fewer.
 
     Raises:
-        DataError: no rows on a side.
+        DataError: no rows on a side, or columns that are not of one and the same kind.
     """
-    a, b = np.asarray(reference), np.asarray(current)
+    a, b, numeric = _columns(reference, current)
     edges: NDArray[np.float64] | NDArray[np.object_]
-    numeric = a.dtype.kind in "fiub"
-    if numeric:
-        a, b = (v.astype(np.float64, copy=False).ravel() for v in (a, b))
-        edges, counts = _numeric_counts(a, b, n_bins)
-    else:
-        edges, counts = _category_counts(a, b)
+    edges, counts = _numeric_counts(a, b, n_bins) if numeric else _category_counts(a, b)
     value = psi_from_counts(counts[0], counts[1])
     noise = noise_level(counts[0], counts[1])
     kept = int((counts.sum(axis=0) > 0).sum())
@@ -339,14 +335,47 @@ def _numeric_counts(
     return edges, np.stack(both)
 
 
-def _category_counts(
-    a: NDArray[np.generic], b: NDArray[np.generic]
-) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    levels = sorted({str(v) for v in a.tolist() if v is not None})
-    index: dict[object, int] = {level: i for i, level in enumerate(levels)}
+def _category_counts(a: Any, b: Any) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    from retrain_ops.data.categories import codes_of, levels_of
+
+    levels = levels_of(a)
     both = []
-    for v in (a.tolist(), b.tolist()):
-        code = [-1 if x is None else index.get(str(x), -2) for x in v]
-        day = np.zeros(len(code), dtype=np.int32)
-        both.append(_core.category_counts(np.array(code, dtype=np.int32), day, len(levels), 1)[0])
+    for column in (a, b):
+        day = np.zeros(len(column), dtype=np.int32)
+        both.append(_core.category_counts(codes_of(column, levels), day, len(levels), 1)[0])
     return np.array(levels, dtype=object), np.stack(both)
+
+
+def _columns(reference: Any, current: Any) -> tuple[Any, Any, bool]:
+    """Both samples as numbers, float64 [n], or both as texts; and whether they are numbers.
+
+    The reference decides; where it holds nothing, the current sample does.
+    """
+    from retrain_ops.data.categories import as_column, kind_of, numbers, seconds, texts
+
+    plain = [_floats(values) for values in (reference, current)]
+    if plain[0] is not None and plain[1] is not None:
+        return plain[0], plain[1], True
+    names = ("reference", "current")
+    columns = [as_column(v, n) for v, n in zip((reference, current), names, strict=True)]
+    kinds = [kind_of(column) for column in columns]
+    kind = kinds[0] if kinds[0] != "nothing" else kinds[1]
+    zoned = {getattr(c.type, "tz", None) is not None for c in columns if kind_of(c) == "moment"}
+    if len(zoned) > 1 or (kind in ("moment", "duration") and {*kinds} - {kind, "nothing"}):
+        raise DataError(f"reference holds {columns[0].type}, current {columns[1].type}")
+    readers: dict[str, Any] = {"number": numbers, "moment": seconds, "duration": seconds}
+    read = readers.get(kind, texts)
+    a, b = (read(column, name) for column, name in zip(columns, names, strict=True))
+    if read is texts:
+        return a, b, False
+    return a.astype(np.float64, copy=False), b.astype(np.float64, copy=False), True
+
+
+def _floats(values: Any) -> NDArray[np.float64] | None:
+    """A plain array or list of numbers; None where a column has to be read."""
+    if not isinstance(values, np.ndarray | list | tuple) or isinstance(values, np.ma.MaskedArray):
+        return None
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "fiub":
+        return None
+    return array.astype(np.float64, copy=False)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from retrain_ops import _core
 from retrain_ops.errors import DataError
 from retrain_ops.stats.distributions import kolmogorov_tail, normal_quantile, normal_tail
-from retrain_ops.stats.labels import as_binary
+from retrain_ops.stats.labels import as_binary, as_floats, as_numbers
 
 __all__ = [
     "DelongResult",
@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 
-def _scores(values: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]:
+def _scores(values: ArrayLike, name: str) -> NDArray[np.float32] | NDArray[np.float64]:
     """float32 stays what it is: its ties are ties of the model, and half the memory."""
-    array = np.asarray(values)
+    array = as_numbers(values, name)
     return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
 
 
@@ -50,7 +50,7 @@ def roc_auc(y_true: ArrayLike, y_score: ArrayLike, *, n_threads: int = 0) -> flo
     """
     y = as_binary(y_true, "y_true")
     try:
-        u2, n_pos, n_neg = _core.roc_auc(y, _scores(y_score), n_threads=n_threads)
+        u2, n_pos, n_neg = _core.roc_auc(y, _scores(y_score, "y_score"), n_threads=n_threads)
     except ValueError as problem:
         raise DataError(str(problem)) from problem
     # Python divides integers of any size with one correct rounding.
@@ -65,8 +65,9 @@ def average_precision(y_true: ArrayLike, y_score: ArrayLike, *, n_threads: int =
     Arguments and errors as `roc_auc`; NaN without a positive label.
     """
     y = as_binary(y_true, "y_true")
+    scores = _scores(y_score, "y_score")
     try:
-        weighted, n_pos, _ = _core.average_precision(y, _scores(y_score), n_threads=n_threads)
+        weighted, n_pos, _ = _core.average_precision(y, scores, n_threads=n_threads)
     except ValueError as problem:
         raise DataError(str(problem)) from problem
     return weighted / n_pos if n_pos else math.nan
@@ -118,7 +119,7 @@ def delong_test(
         DataError: fewer than two rows of a class, other labels, NaN, lengths that differ.
     """
     y = as_binary(y_true, "y_true")
-    scores = [np.asarray(s, dtype=np.float64) for s in (score_a, score_b)]
+    scores = [as_floats(score_a, "score_a"), as_floats(score_b, "score_b")]
     try:
         n_pos, n_neg, pos, neg = _core.delong_sums(y, *scores, n_threads=n_threads)
     except ValueError as problem:
@@ -262,8 +263,8 @@ def wasserstein_distance(
 def _weighted(
     values: ArrayLike, weights: ArrayLike | None, name: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    x = np.asarray(values, dtype=np.float64)
-    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
+    x = as_floats(values, f"sample {name}")
+    w = np.ones(len(x)) if weights is None else as_floats(weights, f"{name}_weights")
     if x.shape != w.shape or np.isnan(x).any() or not (w >= 0).all() or not 0 < w.sum() < math.inf:
         raise DataError(f"{name}: one weight per value, none negative or NaN, and a positive sum")
     return x, w
@@ -271,7 +272,7 @@ def _weighted(
 
 def _distance(a: ArrayLike, b: ArrayLike, n_threads: int) -> tuple[int, int, int, int, float]:
     """n, m, D+ n m, D- n m, Wasserstein-1."""
-    x, z = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    x, z = as_floats(a, "sample a"), as_floats(b, "sample b")
     if x.size == 0 or z.size == 0:
         raise DataError(f"sample {'b' if x.size else 'a'} is empty: there is no distance")
     try:

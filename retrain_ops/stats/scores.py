@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops import _core
 from retrain_ops.errors import DataError
-from retrain_ops.stats.labels import as_binary
+from retrain_ops.stats.labels import as_binary, as_floats
 
 __all__ = ["BINS", "CalibrationLine", "ScoreMetrics", "calibration_line", "score_metrics"]
 
@@ -59,7 +59,7 @@ def score_metrics(y_true: ArrayLike, y_score: ArrayLike, *, n_threads: int = 0) 
     """
     y = as_binary(y_true, "y_true")
     try:
-        sums = _core.score_sums(y, np.asarray(y_score, dtype=np.float64), n_threads=n_threads)
+        sums = _core.score_sums(y, as_floats(y_score, "y_score"), n_threads=n_threads)
     except ValueError as problem:
         raise DataError(str(problem)) from problem
     return metrics_from_sums(sums)
@@ -116,7 +116,7 @@ def calibration_line(
     Every step starts from the same integers whatever the order of rows, so the iterates are the
     same bits. Arguments and errors as `score_metrics`.
     """
-    y, score = as_binary(y_true, "y_true"), np.asarray(y_score, dtype=np.float64)
+    y, score = as_binary(y_true, "y_true"), as_floats(y_score, "y_score")
 
     def derivatives(at: tuple[float, float]) -> list[Fraction]:
         try:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_levels", "slice_report", "wilson_interval"]
 
-MISSING = "(missing)"
-
 
 def wilson_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's two-sided score interval of k successes in n; (0, 1) when n is 0."""
@@ -44,7 +42,8 @@ def slice_report(
     Args:
         y_true: labels, 0 or 1, length n.
         y_pred: decisions, 0 or 1, length n.
-        slices: name -> n values; null is the level "(missing)".
+        slices: name -> n values (array, list, pandas, polars or Arrow) of text, whole numbers,
+            booleans or dates; a missing value is the level "(missing)".
         confidence: of the two-sided intervals. They take rows as independent: within days
             they are too narrow, and the gates use days.
 
@@ -54,7 +53,8 @@ def slice_report(
         selection_rate (Wilson) and f1 (row influence). A rate without a denominator is null.
 
     Raises:
-        DataError: labels or decisions other than 0 and 1, or lengths that differ.
+        DataError: labels or decisions other than 0 and 1, lengths that differ, or values that are
+            no categories.
     """
     import pyarrow as pa
 
@@ -72,19 +72,15 @@ def encode_levels(values: Any, name: str, n: int) -> tuple[NDArray[np.int32], li
     """Codes into the sorted levels, int32 (n,); null has the last one.
 
     Raises:
-        DataError: there are not n values.
+        DataError: `values` is not one column of n categories.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    from retrain_ops.data.categories import as_column, slice_codes
 
-    array = values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
-    if len(array) != n:
-        raise DataError(f"slice {name!r} has {len(array)} values, y_true has {n}")
-    texts = array.cast(pa.string())
-    levels: list[str] = sorted(pc.unique(texts).drop_null().to_pylist())
-    index = pc.index_in(texts, value_set=pa.array(levels, type=pa.string()))
-    codes = pc.fill_null(index, len(levels)).to_numpy()
-    return np.asarray(codes, dtype=np.int32), [*levels, MISSING] if texts.null_count else levels
+    column = as_column(values, f"slice {name!r}")
+    if len(column) != n:
+        raise DataError(f"slice {name!r} has {len(column)} values, y_true has {n}")
+    levels, codes = slice_codes(column, name)
+    return codes, levels
 
 
 def _cells(

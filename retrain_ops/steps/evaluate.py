@@ -19,6 +19,7 @@ from retrain_ops.comparison.scoring import (
     model_folder,
 )
 from retrain_ops.data.labels import labelled, rows_of_days
+from retrain_ops.data.processed import read_processed
 from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts, curve, usable
 from retrain_ops.decisions.record import champion_of_key
 from retrain_ops.errors import DataError
@@ -30,7 +31,6 @@ from retrain_ops.run import Run, note
 from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, f1, total
 from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
-from retrain_ops.steps.pull_data import read_pulled
 from retrain_ops.steps.train import LOSSES_FILE
 
 
@@ -77,7 +77,7 @@ def evaluate(run: Run) -> EvaluateResult:
     """
     champion = champion_of_key(run)
     days, cut = _fair_days(run, champion)
-    requested = rows_of_days(read_pulled(run), days)
+    requested = rows_of_days(read_processed(run.workspace, run.window.end), days)
     table = labelled(requested, run.spec.source.label)
     if table.num_rows == 0:
         raise DataError(f"{run.retrain_key}: the hold-out has no labelled rows on {len(days)} days")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from retrain_ops.data.processed import write_processed
 from retrain_ops.data.source import DAY, sha256_of_rows
 from retrain_ops.errors import DataError
 from retrain_ops.run import Run
@@ -46,11 +45,11 @@ def pull_data(run: Run) -> PullResult:
         DataError: a day is missing, the window is empty, or a request id is doubled.
     """
     table = _window_rows(run)
-    digest = sha256_of_rows(table)
+    digest = sha256_of_rows(table, run.spec.features.numeric)
     path = run.workspace.processed_path(run.window.end)
     known = run.read("pull_data.json")
     if known is None or known["data_sha256"] != digest or run.workspace.recover(path) is None:
-        run.workspace.write(path, _parquet_bytes(table))
+        write_processed(run.workspace, run.window.end, table)
     if run.spec.publish.url:
         _publish(run, table)
     label = table[run.spec.source.label]
@@ -62,19 +61,6 @@ def pull_data(run: Run) -> PullResult:
         data_sha256=digest,
         path=path,
     )
-
-
-def read_pulled(run: Run) -> pa.Table:
-    """The rows that :func:`pull_data` wrote for this key.
-
-    Raises:
-        DataError: the file is gone.
-    """
-    path = run.workspace.processed_path(run.window.end)
-    data = run.workspace.read(path)
-    if data is None:
-        raise DataError(f"{run.workspace.absolute(path)} is not there; run pull_data again")
-    return pq.read_table(io.BytesIO(data))
 
 
 def _window_rows(run: Run) -> pa.Table:
@@ -99,12 +85,6 @@ def _without_immature_labels(run: Run, table: pa.Table) -> pa.Table:
     mature = pc.less_equal(table[DAY], pa.scalar(run.window.newest_labelled, type=pa.date32()))
     label = pc.if_else(mature, table[name], pa.scalar(None, type=table.schema.field(name).type))
     return table.set_column(table.schema.get_field_index(name), name, label)
-
-
-def _parquet_bytes(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
 
 
 def _publish(run: Run, table: pa.Table) -> None:

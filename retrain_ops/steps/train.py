@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from retrain_ops.comparison.scoring import REFERENCE_FILE
 from retrain_ops.data.labels import label_values, labelled, rows_of_days
+from retrain_ops.data.processed import read_processed
 from retrain_ops.data.reference import build_reference
 from retrain_ops.data.source import day_index
 from retrain_ops.errors import DataError
@@ -17,7 +18,6 @@ from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.run import Run
 from retrain_ops.stats.rounding import to_significant
-from retrain_ops.steps.pull_data import read_pulled
 from retrain_ops.workspace import canonical_json
 
 # By round, for MLflow: how a training went is no part of what was decided.
@@ -54,7 +54,7 @@ def train(run: Run) -> TrainResult:
     Raises:
         DataError: the training days hold no labelled rows of both classes.
     """
-    table = rows_of_days(read_pulled(run), run.window.train)
+    table = rows_of_days(read_processed(run.workspace, run.window.end), run.window.train)
     trainer = resolve_trainer(run.spec.model.trainer)
     model = trainer(
         training_data(run, table),

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_table
+from retrain_ops.data.processed import read_processed
 from retrain_ops.errors import ValidationError
 from retrain_ops.run import Run
-from retrain_ops.steps.pull_data import read_pulled
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def validate_data(run: Run) -> ValidationResult:
     Raises:
         ValidationError: with every expectation that failed; nothing else happens.
     """
-    table = read_pulled(run)
+    table = read_processed(run.workspace, run.window.end)
     report = validate_table(table, rules_of(run, table.schema), name=run.retrain_key)
     if not report.success:
         raise ValidationError(f"{run.retrain_key}: {_failures(report)}")

@@ -98,6 +98,8 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
     (tidy.import_graph, "retrain_ops/run.py", "from retrain_ops import cli\n", 1),
     (tidy.import_graph, "retrain_ops/stats/x.py", "from retrain_ops.run import Run\n", 1),
     (tidy.import_graph, "retrain_ops/stats/x.py", "from ..steps import train\n", 1),
+    (tidy.import_graph, "retrain_ops/stats/x.py", "from retrain_ops.data import source\n", 1),
+    (tidy.import_graph, "retrain_ops/data/categories.py", "import retrain_ops.spec.spec\n", 1),
     (tidy.import_graph, "retrain_ops/registry/registry.py", "import retrain_ops.steps.train\n", 1),
     (tidy.import_graph, "retrain_ops/steps/x.py", "import retrain_ops.airflow.dag\n", 1),
     (tidy.import_graph, "retrain_ops/cli/main.py", "from retrain_ops import _core\n", 1),

@@ -1,6 +1,10 @@
 """Rows as a run may see them: request time in UTC, whatever the local clock does that night."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from uuid import NAMESPACE_DNS, uuid5
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -95,6 +99,119 @@ def test_an_event_time_without_a_zone_is_refused(tmp_path):
         toy_source(tmp_path).read([FIRST], columns=["a"], before=BEFORE)
 
 
+def change(folder: Path, day: date, name: str, make: Callable[[pa.ChunkedArray], object]) -> None:
+    """Rewrites one column of a day as `make` returns it."""
+    file = folder / "rows" / f"day={day}" / "part-0.parquet"
+    table = pq.ParquetFile(file).read()
+    place = table.schema.get_field_index(name)
+    pq.write_table(table.set_column(place, name, make(table[name])), file)
+
+
+def rows_of(folder: Path) -> pa.Table:
+    days = [FIRST + timedelta(days=i) for i in range(3)]
+    return toy_source(folder).read(days, columns=["a", "b", "c", "late"], before=BEFORE)
+
+
+def retyped(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    return pa.array(column.to_pylist(), kind)
+
+
+def as_uuids(column: pa.ChunkedArray) -> pa.Array:
+    stored = [uuid5(NAMESPACE_DNS, text).bytes for text in column.to_pylist()]
+    return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(stored, pa.binary(16)))
+
+
+SAME = {
+    "dictionary": ("c", lambda c: c.dictionary_encode()),
+    "large text": ("c", lambda c: c.cast(pa.large_string())),
+    "view": ("c", lambda c: c.cast(pa.string_view())),
+    "bytes": ("c", lambda c: c.cast(pa.binary())),
+    "id in bytes": ("request_id", lambda c: c.cast(pa.binary())),
+    "bool label": ("late", lambda c: c.cast(pa.bool_())),
+    "int64 label": ("late", lambda c: c.cast(pa.int64())),
+    "float label": ("late", lambda c: c.cast(pa.float64())),
+    "decimal label": ("late", lambda c: retyped(c, pa.decimal128(3, 0))),
+    "offset": ("event_time", lambda c: c.cast(pa.timestamp("us", "+00:00"))),
+    "zone": ("event_time", lambda c: c.cast(pa.timestamp("us", "America/New_York"))),
+    "unit": ("event_time", lambda c: c.cast(pa.timestamp("ns", "UTC"))),
+}
+
+
+@pytest.mark.parametrize("form", SAME)
+@pytest.mark.parametrize("count", [1, 3])
+def test_equal_values_give_equal_rows_whatever_their_type(tmp_path, form, count):
+    """On one of three days, or on all of them."""
+    write_days(tmp_path / "rows", 3)
+    expected = rows_of(tmp_path)
+    for i in range(count):
+        change(tmp_path, FIRST + timedelta(days=i), *SAME[form])
+    found = rows_of(tmp_path)
+    assert found.equals(expected)
+    assert sha256_of_rows(found) == sha256_of_rows(expected)
+
+
+def test_whole_numbers_are_categories_by_their_digits(tmp_path):
+    write_days(tmp_path / "rows", 3)
+    change(tmp_path, FIRST, "c", lambda c: pc.equal(c, "x").cast(pa.int64()))
+    second, third = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
+    change(tmp_path, second, "c", lambda c: pc.equal(c, "x").cast(pa.float64()))
+    change(tmp_path, third, "c", lambda c: pc.if_else(pc.equal(c, "x"), "1", "0"))
+    change(tmp_path, FIRST, "request_id", as_uuids)
+    table = rows_of(tmp_path)
+    assert set(table["c"].to_pylist()) == {"0", "1"}
+    assert table.schema.field("request_id").type == pa.string()
+
+
+def test_numbers_of_several_types_are_their_widest(tmp_path):
+    write_days(tmp_path / "rows", 3)
+    change(tmp_path, FIRST, "b", lambda c: pc.greater(c, 0))
+    change(tmp_path, FIRST + timedelta(days=1), "b", lambda c: pc.floor(c).cast(pa.int64()))
+    change(tmp_path, FIRST, "a", lambda c: pc.round(c).cast(pa.decimal128(38, 4)))
+    table = rows_of(tmp_path)
+    assert table.schema.field("b").type == table.schema.field("a").type == pa.float64()
+    assert set(table["b"].slice(0, 10).to_pylist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "words"),
+    [
+        ("b", lambda c: c.cast(pa.string()), "column 'b' is string in .*day=2020-01-02.*float in"),
+        ("c", lambda c: pa.array([0.5] * len(c)), "day=2020-01-02/part-0.parquet: column 'c'"),
+        ("c", lambda c: pa.array([b"\xff"] * len(c)), "day=2020-01-02/.*column 'c' .*UTF-8"),
+        ("late", lambda c: c.cast(pa.string()), "column 'late' is string in .*day=2020-01-02"),
+        ("event_time", lambda c: c.cast(pa.date32()), "day=2020-01-02/.*event_time is date32"),
+    ],
+)
+def test_a_column_that_differs_is_named_with_day_and_file(tmp_path, name, make, words):
+    write_days(tmp_path / "rows", 3)
+    change(tmp_path, FIRST + timedelta(days=1), name, make)
+    with pytest.raises(DataError, match=words):
+        rows_of(tmp_path)
+
+
+def test_hidden_files_are_passed_over_and_broken_ones_named(tmp_path):
+    write_days(tmp_path / "rows", 3)
+    expected = rows_of(tmp_path)
+    folder = tmp_path / "rows" / f"day={FIRST}"
+    for name in ("._part-0.parquet", ".part-1.parquet", "_part-2.parquet", "_SUCCESS"):
+        (folder / name).write_bytes(b"not for you")
+    assert rows_of(tmp_path).equals(expected)
+    whole = (folder / "part-0.parquet").read_bytes()
+    for broken in (b"", b"not Parquet at all", whole[: len(whole) // 2]):
+        (folder / "part-1.parquet").write_bytes(broken)
+        with pytest.raises(DataError, match=r"day=2020-01-01/part-1.parquet cannot be read"):
+            rows_of(tmp_path)
+
+
+def test_a_doubled_column_is_named(tmp_path):
+    write_days(tmp_path / "rows", 3)
+    file = tmp_path / "rows" / f"day={FIRST}" / "part-0.parquet"
+    table = pq.ParquetFile(file).read()
+    pq.write_table(table.append_column("a", table["a"]), file)
+    with pytest.raises(DataError, match="more than one column a"):
+        rows_of(tmp_path)
+
+
 def sample(**columns) -> pa.Table:
     base = {"x": pa.array([1.0, None, 3.0]), "s": pa.array(["a", None, "long text"])}
     return pa.table({**base, **columns})
@@ -108,8 +225,20 @@ def test_the_hash_sees_content_and_not_layout():
     assert sha256_of_rows(table.select(["s", "x"])) == expected
     padded = pa.concat_tables([sample(), sample(), sample()]).slice(3, 3)
     assert sha256_of_rows(padded.combine_chunks()) == expected
-    encoded = sample(s=table["s"].dictionary_encode())
-    assert sha256_of_rows(encoded) != expected  # another type is another content
+    for text in (pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())):
+        assert sha256_of_rows(sample(s=table["s"].cast(text))) == expected
+
+
+def test_the_hash_of_numbers_sees_their_values_and_not_their_type():
+    def digest(values, kind):
+        return sha256_of_rows(pa.table({"x": pa.array(values, kind)}), numeric=["x"])
+
+    whole = {digest([1, None, 3], k) for k in (pa.int8(), pa.int64(), pa.float32(), pa.float64())}
+    assert whole == {digest([1.0, float("nan"), 3.0], pa.float64())}
+    assert digest([1, 0], pa.int8()) == digest([True, False], pa.bool_())
+    assert digest([Decimal("0.5")], pa.decimal128(9, 2)) == digest([0.5], pa.float64())
+    assert digest([0.1], pa.float64()) != digest([0.1], pa.float32())
+    assert digest([2**53], pa.int64()) != digest([2**53 + 1], pa.int64())
 
 
 @pytest.mark.parametrize(
@@ -136,8 +265,14 @@ def test_the_hash_of_every_kind_of_column():
             "at": pa.array([instant, None], type=pa.timestamp("us", tz="UTC")),
             "flag": pa.array([True, None]),
             "small": pa.array([1, None], type=pa.int8()),
+            "exact": pa.array([Decimal("1.5"), None], type=pa.decimal128(38, 4)),
+            "clock": pa.array([1, None], type=pa.time32("s")),
             "void": pa.nulls(2),
         }
     )
     assert len(sha256_of_rows(table)) == 64
     assert sha256_of_rows(table.slice(0, 0)) != sha256_of_rows(table)
+    other = table.set_column(4, "exact", [pa.array([Decimal("1.6"), None], pa.decimal128(38, 4))])
+    assert sha256_of_rows(other) != sha256_of_rows(table)
+    with pytest.raises(DataError, match="'pair' is list"):
+        sha256_of_rows(pa.table({"pair": [[1, 2]]}))
