@@ -7,7 +7,7 @@ ENVIRONMENT := $(PYTHON) tools/environments.py
 
 help:
 	@echo "make build             install what a build needs; build the extension in place"
-	@echo "make test              everything that must hold, in at most 25 minutes on 2 cores"
+	@echo "make test              everything that must hold, in at most 20 minutes on 2 idle cores"
 	@echo "make lint              ruff, mypy --strict, clang-format"
 	@echo "make format            let ruff and clang-format rewrite the sources"
 	@echo "make c-test            tests of the C core; c-test-sanitized: under ASan and UBSan"
@@ -26,19 +26,10 @@ build:
 	@$(PYTHON) tools/system_packages.py build
 	@RETRAIN_OPS_WERROR=1 tools/in_environment.sh dev python setup.py -q build_ext --inplace
 
-# Wiring, parsing and warnings; the servers of tests/airflow are those of Airflow 3. The dag.test
-# of 2.9 never comes back from a task that is to be retried.
-QUICK_AIRFLOW := $(addprefix tests/airflow/test_,datasets.py days.py hooks.py operators.py parse.py states.py warnings.py)
-
-# tests/airflow and tests/prefect need environments of their own; pytest's closing line comes last.
 test:
 	@$(PYTHON) tools/system_packages.py test
-	@$(MAKE) --no-print-directory build lint c-test c-test-sanitized
-	@tools/in_environment.sh airflow-2.9 python -m pytest -q $(QUICK_AIRFLOW) -k "not a_retry_mends"
-	@tools/in_environment.sh airflow-2.11 python -m pytest -q $(QUICK_AIRFLOW)
-	@tools/in_environment.sh airflow-3.3 python -m pytest -q tests/airflow
-	@tools/in_environment.sh prefect-3.8 python -m pytest -q tests/prefect
-	@tools/in_environment.sh dev python -m pytest -q
+	@$(MAKE) --no-print-directory build lint
+	@tools/test.sh
 
 lint:
 	@tools/in_environment.sh dev tools/lint.sh

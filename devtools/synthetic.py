@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,15 @@ def write_days(
 def write_day(
     folder: Path, day: date, *, rows: int = 300, shift: float = 0.0, reversed_rule: bool = False
 ) -> None:
+    target = folder / f"day={day.isoformat()}"
+    target.mkdir(parents=True, exist_ok=True)
+    content = _content_of_day(day, rows, shift, reversed_rule)
+    (target / "part-0.parquet").write_bytes(content)
+
+
+@lru_cache(maxsize=2048)
+def _content_of_day(day: date, rows: int, shift: float, reversed_rule: bool) -> bytes:
+    """The file's bytes, kept: tests of a session ask for the same days over and over."""
     rng = np.random.default_rng(day.toordinal())
     a = rng.normal(size=rows) + shift
     b = rng.normal(size=rows)
@@ -117,9 +127,9 @@ def write_day(
             "late": label,
         }
     )
-    target = folder / f"day={day.isoformat()}"
-    target.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, target / "part-0.parquet")
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue())
 
 
 def toy_run(

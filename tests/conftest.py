@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,17 @@ import pytest
 from devtools.servers.mlflow_server import MlflowServer, mlflow_python
 from retrain_ops.examples.flights import write_flights
 from retrain_ops.spec.spec import RetrainSpec, load_spec
+
+
+def pytest_sessionstart() -> None:
+    """A time limit from outside must end the servers too, not leave them behind."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", returncode=143))
+
+
+def pytest_collection_finish() -> None:
+    """Keeps what the imports made out of every later collection: leak tests ask for hundreds."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -59,9 +59,13 @@ class MlflowServer:
     def __enter__(self) -> MlflowServer:
         for attempt in range(3):
             self.port = free_port()
-            self._start()
-            if self._wait():
-                return self
+            try:
+                self._start()
+                if self._wait():
+                    return self
+            except BaseException:  # an interrupt, which must not leave the server behind
+                self.stop()
+                raise
             self.stop()
             print(f"the MLflow server did not start (attempt {attempt + 1})", file=sys.stderr)
         raise RuntimeError(f"the MLflow server did not start:\n{self.log()[-4000:]}")

@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devtools.servers.airflow_server import ServerError, stop_group, wait_until
+from devtools.servers.airflow_server import PATIENCE_S, ServerError, stop_group, wait_until
 from devtools.servers.mlflow_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-HEALTHY_WITHIN_S = 300.0
+HEALTHY_WITHIN_S = 600.0
 BUSY_TRIES = 10
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -82,7 +82,7 @@ class PrefectServer:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
             "PREFECT_CLI_PROMPT": "false",
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -111,7 +111,7 @@ class PrefectServer:
         for name in sorted(self.processes, key=lambda name: name == "server"):
             stop_group(self.processes.pop(name))
 
-    def cli(self, *arguments: str, cwd: Path | None = None, timeout_s: float = 180.0) -> str:
+    def cli(self, *arguments: str, cwd: Path | None = None, timeout_s: float = 600.0) -> str:
         """Run `prefect <arguments>`; its standard output.
 
         Raises `ServerError` with the command and what it printed when it fails.
@@ -147,7 +147,7 @@ class PrefectServer:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         for attempt in range(BUSY_TRIES):
             try:
-                with opener.open(request, timeout=30) as response:
+                with opener.open(request, timeout=120) as response:
                     return json.loads(response.read() or b"null")
             except urllib.error.HTTPError as error:
                 # SQLite was locked by another request, and nothing was done.
@@ -164,7 +164,7 @@ class PrefectServer:
         return str(run["id"])
 
     def wait_for_run(
-        self, run_id: str, *, within_s: float = 180.0, also: tuple[str, ...] = ()
+        self, run_id: str, *, within_s: float = PATIENCE_S, also: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         """The flow run in a final state, or in one of the state types `also`."""
         wanted = (*FINAL, *also)

@@ -8,11 +8,10 @@ themselves are tested without Airflow, and together with it by `test_week.py`.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -22,6 +21,9 @@ from typing import Any
 
 import pytest
 
+from devtools.servers.mlflow_server import MlflowServer
+from tests.airflow.servers import REPO, Servers, running
+
 # This folder is run by an Airflow environment's own pytest; the others cannot import it.
 collect_ignore_glob = ["test_*.py"] if find_spec("airflow") is None else []
 # Asked of the metadata: nothing may import Airflow before its home is set.
@@ -29,15 +31,11 @@ AIRFLOW_3 = not collect_ignore_glob and version("apache-airflow").startswith("3"
 # The servers of these tests are those of Airflow 3; 2.x runs everything else, and datasets.
 collect_ignore = ["test_datasets.py"] if AIRFLOW_3 else ["test_scheduler.py", "test_events.py"]
 
-REPO = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="session", autouse=True)
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated metadata database; set before anything imports Airflow."""
     assert "airflow" not in sys.modules, "Airflow was imported before its home was set"
-    # A time limit from outside must end the servers too, not leave them behind.
-    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", returncode=143))
     home = tmp_path_factory.mktemp("airflow")
     dags = home / "dags"
     dags.mkdir()
@@ -54,11 +52,25 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         check=True,
-        timeout=180,
+        timeout=600,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
     )
     return home
+
+
+@pytest.fixture(scope="session")
+def servers(
+    airflow_home: Path, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    """Started by the first test that asks; names of DAGs and models must be unique."""
+    with running(tmp_path_factory.mktemp("servers"), mlflow_server) as servers:
+        yield servers
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the servers come last, so that nobody else pays for servers that run idle."""
+    items.sort(key=lambda item: "servers" in getattr(item, "fixturenames", ()))
 
 
 @dataclass(frozen=True, slots=True)

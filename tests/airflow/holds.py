@@ -1,8 +1,8 @@
 """Points inside a step where a test can stop a task and end its process.
 
 A DAG file calls `install`; the task process parses that file, so the points are in it. A task
-that comes to a point while `<folder>/<point>` exists writes its process id and that of its
-supervisor to `<folder>/<point>.reached` and stays there until the file is gone.
+that comes to a point while `<folder>/<model>.<point>` exists writes its process id and that of its
+supervisor to `<folder>/<model>.<point>.reached` and stays there until the file is gone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-PATIENCE_S = 120.0
+PATIENCE_S = 900.0
 
 
 def install(folder: str) -> None:
@@ -36,9 +36,9 @@ def install(folder: str) -> None:
 
 def _held_after(function: Callable[..., Any], place: Path, point: str) -> Callable[..., Any]:
     @wraps(function)
-    def held(*arguments: Any, **named: Any) -> Any:
-        result = function(*arguments, **named)
-        _stay(place, point)
+    def held(run: Any, *arguments: Any, **named: Any) -> Any:
+        result = function(run, *arguments, **named)
+        _stay(place / f"{run.model}.{point}")
         return result
 
     return held
@@ -48,19 +48,18 @@ def _held_at_champion(function: Callable[..., Any], place: Path) -> Callable[...
     @wraps(function)
     def held(client: Any, name: str, alias: str, version: str) -> Any:
         if alias == "champion":
-            _stay(place, "aliases")
+            _stay(place / f"{name}.aliases")
         return function(client, name, alias, version)
 
     return held
 
 
-def _stay(place: Path, point: str) -> None:
-    flag = place / point
+def _stay(flag: Path) -> None:
     if not flag.exists():
         return
-    reached = place / f"{point}.tmp"
-    reached.write_text(f"{os.getpid()} {os.getppid()}")
-    reached.rename(place / f"{point}.reached")
+    written = flag.with_name(f"{flag.name}.tmp")
+    written.write_text(f"{os.getpid()} {os.getppid()}")
+    written.rename(flag.with_name(f"{flag.name}.reached"))
     end = time.monotonic() + PATIENCE_S
     while flag.exists() and time.monotonic() < end:
         time.sleep(0.02)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.conftest import AIRFLOW_3, REPO
+from tests.airflow.conftest import AIRFLOW_3
+from tests.airflow.servers import REPO
 
 # What an interpreter reads by itself: its libraries, time zones, and what Linux tells about itself.
 _ALLOWED = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/tmp/__none__")
@@ -41,7 +42,7 @@ def parsed(airflow_home: Path) -> dict[str, Any]:
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -105,13 +106,13 @@ def test_every_factory_builds_its_tasks(parsed: dict[str, Any]) -> None:
 
 
 def test_importing_the_package_takes_milliseconds(airflow_home: Path) -> None:
-    code = (
-        "import time, sys; t = time.perf_counter(); import retrain_ops; "
-        "print((time.perf_counter() - t) * 1000, int('airflow' in sys.modules))"
+    code = (  # of the processor: a busy machine lets everybody wait
+        "import time, sys; t = time.process_time(); import retrain_ops; "
+        "print((time.process_time() - t) * 1000, int('airflow' in sys.modules))"
     )
     done = [
         subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=600
         ).stdout.split()
         for _ in range(3)
     ]
@@ -129,7 +130,7 @@ def test_the_provider_metadata_fits_airflows_schema_and_imports_no_airflow(
         "assert 'airflow' not in sys.modules; print(json.dumps(get_provider_info()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=600
     )
     info = json.loads(done.stdout)
     assert info["package-name"] == "retrain-ops"

@@ -24,7 +24,8 @@ import pytest
 from devtools.servers.mlflow_server import MlflowServer, mlflow_python
 from devtools.synthetic import FIRST, SPEC, write_days
 from retrain_ops import MlflowClient
-from tests.airflow.conftest import REPO, play
+from tests.airflow.conftest import play
+from tests.airflow.servers import REPO
 
 BOOTSTRAP = FIRST + timedelta(days=17)
 # Without drift, with drift and a challenger that takes over, and the day after it.
@@ -91,15 +92,17 @@ def _dev_python() -> Path:
 
 
 @pytest.fixture(scope="module")
-def both(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+def both(
+    airflow_home: Path, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Both]:
     folder = tmp_path_factory.mktemp("both")
     write_days(folder / "rows", 60, rule_changes=18, shift_from=20, shift=0.6)
     (folder / "toy.toml").write_text(SPEC)
     dag_file = airflow_home / "dags" / "toy_dag.py"
     dag_file.write_text(DAG_FILE.format(spec=str(folder / "toy.toml")))
     with ExitStack() as stack:
-        one = stack.enter_context(MlflowServer(folder / "mlflow_a", mlflow_python()))
-        two = stack.enter_context(MlflowServer(folder / "mlflow_c", mlflow_python()))
+        one = mlflow_server
+        two = stack.enter_context(MlflowServer(folder / "mlflow", mlflow_python()))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("MLFLOW_TRACKING_URI", one.url)
         patch.setenv("RETRAIN_OPS_WORKSPACE", str(folder / "a"))

@@ -37,7 +37,7 @@ class World:
         return [self.command(heading, command, code) for command in chosen]
 
     def command(self, heading: str, command: str, code: int) -> dict[str, Any]:
-        returned, printed = runbook.run(command, self.variables, timeout_s=120)
+        returned, printed = runbook.run(command, self.variables, timeout_s=600)
         assert returned == code, f"{command}: {returned}\n{printed}"
         executed.add((heading, command))
         if not printed.startswith("{"):
@@ -48,7 +48,7 @@ class World:
     def run(self, day: date, *options: str) -> int:
         """A day as the night ran it."""
         command = f"retrain-ops run --spec $SPEC --date {day} {' '.join(options)}"
-        return runbook.run(command, self.variables, timeout_s=120)[0]
+        return runbook.run(command, self.variables, timeout_s=600)[0]
 
     def aliases(self) -> dict[str, str]:
         (status,) = self.say("Where do we stand", only="status")

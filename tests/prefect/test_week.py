@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from devtools.doubles.registry_server import Client, Server
-from devtools.servers.airflow_server import wait_until
+from devtools.servers.airflow_server import PATIENCE_S, wait_until
 from devtools.servers.mlflow_server import MlflowServer, mlflow_python
 from devtools.servers.object_store import ObjectStore
 from devtools.servers.prefect_server import PrefectServer
@@ -159,12 +159,14 @@ def test_a_killed_run_is_crashed_told_and_its_day_backfilled_without_doubling(
     before, content = world.counts(), world.content()
     _kill_half_way(world, CHANGED)
     wanted = [CHANGED, QUIET]
-    ended = backfill(wanted, deployment="retrain-toy/nightly", timeout_seconds=600, poll_interval=1)
+    ended = backfill(
+        wanted, deployment="retrain-toy/nightly", timeout_seconds=PATIENCE_S, poll_interval=1
+    )
     assert list(ended) == sorted(wanted)
     assert set(ended.values()) <= {"Completed", "NotYet"}
     assert (world.counts(), world.content()) == (before, content)
     count = len(_runs(world))
-    backfill(wanted, deployment="retrain-toy/nightly", timeout_seconds=600, poll_interval=1)
+    backfill(wanted, deployment="retrain-toy/nightly", timeout_seconds=PATIENCE_S, poll_interval=1)
     assert len(_runs(world)) == count  # the same keys: nothing was run again
 
 
@@ -177,12 +179,12 @@ def _kill_half_way(world: World, day: date) -> None:
 
     given = {"window_end": day.isoformat()}
     run_id = world.prefect.create_run("retrain-toy/nightly", parameters=given)
-    wait_until("the first step", 180, begun, every_s=0.05)
+    wait_until("the first step", PATIENCE_S, begun, every_s=0.05)
     pid = int(world.prefect.run(run_id)["infrastructure_pid"].rpartition(":")[2])
     os.kill(pid, signal.SIGKILL)
     assert world.prefect.wait_for_run(run_id)["state"]["type"] == "CRASHED"
     alerts = f"workspace/toy/window_end={day}/alerts.json"
-    wait_until("the worker's alert", 120, lambda: alerts in world.store.objects())
+    wait_until("the worker's alert", PATIENCE_S, lambda: alerts in world.store.objects())
     assert json.loads(world.store.objects()[alerts])["attempts"] == [known + 1]
     # Otherwise the next run waits until the killed one's lease is over.
     limit = "/v2/concurrency_limits/retrain-ops-toy"
