@@ -129,6 +129,10 @@ class Workspace:
                 raise self._damaged(path, f"its {name!r} is not of the type that is written")
         return value
 
+    def is_sound(self, path: str) -> bool:
+        """Whether the file is there and is what was written; one without a hash may be anything."""
+        return self.recover(path) is not None and bool(self._digests(path))
+
     def recover(self, path: str) -> bytes | None:
         """`read`; what is damaged is set aside and counts as not there: it is made anew."""
         try:

@@ -21,7 +21,7 @@ VERSION: Any = SimpleNamespace(
 
 
 def a_run(*, kept: bytes | None, stored: bytes) -> Any:
-    workspace = SimpleNamespace(key_path=lambda end, name: name, read=lambda path: kept)
+    workspace = SimpleNamespace(key_path=lambda end, name: name, recover=lambda path: kept)
     client = SimpleNamespace(download_artifact=lambda source, name: stored)
     return SimpleNamespace(workspace=workspace, client=client)
 
