@@ -19,6 +19,7 @@ from retrain_ops.registry.changes import Promotion
 from retrain_ops.registry.events import (
     APPROVAL_TAG,
     REPLACES_TAG,
+    UNSERVED_STATES,
     Event,
     Version,
     World,
@@ -204,7 +205,8 @@ def _chosen(run: Run, options: argparse.Namespace) -> Version:
             f"version {candidate.number} of {run.model} is {candidate.state}: there is one "
             "candidate at a time; reject it or roll it back first"
         )
-    if not (version.is_open or options.force or options.replace_superseded):
+    known = version.is_open or _serves(run, version)
+    if not (known or options.force or options.replace_superseded):
         raise ConfigError(
             f"version {version.number} is {version.state}, no candidate; --force promotes it "
             "past all gates"
@@ -246,15 +248,20 @@ def _open_replacement(run: Run, version: Version) -> None:
 
 def _decide(run: Run, version: Version, options: argparse.Namespace) -> None:
     """A person's decision becomes tags of the version: the protocol reads nothing else."""
-    if version.state == "canary":
-        raise ConfigError(f"version {version.number} is in its canary already")
-    give_answer(run, version, approved=True, by=_me(), at=_now(run, options))
-    if options.force and version.state not in ("registered", "shadow", "shadow_passed"):
+    if _serves(run, version):
+        return  # the command was run before, and did it
+    if version.state not in UNSERVED_STATES:
         raise ConfigError(f"version {version.number} is {version.state}, which is final")
+    give_answer(run, version, approved=True, by=_me(), at=_now(run, options))
     if options.force:
         if version.opened_at is None:
             run.registry.open_shadow(version, opened_at=run.instant)
         run.registry.set_state(run.registry.version(version.number), "shadow_passed")
+
+
+def _serves(run: Run, version: Version) -> bool:
+    newest = run.registry.snapshot().newest
+    return newest is not None and newest.promotes and newest.version == version.number
 
 
 def _promoted(run: Run, version: Version) -> dict[str, Any]:
@@ -264,7 +271,7 @@ def _promoted(run: Run, version: Version) -> dict[str, Any]:
     if before.state == "shadow":
         return {**output, "state": "shadow", "message": "promoted once its shadow has passed"}
     if before.state != "shadow_passed":
-        return {**output, "state": before.state}
+        return {**output, "promoted": _serves(run, before), "state": before.state}
     try:
         look = promote_candidate(run)
     except NotYet as waiting:
