@@ -62,5 +62,15 @@ class NotYet(RetrainError):
         return (_not_yet, (str(self), self.until))
 
 
+def import_problem(error: ImportError, product: str, extra: str) -> str:
+    """Why an optional package is not there: absent, or there and broken (too little memory)."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{product} is not installed: pip install 'retrain-ops[{extra}]'"
+    return (
+        f"{product} is installed and cannot be imported ({error}): give the process more memory, "
+        f"or install it anew: pip install --force-reinstall 'retrain-ops[{extra}]'"
+    )
+
+
 def _not_yet(message: str, until: datetime) -> NotYet:
     return NotYet(message, until=until)

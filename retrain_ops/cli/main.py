@@ -26,7 +26,7 @@ from retrain_ops.cli.command import (
 from retrain_ops.cli.process import Cancelled, cancellable, open_streams, write
 from retrain_ops.errors import BusyError, NotYet, RetrainError
 from retrain_ops.notify import prepare
-from retrain_ops.run import Run, record_step
+from retrain_ops.run import Run, record_step, run_record
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.steps.runner import STEPS, TRAINING, run_step
 
@@ -42,7 +42,7 @@ exit codes:
 """
 
 # What a step raises on purpose, and what the world does to it; anything else is a bug of ours.
-_EXPECTED = (RetrainError, OSError, RuntimeError, ValueError)
+_EXPECTED = (RetrainError, OSError, RuntimeError, ValueError, MemoryError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,8 +75,9 @@ def _perform(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _failure(problem: BaseException) -> dict[str, Any]:
-    write(sys.stderr, f"retrain-ops: {problem}\n")
-    return {"error": type(problem).__name__, "message": str(problem)}
+    message = str(problem) or type(problem).__name__
+    write(sys.stderr, f"retrain-ops: {message}\n")
+    return {"error": type(problem).__name__, "message": message}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -127,7 +128,7 @@ def _run_steps(run: Run, names: Sequence[str]) -> dict[str, Any]:
     entries: list[dict[str, Any]] = []
     where = {"model": run.model, "window_end": run.window.end.isoformat()}
     output: dict[str, Any] = {**where, "steps": entries}
-    earlier = (run.read("run.json") or {}).get("attempt")
+    earlier = run_record(run).get("attempt")
     try:
         while left := _left(names, entries):
             entry, code = _one_step(run, left[0])
@@ -161,7 +162,8 @@ def _one_step(run: Run, name: str) -> tuple[dict[str, Any], int]:
         return message | {"until": waiting.until.isoformat()}, exit_code_of(waiting)
     except _EXPECTED as problem:
         _progress(f" failed: {problem}\n")
-        return {"step": name, "status": "failed", "message": str(problem)}, exit_code_of(problem)
+        message = str(problem) or type(problem).__name__
+        return {"step": name, "status": "failed", "message": message}, exit_code_of(problem)
     _progress(f" {entry['summary']} ({time.monotonic() - begun:.1f} s)\n")
     return entry, EXIT_OK
 
@@ -181,7 +183,7 @@ def _record_cancelled(
         problem: the signal.
     """
     with suppress(BusyError), run.workspace.lock(patience_s=0.0):
-        record = run.read("run.json") or {}
+        record = run_record(run)
         found = {name: record.get("steps", {}).get(name, {}).get("status") for name in left}
         met = next((n for n in left if found[n] in (None, "running", "failed")), None)
         if met is None or (found[met] is None and record.get("attempt") == earlier):
