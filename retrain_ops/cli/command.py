@@ -41,6 +41,13 @@ def exit_code_of(problem: Exception) -> int:
     return next((code for kind, code in _CODES if isinstance(problem, kind)), EXIT_FAILED)
 
 
+def message_of(problem: BaseException) -> str:
+    """What an error says; Python's own says nothing when memory ran out."""
+    if isinstance(problem, MemoryError) and not str(problem):
+        return "out of memory: give the process more, then run the same command again"
+    return str(problem) or type(problem).__name__
+
+
 def add_command(commands: Any, command: Command) -> None:
     """Adds a command, with the options of a run, to the parser of `retrain-ops`."""
     parser: argparse.ArgumentParser = commands.add_parser(

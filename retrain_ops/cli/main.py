@@ -21,6 +21,7 @@ from retrain_ops.cli.command import (
     Command,
     add_command,
     exit_code_of,
+    message_of,
     run_of,
 )
 from retrain_ops.cli.process import Cancelled, cancellable, open_streams, write
@@ -75,7 +76,7 @@ def _perform(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _failure(problem: BaseException) -> dict[str, Any]:
-    message = str(problem) or type(problem).__name__
+    message = message_of(problem)
     write(sys.stderr, f"retrain-ops: {message}\n")
     return {"error": type(problem).__name__, "message": message}
 
@@ -162,7 +163,7 @@ def _one_step(run: Run, name: str) -> tuple[dict[str, Any], int]:
         return message | {"until": waiting.until.isoformat()}, exit_code_of(waiting)
     except _EXPECTED as problem:
         _progress(f" failed: {problem}\n")
-        message = str(problem) or type(problem).__name__
+        message = message_of(problem)
         return {"step": name, "status": "failed", "message": message}, exit_code_of(problem)
     _progress(f" {entry['summary']} ({time.monotonic() - begun:.1f} s)\n")
     return entry, EXIT_OK
