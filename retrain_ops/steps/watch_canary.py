@@ -20,6 +20,7 @@ from retrain_ops.data.source import DAY
 from retrain_ops.registry.events import Version, utc_instant
 from retrain_ops.rollout import news
 from retrain_ops.rollout.looks import (
+    candidate_path,
     matured_days,
     read_requests,
     record_look,
