@@ -182,6 +182,36 @@ def _c_functions(path: Path) -> Iterator[tuple[int, int]]:
             start = None
 
 
+_DEFINED = re.compile(
+    r"^(?!static\b|typedef\b|extern\b)[A-Za-z_][\w\s*]*?\b(\w+)\s*\([^;{}=]*\)\n\{", re.M
+)
+SHARED_HEADERS = {"python": "python/module.h"}
+"""Where a folder's functions may be declared beside their own header: what binds the topics of
+the extension is one list."""
+
+
+def own_headers(root: Path) -> list[str]:
+    """A function that others may call is declared in the header of the file that defines it."""
+    problems = []
+    for path in _c_files(root):
+        folder = _folder(root, path)
+        if path.suffix != ".c" or folder in ("tests", "fuzz"):
+            continue
+        shared = SHARED_HEADERS.get(folder)
+        homes = [path.with_suffix(".h"), *([root / "csrc" / shared] if shared else [])]
+        declared = "\n".join("\n".join(_code(home)) for home in homes if home.exists())
+        text = "\n".join(_code(path))
+        for found in _DEFINED.finditer(text):
+            name = found[1]
+            if name.startswith("PyInit_") or name == "main":
+                continue
+            if not re.search(rf"\b{name}\s*\(", declared):
+                line = text.count("\n", 0, found.start(1)) + 1
+                home = path.with_suffix(".h").name
+                problems.append(_at(root, path, line, f"{name} is not declared in {home}"))
+    return problems
+
+
 def _python_files(root: Path) -> list[Path]:
     folders = ("retrain_ops", "demo", "devtools", "proofs", "tools", "tests", "dags", "benchmarks")
     return [p for folder in folders for p in _files(root, folder, ".py", ".pyi")]
@@ -345,6 +375,7 @@ RULES: tuple[Callable[[Path], list[str]], ...] = (
     banned_calls,
     pragmas,
     lengths,
+    own_headers,
     import_graph,
     meeting_places,
     quiet_imports,

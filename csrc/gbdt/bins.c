@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/radix_sort.h"
 #include "base/rng.h"
+#include "gbdt/bins_cut.h"
 #include "gbdt/simd/dispatch.h"
 
 enum { FILL_ROWS = 256, NARROW = 256, BYTE = 256, CUT_COLUMNS = 16 };
@@ -34,6 +35,7 @@ static int64_t cut_bytes(int32_t levels, int32_t max_bins)
            round_up(levels > 0 ? levels : 0, 8);
 }
 
+/* One block for all columns: there may be a million of them. */
 static rt_status carve_cuts(rt_bins *bins, const int32_t *levels, rt_error *err)
 {
     int64_t bytes = 0;
@@ -176,6 +178,7 @@ void rt_bins_clear(rt_bins *bins)
     memset(bins, 0, sizeof *bins);
 }
 
+/* Rows without weight are left out of the bins, not of the matrix. */
 static int64_t source_row(const rt_bins *bins, int64_t row)
 {
     return bins->making.source == NULL ? row : bins->making.source[row];
@@ -194,6 +197,7 @@ static float float_below(double x)
     return (double)near > x ? nextafterf(near, -INFINITY) : near;
 }
 
+/* For columns of float32, which are binned without widening. */
 static void narrow_uppers(rt_cut *cut)
 {
     for (int32_t i = 0; i < NARROW; i++) {
@@ -249,6 +253,7 @@ static int32_t level_of(double x, int32_t levels)
     return (double)level == x ? level : -1;
 }
 
+/* Levels are counted over all rows: the rarest would be missing from a sample. */
 static void cut_level_column(rt_bins *bins, const rt_matrix *x, int32_t feature,
                              uint64_t *counts)
 {
@@ -267,6 +272,7 @@ static void cut_level_column(rt_bins *bins, const rt_matrix *x, int32_t feature,
     rt_cut_levels(cut, counts, counts + cut->levels);
 }
 
+/* Has it no bin of its own? A level can also be unknown or too rare. */
 static bool is_missing(const rt_cut *cut, double value)
 {
     return cut->levels == 0 ? isnan(value) : rt_bin_of_level(cut, value) == cut->n_bins;
@@ -315,6 +321,7 @@ static void cut_columns(rt_bins *bins, const rt_matrix *x, int32_t begin, int32_
     note_missing(bins, x, begin, end);
 }
 
+/* Columns go round the ranks in batches: near columns often cost the same. */
 void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
 {
     const int32_t columns = bins->making.cut_columns;

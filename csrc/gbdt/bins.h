@@ -83,14 +83,12 @@ RT_CHECKED rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
                                   const int32_t *levels, int32_t max_bins,
                                   int32_t threads, rt_error *err);
 
-/* One after the other, with barriers between them: _group and _join are run by one
- * rank, the others by all. Cancellation leaves the bins unfinished; the caller looks
- * at `ctl` afterwards. */
+/* One after the other, with barriers between them, then those of bins_join.h: _group is
+ * run by one rank, the others by all. Cancellation leaves the bins unfinished; the
+ * caller looks at `ctl` afterwards. */
 void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
 void rt_bins_group(rt_bins *bins);
 void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
-void rt_bins_join(rt_bins *bins);
-void rt_bins_lay_rows(rt_bins *bins, rt_team team);
 
 /* The workspace is needed until the rows are laid. */
 void rt_bins_drop_workspace(rt_bins *bins);
@@ -115,12 +113,5 @@ static inline bool rt_cut_has_digits(const rt_cut *cut)
     return cut->n_bins < RT_DIGITS_MAX &&
            cut->n_bins + (atomic_load(&cut->has_missing) ? 1 : 0) > 0;
 }
-
-/* bins_cut.c: n_bins and upper from `distinct` ascending keys (base/radix_sort.h) with
- * their counts. */
-void rt_cut_numbers(rt_cut *cut, const uint64_t *keys, const uint64_t *counts,
-                    int64_t distinct, int64_t rows, int32_t max_bins);
-void rt_cut_levels(rt_cut *cut, uint64_t *counts, uint64_t *spare);
-double rt_threshold_between(double low, double high);
 
 #endif

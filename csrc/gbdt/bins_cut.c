@@ -1,10 +1,12 @@
-/* Where bins end. */
+/* Where bins end: as many rows in each as whole values allow. Unit: one column, its
+ * values sorted and counted. */
+#include "gbdt/bins_cut.h"
+
 #include <float.h>
 #include <math.h>
 
 #include "base/limits.h"
 #include "base/radix_sort.h"
-#include "gbdt/bins.h"
 
 /* True when t separates the neighbours both as they are and as float32 sees
  * them, so that a float32 export of the model decides alike. */

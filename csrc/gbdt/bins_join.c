@@ -1,10 +1,10 @@
 /* Fewer bytes per row: two bytes become one where the pairs of values that occur are no
  * more than a byte can tell apart. Digits count what could be; one-hot columns exclude
  * each other, so forty of them fit one byte instead of five. */
+#include "gbdt/bins_join.h"
+
 #include <assert.h>
 #include <string.h>
-
-#include "gbdt/bins.h"
 
 enum { BYTE = 256 };
 

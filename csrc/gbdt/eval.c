@@ -1,3 +1,5 @@
+/* Scores of watched rows grow tree by tree, and their loss is summed anew each round.
+ * Unit: a block of rows; block sums are added in the order of blocks, by one rank. */
 #include "gbdt/eval.h"
 
 #include <string.h>
@@ -7,6 +9,7 @@
 
 enum { BLOCK_ROWS = 1024 };
 
+/* Blocks do not depend on the team: their sums would be other doubles. */
 static int64_t block_count(const rt_eval *eval)
 {
     return (eval->rows->x.rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
@@ -61,6 +64,9 @@ static double softplus(double x)
     return (x > 0.0 ? x : 0.0) + rt_log(1.0 + rt_exp(-size));
 }
 
+/* log(sum exp(s_k)) - s_label; the largest score is taken out, so that no exp
+ * overflows.
+ */
 static double softmax_loss(const rt_eval *eval, int64_t row)
 {
     const int64_t rows = eval->rows->x.rows;

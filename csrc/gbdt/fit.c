@@ -1,3 +1,7 @@
+/* One training run: check what is given, drop rows without weight, bin the columns,
+ * then grow one tree per output in every round. One parallel region bins, one boosts:
+ * all ranks run the same code and meet at barriers, rank 0 decides between two of them.
+ * Unit: a round. */
 #include "gbdt/fit.h"
 
 #include <math.h>
@@ -9,6 +13,7 @@
 #include "base/math.h"
 #include "base/rng.h"
 #include "gbdt/bins.h"
+#include "gbdt/bins_join.h"
 #include "gbdt/eval.h"
 #include "gbdt/gradient.h"
 #include "gbdt/grower.h"
@@ -40,6 +45,7 @@ typedef struct fit {
     bool stop;
 } fit;
 
+/* What rt_rows_check counts labels against; 0: there are amounts, no labels. */
 static int32_t classes_of(const rt_gbdt_data *data)
 {
     return data->loss == RT_LOSS_SQUARE   ? 0
@@ -106,6 +112,7 @@ static rt_status check_eval(const rt_gbdt_data *data, const rt_gbdt_params *para
     return rt_rows_check(data->eval, classes_of(data), &with_weight, err);
 }
 
+/* Columns are cut by whole columns, filled and laid by ranges of rows. */
 static void make_bins(fit *f)
 {
 #pragma omp parallel num_threads(f->threads) default(none) shared(f)
@@ -219,6 +226,7 @@ static void boost(fit *f, rt_team team)
     }
 }
 
+/* An error of a rank is kept by the grower: nothing may leave the region early. */
 static rt_status run_boost(fit *f, rt_error *err)
 {
 #pragma omp parallel num_threads(f->threads) default(none) shared(f)
@@ -293,6 +301,7 @@ static rt_status train(fit *f, rt_error *err)
     return grow_forest(f, err);
 }
 
+/* Targets that are all one need no trees: the base score says it all. */
 static rt_status fit_rows(fit *f, rt_error *err)
 {
     rt_status status = rt_forest_init(f->forest, f->data->rows.x.columns, f->data->loss,

@@ -1,3 +1,5 @@
+/* Trees one after the other in growing arrays. Unit: a node; a tree's nodes lie
+ * together, its root first, and speak of each other by their place in the tree. */
 #include "gbdt/forest.h"
 
 #include <string.h>
@@ -77,6 +79,9 @@ rt_status rt_forest_reserve(rt_forest *forest, int64_t trees, int64_t nodes,
     return status;
 }
 
+/* Words are dropped with their trees: the last categorical node left says where they
+ * end.
+ */
 void rt_forest_truncate(rt_forest *forest, int32_t trees)
 {
     forest->n_trees = trees;

@@ -1,3 +1,7 @@
+/* Scores to whole-number derivatives (formulas and bit budget: gradient.h), batch by
+ * batch: predictions into a buffer that stays in the cache, derivatives from there, and
+ * above RT_WIDE_ROWS a second pass that packs them, once the largest are known. Unit:
+ * one row of one output. */
 #include "gbdt/gradient.h"
 
 #include <string.h>
@@ -98,6 +102,9 @@ static void predict_batch(const rt_gradients *gradients, int32_t output, int64_t
     }
 }
 
+/* Exact derivatives of this rank's rows, and the largest of them: the scale of the
+ * packed form follows from the maxima of all ranks, which do not depend on who has
+ * which row. */
 static void derive_rows(rt_gradients *gradients, int32_t output, double weight_scale,
                         rt_team team)
 {
@@ -141,6 +148,7 @@ static int32_t packed_exponent(int64_t most, int32_t bits)
     return bits - (used > 0 ? used : 1);
 }
 
+/* Of all ranks: a maximum, so their order is of no matter. */
 static rt_gradient largest(const rt_gradient *maxima, int32_t ranks)
 {
     rt_gradient most = {0, 0};
@@ -151,6 +159,8 @@ static rt_gradient largest(const rt_gradient *maxima, int32_t ranks)
     return most;
 }
 
+/* Scaled to their bits and rounded at random: what a nearest rounding would lose of
+ * small gradients, all in one direction, averages out. */
 static void pack_rows(rt_gradients *gradients, uint64_t noise_key, int32_t g_exponent,
                       int32_t h_exponent, rt_team team)
 {
@@ -185,7 +195,7 @@ void rt_gradients_update(rt_gradients *gradients, int32_t output, int64_t in_tre
     derive_rows(gradients, output, rt_pow2(exponent), team);
     rt_team_barrier(team);
     if (wide) {
-        return;
+        return; /* the histograms take the exact numbers */
     }
     rt_gradient most = largest(gradients->maxima, team.size);
     int32_t g_exponent = packed_exponent(most.g, RT_PACKED_G_BITS);

@@ -57,7 +57,8 @@ static int32_t add_node(rt_grower *grower, const rt_leaf *leaf)
     return at;
 }
 
-/* All bins of any one feature sum to the whole node. */
+/* All bins of any one feature sum to the whole node: the first spares a sum over all
+ * rows. */
 static rt_sums sum_node(const rt_grower *grower, const rt_histogram *histogram)
 {
     rt_sums sums = {0, 0, 0};
@@ -68,6 +69,8 @@ static rt_sums sum_node(const rt_grower *grower, const rt_histogram *histogram)
     return sums;
 }
 
+/* Rank 0: an empty tree of one leaf. Slots of the tree before are all free again, the
+ * lowest on top, so that trees use the same memory, which is warm. */
 static void start_root(rt_grower *grower)
 {
     grower->tree.rules =
@@ -133,6 +136,7 @@ static void build_root(rt_grower *grower, rt_team team)
     rt_team_barrier(team);
 }
 
+/* All ranks; ends without a barrier: rank 0 goes on to plan. */
 static void grow_root(rt_grower *grower, rt_team team)
 {
     if (team.rank == 0) {
@@ -245,6 +249,7 @@ static rt_hist_target children(rt_grower *grower)
     return target;
 }
 
+/* Where no child may split nobody looks at histograms again. */
 static bool wants_histograms(const rt_grower *grower)
 {
     return grower->step.split_left || grower->step.split_right;
@@ -273,6 +278,7 @@ static void build_part(rt_grower *grower, int32_t rank, int32_t ranks,
     rt_grower_find_splits(grower, rank, part);
 }
 
+/* Ranks share the columns; each adds the rows of all. */
 static void build_by_columns(rt_grower *grower, rt_team team)
 {
     rt_team_barrier(team); /* all have parted their rows */
@@ -363,6 +369,7 @@ static void plan(rt_grower *grower, int32_t ranks)
     }
 }
 
+/* Steps lie between barriers: one after the plan, one at the end of the split. */
 void rt_grower_grow(rt_grower *grower, rt_team team)
 {
     grow_root(grower, team);

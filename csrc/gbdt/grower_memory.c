@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 
+/* A column needs two kinds of rows to be split: two bins, or one and missing ones. */
 static int32_t list_usable(const rt_bins *bins, int32_t *usable)
 {
     int32_t count = 0;
@@ -132,7 +133,7 @@ int32_t rt_grower_take_slot(rt_grower *grower)
     int32_t slot = grower->pool.made;
     /* One for each open leaf, and one more while a leaf becomes two. */
     assert(grower->pool.n_free > 0 || slot <= grower->max_leaves);
-    if (grower->pool.n_free > 0) {
+    if (grower->pool.n_free > 0) { /* the one given back last is the warmest */
         slot = grower->pool.free[--grower->pool.n_free];
     } else {
         rt_status status = rt_histogram_init(&grower->pool.slot[slot],

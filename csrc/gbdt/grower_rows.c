@@ -55,6 +55,7 @@ static void list_rows(rt_grower *grower, double share, uint64_t key, rt_team tea
     *rt_run_of(grower, 0, team.rank) = (rt_run){begin, end - begin};
 }
 
+/* In the tree; no rank knows the runs of the others before the barrier. */
 static int64_t count_rows(const rt_grower *grower, int32_t ranks)
 {
     int64_t rows = 0;
@@ -91,6 +92,7 @@ static void draw_columns(rt_grower *grower, double share, uint64_t key)
     rt_hist_group(&grower->tree.shape, grower->bins);
 }
 
+/* Rows by every rank, columns by rank 0: they are few. */
 void rt_grower_sample(rt_grower *grower, uint64_t seed, int64_t number, rt_team team)
 {
     list_rows(grower, grower->params->value[RT_P_SUBSAMPLE],

@@ -6,7 +6,10 @@
 #include <assert.h>
 
 #include "gbdt/grower_memory.h"
+#include "gbdt/split_category.h"
 
+/* One column of the leaf. What is missing of a numeric split is made up for the best of
+ * all columns alone (rt_split_left). */
 static rt_split find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t at)
 {
     int32_t feature = grower->tree.shape.feature[at];

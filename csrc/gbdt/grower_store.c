@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+/* Bins that go left, as levels: the model speaks of those. */
 static void store_set(const rt_cut *cut, const rt_split *split, uint64_t *words)
 {
     memset(words, 0, (size_t)rt_set_words(cut->levels) * sizeof *words);
@@ -16,6 +17,7 @@ static void store_set(const rt_cut *cut, const rt_split *split, uint64_t *words)
     }
 }
 
+/* Room is made before anything is written: a failure leaves the forest as it was. */
 static int64_t words_needed(const rt_grower *grower)
 {
     int64_t words = 0;

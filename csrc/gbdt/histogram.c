@@ -17,6 +17,7 @@ enum {
     CELL_BYTES = 2 * sizeof(int64_t) + sizeof(uint32_t)
 };
 
+/* Whole lines, one of them to spare, and never half a page: histogram.h says why. */
 static int32_t padded(int32_t cells)
 {
     int32_t stride = (cells + LINE_CELLS - 1) / LINE_CELLS * LINE_CELLS + LINE_CELLS;
@@ -37,6 +38,8 @@ int32_t rt_hist_group_stride(const rt_bins *bins)
     return bins->joint ? padded(BYTE) : rt_hist_stride(bins);
 }
 
+/* `place` is all zeros before and after: a list of what was seen would have to be
+ * searched, and clearing all of it would cost more than clearing what was set. */
 void rt_hist_group(rt_hist_shape *shape, const rt_bins *bins)
 {
     shape->groups = 0;
@@ -113,6 +116,7 @@ void rt_scratch_clear(rt_scratch *scratch)
     memset(scratch, 0, sizeof *scratch);
 }
 
+/* The cells are zero already: whoever takes them leaves zeros. */
 static void start_scratch(rt_scratch *scratch)
 {
     scratch->used = false;
@@ -143,6 +147,8 @@ static void add_rows(const rt_hist_view *view, rt_hist_part part, const int32_t 
             gradients->hot->add_wide(&rows, gradients->exact, wide + first);
             continue;
         }
+        /* Packed fields hold RT_PACKED_ROWS rows. All cells are flushed, also those of
+         * other parts, which are zero: a scratch serves one build at a time. */
         if (scratch->unflushed + rows.count > RT_PACKED_ROWS) {
             gradients->hot->flush(scratch->packed, cells, false, scratch->sum.g,
                                   scratch->sum.h, scratch->sum.rows);
@@ -155,6 +161,7 @@ static void add_rows(const rt_hist_view *view, rt_hist_part part, const int32_t 
     }
 }
 
+/* Takes and clears in one pass over the memory. */
 static void take_plane(int64_t *from, int64_t *to, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -179,6 +186,7 @@ static void take_cells(const rt_gradients *gradients, rt_scratch *scratch, int64
         }
         return;
     }
+    /* What is still packed, then what had to be flushed before. */
     gradients->hot->flush(scratch->packed + from, count, fresh, out->g + at,
                           out->h + at, out->rows + at);
     if (scratch->flushed) {
@@ -257,7 +265,8 @@ static int32_t list_live(const rt_histogram *sum, uint8_t live[BYTE])
     return n_live;
 }
 
-/* One byte of the shape, which may hold several features. */
+/* One byte of the shape, which may hold several features: summed over ranks on the
+ * stack, then once more for each feature over the values that occur. */
 static void merge_group(const rt_hist_view *view, rt_scratch *scratch, int32_t ranks,
                         int32_t place, rt_hist_target target)
 {
@@ -279,7 +288,8 @@ static void merge_group(const rt_hist_view *view, rt_scratch *scratch, int32_t r
     }
 }
 
-/* Cell by cell where every byte is one feature, else byte by byte. */
+/* Cell by cell where every byte is one feature, else byte by byte. Blocks of cells that
+ * fit the cache are merged and subtracted before the next: the memory is read once. */
 void rt_hist_merge(const rt_hist_view *view, rt_hist_part part, rt_scratch *scratch,
                    int32_t ranks, rt_hist_target target)
 {
@@ -313,7 +323,8 @@ void rt_hist_add(const rt_hist_view *view, const int32_t *order, rt_run run,
 void rt_hist_build_part(const rt_hist_view *view, rt_hist_runs rows, rt_hist_part part,
                         rt_scratch *scratch, rt_hist_target target)
 {
-    /* The scratch would have the same cells. */
+    /* Where every byte is one feature, cells of the scratch are those of the histogram:
+     * wide rows go there without a detour. Packed ones need their planes unpacked. */
     const bool at_once = view->gradients->wide && !view->bins->joint;
     const int64_t at = (int64_t)part.begin * view->shape->stride;
     const int64_t cells = (int64_t)(part.end - part.begin) * view->shape->stride;

@@ -1,3 +1,5 @@
+/* From trees of nodes to masks of leaves (leaf_masks.h). Unit: a tree; leaves are
+ * numbered from left to right, so the left side of a node is a run of bits. */
 #include "gbdt/leaf_masks.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/* Two ways to the same doubles. A few rows are walked through all trees: to prepare
+ * anything would cost more than the walk. Many are taken 64 at a time through masks of
+ * leaves (leaf_masks.h), a thread each its own range. Either way a row's leaves are
+ * added in the order of trees, so batch, team and instruction set do not show. Unit: a
+ * row of one output. */
 #include "gbdt/predict.h"
 
 #include <math.h>
@@ -116,6 +121,7 @@ static void sum_block(const job *j, int32_t output, int64_t rows, const double *
     }
 }
 
+/* One batch: its numbers are gathered once and stay in the cache for all trees. */
 static void predict_block(const job *j, int64_t at, int64_t rows, double *buffer)
 {
     const int32_t outputs = j->forest->n_outputs;
@@ -151,6 +157,7 @@ int rt_predict_runs_alone(const rt_forest *forest, int64_t rows)
     return rows * ((int64_t)forest->n_trees + 1) < RT_PREDICT_ALONE;
 }
 
+/* Every thread has a buffer of its own; nothing is shared but what is read. */
 static void predict_team(const job *j, int32_t threads)
 {
     int64_t room = (int64_t)RT_QUICK_ROWS * j->forest->n_features;

@@ -61,9 +61,6 @@ rt_split_rules rt_split_rules_from(const rt_gbdt_params *params, bool monotone,
 void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
                       const rt_histogram *histogram, int64_t cells, rt_sums node,
                       rt_split *best);
-void rt_split_categorical(const rt_split_rules *rules, const rt_cut *cut,
-                          const rt_histogram *histogram, int64_t cells, rt_sums node,
-                          rt_split *best);
 
 void rt_split_left(const rt_cut *cut, const rt_histogram *histogram, int64_t cells,
                    rt_sums node, rt_split *split);

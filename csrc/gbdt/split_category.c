@@ -6,11 +6,12 @@
  * best set is such a prefix). Limits on set size, rows per group and the extra
  * L2 keep rare levels from being fitted; they follow LightGBM's parameters of
  * the same names. */
+#include "gbdt/split_category.h"
+
 #include <assert.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "gbdt/split.h"
 
 __extension__ typedef __int128 wide_int;
 

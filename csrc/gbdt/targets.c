@@ -1,3 +1,5 @@
+/* Rows that count, one after the other, and where scores begin. Unit: a row. One thread
+ * does it all, in the order of rows: sums of doubles would else depend on the team. */
 #include "gbdt/targets.h"
 
 #include <math.h>

@@ -8,6 +8,9 @@
 #include "gbdt/fit.h"
 #include "model/check.h"
 #include "parallel/threads.h"
+#include "python/gbdt_args.h"
+#include "python/gbdt_model.h"
+#include "python/gbdt_rows.h"
 
 typedef struct training {
     rt_model model;

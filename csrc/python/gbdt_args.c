@@ -1,5 +1,5 @@
 /* Python arguments of the GBDT functions as core structures. */
-#include "python/gbdt.h"
+#include "python/gbdt_args.h"
 
 #include <string.h>
 

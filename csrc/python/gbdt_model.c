@@ -1,5 +1,5 @@
 /* _core.Model: an immutable trained model. */
-#include "python/gbdt.h"
+#include "python/gbdt_model.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,6 +11,8 @@
 #include "model/read.h"
 #include "model/write.h"
 #include "parallel/threads.h"
+#include "python/gbdt.h"
+#include "python/gbdt_args.h"
 
 typedef struct model_object {
     PyObject_HEAD

@@ -1,7 +1,8 @@
 /* Rows to learn from, or to evaluate on, from Python arrays. */
-#include "python/gbdt.h"
+#include "python/gbdt_rows.h"
 
 #include "base/alloc.h"
+#include "python/gbdt_args.h"
 
 /* A fresh array of the whole numbers 0 to `most` from any numbers that are exactly
  * those. */

@@ -1,7 +1,7 @@
 #include <math.h>
 
 #include "base/rng.h"
-#include "gbdt/bins.h"
+#include "gbdt/bins_join.h"
 #include "tests/test.h"
 
 enum { ROWS = 3000, ONE_HOT = 40, COLUMNS = ONE_HOT + 6 };

@@ -8,7 +8,7 @@
 #include "base/radix_sort.h"
 #include "base/rng.h"
 #include "base/sha256.h"
-#include "gbdt/bins.h"
+#include "gbdt/bins_cut.h"
 #include "tests/test.h"
 
 static bool near(double ours, double theirs, double ulps)

@@ -40,6 +40,9 @@ def tree(tmp_path: Path) -> Path:
     """A small tree without a fault."""
     plant(tmp_path, "csrc/gbdt/sum.c", GOOD_C)
     plant(tmp_path, "csrc/base/alloc.c", "void *rt_alloc(void)\n{\n    return malloc(1);\n}\n")
+    plant(tmp_path, "csrc/base/alloc.h", "void *rt_alloc(void);\n")
+    plant(tmp_path, "csrc/python/module.h", "int rt_bind_x(void);\n")
+    plant(tmp_path, "csrc/python/x.c", "int rt_bind_x(void)\n{\n    return 0;\n}\n")
     plant(tmp_path, "csrc/net/http.c", "#include <curl/curl.h>\n")
     plant(tmp_path, "csrc/python/module.c", '#include <Python.h>\n#include "net/http.h"\n')
     plant(tmp_path, "csrc/bench/module.c", '#include <Python.h>\n#include "bench/probe.h"\n')
@@ -85,6 +88,8 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
     (tidy.pragmas, "csrc/gbdt/x.c", "_Pragma(omp)\n", 1),
     (tidy.lengths, "csrc/gbdt/x.c", "int x;\n\n" + LONG_C, 3),
     (tidy.lengths, "csrc/gbdt/x.c", "int x;\n" * 501, 1),
+    (tidy.own_headers, "csrc/gbdt/x.c", "\nint rt_x(int a,\n         int b)\n{\n}\n", 2),
+    (tidy.own_headers, "csrc/gbdt/x.c", "rt_row *rt_alloc(void)\n{\n}\n", 1),
     (tidy.lengths, "retrain_ops/x.py", "x = 1\n" + LONG_PY, 2),
     (tidy.lengths, "tools/x.py", "x = 1\n" * 501, 1),
     (tidy.import_graph, "retrain_ops/steps/x.py", "import airflow.sdk\n", 1),

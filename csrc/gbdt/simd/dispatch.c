@@ -1,3 +1,4 @@
+/* The baseline build of the hot loops, and the choice among the builds. */
 #include "gbdt/simd/dispatch.h"
 
 #define RT_HOT rt_hot_baseline

@@ -1,0 +1,13 @@
+/* _core.Model. */
+#ifndef RT_PYTHON_GBDT_MODEL_H
+#define RT_PYTHON_GBDT_MODEL_H
+
+#include "python/module.h"
+
+#include "model/model.h"
+
+/* Takes the model over, also when it fails. */
+PyObject *rt_py_model_new(rt_module_state *state, rt_model *model);
+PyType_Spec *rt_py_model_spec(void);
+
+#endif
