@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from retrain_ops.cli import decisions, registry
 from retrain_ops.cli.command import (
@@ -23,7 +24,7 @@ from retrain_ops.cli.command import (
     exit_code_of,
     run_of,
 )
-from retrain_ops.cli.process import Cancelled, cancellable, open_streams, write
+from retrain_ops.cli.process import EXIT_SIGNAL, Cancelled, cancellable, open_streams, write
 from retrain_ops.errors import BusyError, NotYet, RetrainError
 from retrain_ops.notify import prepare
 from retrain_ops.run import Run, record_step
@@ -43,6 +44,18 @@ exit codes:
 
 # What a step raises on purpose, and what the world does to it; anything else is a bug of ours.
 _EXPECTED = (RetrainError, OSError, RuntimeError, ValueError)
+
+
+def process() -> NoReturn:
+    """`retrain-ops` as a process of its own.
+
+    One that a signal ended leaves without Python's teardown: that of Great Expectations' modules
+    alone takes longer than everything else between signal and end.
+    """
+    code = main()
+    if code > EXIT_SIGNAL:
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
