@@ -270,8 +270,11 @@ def _promoted(run: Run, version: Version) -> dict[str, Any]:
     output = {"model": run.model, "version": version.number, "promoted": False}
     if before.state == "shadow":
         return {**output, "state": "shadow", "message": "promoted once its shadow has passed"}
+    if _serves(run, before):
+        promote_candidate(run)  # reported, if a command that died has not
+        return {**output, "promoted": True, "state": before.state}
     if before.state != "shadow_passed":
-        return {**output, "promoted": _serves(run, before), "state": before.state}
+        return {**output, "state": before.state}
     try:
         look = promote_candidate(run)
     except NotYet as waiting:
