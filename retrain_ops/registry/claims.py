@@ -89,7 +89,7 @@ class Claims:
         return self._made_up(world.snapshot, self._held(world.snapshot))
 
     def check(self, world: World) -> tuple[tuple[str, ...], tuple[Write, ...]]:
-        """Events and claims must tell the same story: (findings, writes that repair the rest)."""
+        """Events and claims must agree: (findings, writes that repair the rest)."""
         snapshot, unrecorded = world.snapshot, self.unrecorded(world)
         held = self._held(snapshot)
         findings = [

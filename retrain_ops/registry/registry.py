@@ -67,7 +67,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` found: `findings` in words, and the writes that mend what can be mended.
+    """What `verify` found: `findings` in words, and the writes that repair what can be repaired.
 
     `repaired` are the writes that were made. `ok` means that nothing is left.
     """
@@ -344,12 +344,12 @@ class Registry:
         """Compares aliases, tags, events, claims and versions; repairs what can be repaired."""
         repaired = self._repair() if repair else ()
         world = self.world()
-        told, missing = self.claims.check(world)
-        told += (*findings(world), *(f"{key} has two versions" for key in doubled(world.versions)))
+        found, missing = self.claims.check(world)
+        found += (*findings(world), *(f"{key} has two versions" for key in doubled(world.versions)))
         return Verification(
             epoch=world.snapshot.epoch,
             versions=len(world.versions),
-            findings=told,
+            findings=found,
             missing=(*missing, *follow(after(world, missing))),
             repaired=repaired,
         )

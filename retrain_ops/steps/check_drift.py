@@ -111,13 +111,13 @@ def _compare(run: Run, champion: Version) -> DriftResult:
         asked=_asked_by_event(run),
     )
     reason = "forced" if run.context.forced else reason
-    told = report.to_json()
+    shown = report.to_json()
     return DriftResult(
         triggered=reason != "none",
         reason=reason,
         psi_max=report.psi_max,
         psi_max_feature=report.feature_max,
-        features=cast(list[FeatureDriftRecord], told["features"]),
+        features=cast(list[FeatureDriftRecord], shown["features"]),
         champion=champion_record(champion),
         age_days=age,
         degraded=None if matured is None else matured.to_json(),

@@ -75,7 +75,7 @@ def _window_rows(run: Run) -> pa.Table:
     if doubled:
         raise DataError(
             f"{run.retrain_key}: {doubled} row(s) repeat a {source.request_id}; "
-            "the source was loaded twice or the id is not unique: mend it and run again"
+            "the source was loaded twice or the id is not unique: fix it and run again"
         )
     return _without_immature_labels(run, table)
 
