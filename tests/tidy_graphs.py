@@ -25,9 +25,7 @@ def include_circles(root: Path) -> list[str]:
 def _module_graph(root: Path) -> Graph:
     paths = {_module(root, path): path for path in (root / "retrain_ops").rglob("*.py")}
     return {
-        name: {
-            home for word in _loaded(ast.parse(path.read_text())) if (home := _home(word, paths))
-        }
+        name: {home for word in _loaded(path) if (home := _home(word, paths)) is not None}
         for name, path in paths.items()
     }
 
