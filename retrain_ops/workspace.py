@@ -37,6 +37,7 @@ from retrain_ops.errors import BusyError, DamagedError
 log = logging.getLogger(__name__)
 
 LOCK_PATIENCE_S = 900.0
+SHA256 = re.compile(r"[0-9a-f]{64}")
 KEY_FOLDER = re.compile(r"window_end=(\d{4}-\d\d-\d\d)")
 
 Shape = Mapping[str, type]
@@ -196,13 +197,13 @@ class Workspace:
     def _digests(self, path: str) -> tuple[str, ...]:
         """The hashes that the file may have; none when an earlier release wrote it.
 
-        A damaged list fits no file: the file is made anew, and the list with it.
+        A list that holds no hash is damaged itself, and says nothing against the file.
         """
         try:
-            data = self._raw(_digest_path(path))
+            data = self._raw(_digest_path(path)) or b""
         except DamagedError:
-            return ("",)
-        return () if data is None else tuple(data.decode("ascii", "replace").split()) or ("",)
+            return ()
+        return tuple(w for w in data.decode("ascii", "replace").split() if SHA256.fullmatch(w))
 
     def _note_digests(self, path: str, new: bytes, old: bytes | None) -> None:
         wanted = [hashlib.sha256(data).hexdigest() for data in (new, old) if data is not None]
@@ -235,8 +236,7 @@ class Workspace:
     def _keep(self, path: str, old: bytes) -> None:
         """An earlier record of the same key, named by its content."""
         folder, _, name = path.rpartition("/")
-        digest = hashlib.sha256(old).hexdigest()[:12]
-        kept = f"{folder}/attempts/{digest}-{name}"
+        kept = f"{folder}/{earlier_attempt(name, hashlib.sha256(old).hexdigest())}"
         if not self.exists(kept) and not name.endswith(".parquet"):
             self._replace(kept, old)
 
@@ -274,6 +274,11 @@ class Workspace:
             yield
         finally:
             os.close(handle)
+
+
+def earlier_attempt(name: str, sha256: str) -> str:
+    """Where a key keeps a file of these bytes once others have taken its place."""
+    return f"attempts/{sha256[:12]}-{name}"
 
 
 def _digest_path(path: str) -> str:

@@ -184,10 +184,11 @@ class Client:
         self.server.runs[run_id] = replace(self.server.runs[run_id], status=status)
         self._wrote()
 
-    def upload_artifact(self, run: MlflowRun, path: str, data: bytes | Path) -> str:
+    def upload_artifact(self, run: MlflowRun | str, path: str, data: bytes | Path) -> str:
         self._writes()
         payload = data if isinstance(data, bytes) else Path(data).read_bytes()
-        self.server.artifacts[f"{run.artifact_uri}/{path}"] = payload
+        base = run if isinstance(run, str) else run.artifact_uri
+        self.server.artifacts[f"{base}/{path}"] = payload
         self._wrote()
         return hashlib.sha256(payload).hexdigest()
 

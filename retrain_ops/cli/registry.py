@@ -26,6 +26,7 @@ from retrain_ops.registry.events import (
     utc_text,
 )
 from retrain_ops.rollout.approval import UNNAMED, give_answer
+from retrain_ops.rollout.artefacts import verify
 from retrain_ops.rollout.by_hand import roll_back
 from retrain_ops.rollout.promotion import close_answered, promote_candidate
 from retrain_ops.run import Run
@@ -116,7 +117,7 @@ def _verify(options: argparse.Namespace) -> dict[str, Any]:
     run = run_of(options)
     # Looking needs no lock: the workspace may be read-only, or gone.
     with run.workspace.lock() if options.repair else nullcontext():
-        found = run.registry.verify(repair=options.repair)
+        found = verify(run, repair=options.repair)
     output: dict[str, Any] = {"model": run.model, **found.to_json()}
     return output if found.ok else {**output, "exit_code": EXIT_FAILED}
 
@@ -370,7 +371,7 @@ COMMANDS = (
     Command(
         "verify",
         _verify,
-        "compare aliases, tags, events and versions; exit code 1 when they disagree",
+        "compare aliases, tags, events, versions and their files; exit code 1 when they disagree",
         _verify_options,
     ),
 )

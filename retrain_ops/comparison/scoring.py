@@ -10,12 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from retrain_ops.errors import CorruptError, DataError, RemoteError
-from retrain_ops.models.mlflow_flavor import MODEL_FILE
+from retrain_ops.errors import (
+    ConflictError,
+    CorruptError,
+    DamagedError,
+    DataError,
+    RemoteError,
+)
+from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
 from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import NATIVE, TrainedModel, resolve_loader
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
+from retrain_ops.workspace import Workspace, earlier_attempt
 
 REFERENCE_FILE = "reference.json"
 SHA256_TAGS = {MODEL_FILE: "model_sha256", REFERENCE_FILE: "reference_sha256"}
@@ -33,26 +40,70 @@ def model_folder(trained: Mapping[str, Any]) -> str:
     return f"model/{hashlib.sha256(both.encode()).hexdigest()[:16]}"
 
 
+def mlmodel_of(trainer: str) -> bytes:
+    """The MLmodel file that lies beside the model of a trainer."""
+    text = mlmodel_yaml() if trainer == NATIVE else mlmodel_yaml(trainer.partition(":")[0])
+    return text.encode()
+
+
 def file_of_version(run: Run, version: Version, name: str) -> bytes:
     """A file that was frozen with a version: from the workspace, else from MLflow.
 
-    The workspace holds the newest attempt of a key, which may be another one.
-
     Raises:
+        ConflictError: the version's tag does not say which bytes were registered.
         CorruptError: MLflow's copy is not what was registered.
         DataError: neither place has the file.
     """
-    expected = version.tags[SHA256_TAGS[name]]
-    kept = run.workspace.recover(run.workspace.key_path(version.window_end, name))
-    if kept is not None and hashlib.sha256(kept).hexdigest() == expected:
+    kept = kept_file(run.workspace, version, name, look_only=False)
+    if kept is not None:
         return kept
     downloaded = _download(run, version, name)
-    if hashlib.sha256(downloaded).hexdigest() != expected:
+    if hashlib.sha256(downloaded).hexdigest() != registered_sha256(version, name):
         raise CorruptError(
             f"{name} of version {version.number} at {version.source} is not what was registered "
             f"(its SHA-256 differs from the version's tag); roll back to another version"
         )
     return downloaded
+
+
+def registered_sha256(version: Version, name: str) -> str:
+    """The hash with which a file of a version was registered.
+
+    Raises:
+        ConflictError: the tag that says so was removed.
+    """
+    tag = SHA256_TAGS[name]
+    if tag not in version.tags:
+        raise ConflictError(
+            f"version {version.number}: the tag {tag} is gone; set it to the one that train.json "
+            f"of {version.retrain_key} names, or roll back to another version"
+        )
+    return version.tags[tag]
+
+
+def kept_file(
+    workspace: Workspace, version: Version, name: str, *, look_only: bool
+) -> bytes | None:
+    """The file as it was registered, if the workspace still has those bytes.
+
+    It holds the newest attempt of a key, which may be another one, and earlier ones aside.
+
+    Args:
+        workspace: where to look.
+        version: the version.
+        name: a name of `SHA256_TAGS`.
+        look_only: leave a damaged file where it is.
+    """
+    expected = registered_sha256(version, name)
+    for path in (name, earlier_attempt(name, expected)):
+        full = workspace.key_path(version.window_end, path)
+        try:
+            data = workspace.read(full) if look_only else workspace.recover(full)
+        except DamagedError:
+            continue
+        if data is not None and hashlib.sha256(data).hexdigest() == expected:
+            return data
+    return None
 
 
 def _download(run: Run, version: Version, name: str) -> bytes:
@@ -61,7 +112,8 @@ def _download(run: Run, version: Version, name: str) -> bytes:
     except RemoteError as problem:
         raise DataError(
             f"{name} of version {version.number} is not in the workspace, and {version.source} "
-            f"does not give it either ({problem}); restore one of them"
+            f"does not give it either ({problem}); restore one of them, or roll back to another "
+            "version"
         ) from problem
 
 

@@ -278,6 +278,15 @@ class Event:
         """The tag of the registered model that keeps this event."""
         return f"{EVENT_TAG}{self.epoch:06d}"
 
+    def means(self, version: Version | None) -> bool:
+        """Whether it is about this version, not about a deleted one that had its number.
+
+        Versions of ours are made with their hash: where it is missing, a hand removed it.
+        """
+        return version is not None and (
+            not version.model_sha256 or self.model_sha256 in ("", version.model_sha256)
+        )
+
     @property
     def promotes(self) -> bool:
         """Whether its version took `@champion` by it for the first time."""
@@ -387,13 +396,9 @@ class World:
         """The version that the events mean by `number`: not another one that has it now."""
         version = self.find(number)
         promotion = self.snapshot.promotion_of(number) if number else None
-        return version if promotion is None or _is(version, promotion) else None
+        return version if promotion is None or promotion.means(version) else None
 
     def with_event(self, event: Event) -> World:
         """The world as it is once `event` is recorded and nothing else was done."""
         events = sorted((*self.snapshot.events, event), key=lambda e: e.epoch)
         return replace(self, snapshot=replace(self.snapshot, events=tuple(events)))
-
-
-def _is(version: Version | None, event: Event) -> bool:
-    return version is not None and event.model_sha256 in ("", version.model_sha256)

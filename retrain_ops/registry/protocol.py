@@ -143,7 +143,7 @@ def settled(world: World, event: Event) -> Event:
     closing a version (or deleting it) is for ever.
     """
     version = world.find(event.version)
-    alive = version is not None and event.model_sha256 in ("", version.model_sha256)
+    alive = event.means(version)
     if version is not None and event.promotes:
         alive = alive and version.state in UNSERVED_STATES | SERVED_STATES
     if alive:
@@ -159,10 +159,11 @@ class Write:
     """One thing to be written; `value` None removes it.
 
     `what` is `claim` (an experiment), `event` (a tag of the model), `tag` (of
-    `version`), `alias`, or `version`: a spare one, which is only ever removed.
+    `version`), `alias`, `version` (a spare one, which is only ever removed), or
+    `artefact`: a file of `version`, whose `value` is its SHA-256.
     """
 
-    what: Literal["claim", "event", "tag", "alias", "version"]
+    what: Literal["claim", "event", "tag", "alias", "version", "artefact"]
     name: str
     value: str | None
     version: str | None = None
@@ -179,12 +180,21 @@ def follow(world: World) -> tuple[Write, ...]:
     router sees a canary at 100 % first.
     """
     return (
+        *_hashes(world),
         *_superseded(world),
         *_states(world),
         *_second_candidates(world),
         *_shown(world),
         *_aliases(world),
     )
+
+
+def _hashes(world: World) -> Iterator[Write]:
+    """The hash of a version that a hand removed: its promotion says what it was."""
+    for version in world.versions:
+        promotion = world.snapshot.promotion_of(version.number)
+        if not version.model_sha256 and promotion is not None and promotion.model_sha256:
+            yield Write("tag", "model_sha256", promotion.model_sha256, version.number)
 
 
 def after(world: World, writes: Iterable[Write]) -> World:

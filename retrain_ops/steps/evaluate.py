@@ -16,6 +16,7 @@ from retrain_ops.comparison.scoring import (
     Scores,
     load_challenger,
     load_version,
+    mlmodel_of,
     model_folder,
 )
 from retrain_ops.data.labels import labelled, rows_of_days
@@ -24,8 +25,7 @@ from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts, curve, usable
 from retrain_ops.decisions.record import champion_of_key
 from retrain_ops.errors import DataError
 from retrain_ops.mlflow.tracking import log_run
-from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
-from retrain_ops.models.training import NATIVE
+from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, note
 from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, f1, total
@@ -191,11 +191,7 @@ def _files(run: Run, folder: str) -> dict[str, bytes]:
     """What MLflow keeps of the model; train has just written it."""
     kept = {name: run.workspace.read(run.path(name)) for name in (MODEL_FILE, REFERENCE_FILE)}
     files = {f"{folder}/{name}": data for name, data in kept.items() if data is not None}
-    return {f"{folder}/MLmodel": _mlmodel(run.spec.model.trainer).encode(), **files}
-
-
-def _mlmodel(trainer: str) -> str:
-    return mlmodel_yaml() if trainer == NATIVE else mlmodel_yaml(trainer.partition(":")[0])
+    return {f"{folder}/MLmodel": mlmodel_of(run.spec.model.trainer), **files}
 
 
 def _params(run: Run, trained: Mapping[str, Any], drift: Mapping[str, Any]) -> dict[str, str]:

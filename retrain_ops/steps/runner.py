@@ -10,7 +10,7 @@ from typing import Any
 
 from retrain_ops.errors import NotYet
 from retrain_ops.notify import send
-from retrain_ops.run import Run, begin_attempt, record_step
+from retrain_ops.run import RUN_FILE, Run, begin_attempt, record_step
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.workspace import LOCK_PATIENCE_S
 
@@ -67,7 +67,7 @@ def run_step(
         _write_result(run, name, result)
         seconds = round(time.monotonic() - started, 3)
         entry = {"status": result.status, "summary": result.summary, "seconds": seconds}
-        record_step(run, name, entry)
+        record_step(run, name, entry | _lost_news(run, name, result))
     log.info("%s %s: %s", run.retrain_key, name, result.summary)
     if run.context.look and _is_news(result):
         # Nobody summarises a look, and the next one finds nothing to do.
@@ -100,6 +100,16 @@ def _said_before(run: Run, name: str, result: Any) -> Any:
         return result
     record = run.read(f"{name}.json")
     return result if record is None else type(result)(**record)
+
+
+def _lost_news(run: Run, name: str, result: Any) -> dict[str, str]:
+    """What an earlier attempt found whose record was damaged: what is over is not found twice."""
+    if name not in ROLLOUT or result.status != "idle" or run.context.look:
+        return {}
+    attempts = (run.read(RUN_FILE) or {}).get("earlier", [])
+    found = [attempt.get("steps", {}).get(name, {}) for attempt in attempts]
+    told = [entry for entry in found if entry.get("status") == "ok"]
+    return {key: told[-1][key] for key in ("status", "summary")} if told else {}
 
 
 def _write_result(run: Run, name: str, result: Any) -> None:

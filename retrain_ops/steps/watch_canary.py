@@ -60,6 +60,8 @@ def watch_canary(run: Run) -> CanaryResult:
     candidate = run.registry.open_candidate()
     if candidate is None or candidate.state != "canary":
         return _rolled_back_unreported(run)
+    if candidate.opened_at is not None and candidate.opened_at > run.instant:
+        return CanaryResult(verdict="idle")  # an older day, run again, saw nothing of it
     world = run.registry.world()
     event = world.snapshot.promotion_of(candidate.number)
     if event is None:
