@@ -22,7 +22,7 @@ from devtools.invariants import facts, violations
 from devtools.operations import BY_HAND, OPERATIONS, WEIGHTS, Operation, Records
 from retrain_ops.errors import NetworkError, RemoteError, RetrainError
 from retrain_ops.mlflow.client import MlflowClient
-from retrain_ops.registry.events import Event
+from retrain_ops.registry.events import CHAMPION, Event
 from retrain_ops.registry.registry import Registry
 
 WRITES = ("create_", "set_", "delete_", "ensure_")
@@ -72,8 +72,8 @@ def draw(seed: int) -> History:
 class Disturbed:
     """A client whose requests wait, and whose writes go wrong, as the dice fall."""
 
-    def __init__(self, client: Any, chance: random.Random, fault: float, wait: Any) -> None:
-        self._client, self._chance, self._fault, self._wait = client, chance, fault, wait
+    def __init__(self, client: Any, play: Play, wait: Callable[[], None]) -> None:
+        self._client, self._play, self._wait = client, play, wait
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
@@ -81,8 +81,11 @@ class Disturbed:
 
     def _call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._wait()
-        wrong = name.startswith(WRITES) and self._chance.random() < self._fault
-        fault = self._chance.choice(FAULTS) if wrong else ""
+        chance = self._play.chance
+        wrong = name.startswith(WRITES) and chance.random() < self._play.history.fault
+        fault = chance.choice(FAULTS) if wrong else ""
+        if name == "set_alias":
+            self._play.check_alias(*args)
         if fault.endswith("before"):
             raise _problem(fault)
         answer = method(*args, **kwargs)
@@ -112,8 +115,15 @@ class Play:
         """A process's own; undisturbed without `wait`."""
         client = self.make_client()
         if wait is not None:
-            client = Disturbed(client, self.chance, self.history.fault, wait)
+            client = Disturbed(client, self, wait)
         return Registry(client=client, name=self.model)
+
+    def check_alias(self, _: str, alias: str, number: str) -> None:
+        """@champion goes only to whom an event names; without others at work, the newest one."""
+        acts = self.registry(None).snapshot().acts
+        named = acts if self.history.actors > 1 else acts[-1:]
+        if alias == CHAMPION and number not in {e.version for e in named}:
+            self.faults.append(f"@champion moves to version {number}, the events are {acts}")
 
     def run(self, operation: Operation, wait: Callable[[], None] | None) -> bool:
         """One try of a command; False when it was cut off, so that a person has to repeat it."""
@@ -215,6 +225,7 @@ def play_history(
         _serial(play, disturbed=True)
     _finish(play)
     found = [*play.faults, *violations(play.registry(None), play.events, play.records)]
+    found += _next_days(play)
     if history.actors == 1 and not found:
         found += _differences(history, make_client, model, play)
     return found, play.ended
@@ -232,6 +243,24 @@ def _finish(play: Play) -> None:
         play.run(back, None)
 
 
+def _next_days(play: Play) -> list[str]:
+    """Nothing is blocked: what waits is settled, and the challenger of the next day serves."""
+    world = play.registry(None).world()
+    if world.snapshot.newest and world.holder(world.snapshot.newest.version) is None:
+        return []  # the first champion was deleted: a person promotes another one by force
+    last = max(o.day for o in play.history.operations) + 1
+    names = [("pass", 0), ("promote", 0), ("keep", 0), ("night", 0), ("night", 1), ("keep", 1)]
+    at = len(play.history.operations) + 1
+    for later, (name, days) in enumerate(names):
+        play.run(Operation(name, last + days, "a", at + later), None)
+    newest = play.registry(None).snapshot().newest
+    wanted = Operation("night", last, "a", at).window_end.isoformat()
+    told = violations(play.registry(None), play.events, play.records)
+    if newest is None or newest.window_end != wanted:
+        told.append(f"the challenger of the next day ({wanted}) does not serve: {newest}")
+    return [f"days later: {what}" for what in told]
+
+
 def _differences(
     history: History, make_client: MakeClient | None, model: str, found: Play
 ) -> list[str]:
@@ -239,6 +268,7 @@ def _differences(
     calm = Play(history, make_client or _double(), f"{model}-calm", random.Random(0))
     _serial(calm, disturbed=False)
     _finish(calm)
+    _next_days(calm)
     wanted, seen = facts(calm.registry(None)), facts(found.registry(None))
     return [f"{k}: {seen[k]}, undisturbed {v}" for k, v in wanted.items() if seen[k] != v]
 

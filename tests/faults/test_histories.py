@@ -39,7 +39,7 @@ def test_histories_hold_every_operation():
 
 @pytest.mark.mlflow
 def test_against_a_real_server(mlflow_server):
-    found = histories.search_server(mlflow_server.url, range(5), "tested")
+    found = histories.search_server(mlflow_server.url, range(3), "tested")
     assert found["violations"] == 0, found["shown"]
 
 
