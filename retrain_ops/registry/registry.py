@@ -199,14 +199,14 @@ class Registry:
         An earlier version of the key with other bytes becomes `superseded` unless it ever
         served: a fix changes nothing silently. Bytes that come back after others had taken
         their place may be opened again. Should a race make two of the same bytes, the lower
-        number stays: whoever made the other removes it.
+        number stays: whoever made the other removes it, or `finish` does.
         """
         key, digest = tags["retrain_key"], tags["model_sha256"]
         known = self.version_with(retrain_key=key, model_sha256=digest)
         if known is None:
             known = self._create_version(run_id, source, tags, description)
         for other in self.versions():
-            replaced = other.retrain_key == key and other.number != known.number
+            replaced = other.retrain_key == key and other.model_sha256 != digest
             if replaced and other.state in UNSERVED_STATES:
                 self._stand(other, closed(other, "superseded", other.intent.opened_at))
         if known.state == "superseded":

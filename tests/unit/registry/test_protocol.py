@@ -239,6 +239,16 @@ def test_of_two_versions_with_equal_bytes_the_lowest_stays():
     assert registry.snapshot().aliases["challenger"] == "2"
 
 
+def test_a_spare_version_whose_maker_died_before_removing_it_leaves_no_trace():
+    server, registry = world_with(A)
+    first = registered(registry, B)
+    spare = replace(server.versions["m", first.number], version="3")
+    server.versions["m", "3"] = spare
+    assert registered(registry, B).number == first.number  # the same command, run again
+    registry.finish()
+    assert [v.number for v in registry.versions()] == ["1", "2"]
+
+
 def test_of_two_open_candidates_the_first_opened_stays():
     _, registry = world_with(A)
     candidate(registry, B)
