@@ -13,9 +13,10 @@ import pyarrow as pa
 from retrain_ops.errors import CorruptError, DataError, RemoteError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.tabular import TabularModel
-from retrain_ops.models.training import NATIVE, TrainedModel, resolve_loader
+from retrain_ops.models.training import TrainedModel, resolve_loader
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
+from retrain_ops.spec.train import NATIVE
 
 REFERENCE_FILE = "reference.json"
 SHA256_TAGS = {MODEL_FILE: "model_sha256", REFERENCE_FILE: "reference_sha256"}

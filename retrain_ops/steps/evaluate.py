@@ -25,9 +25,9 @@ from retrain_ops.decisions.record import champion_of_key
 from retrain_ops.errors import DataError
 from retrain_ops.mlflow.tracking import log_run
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
-from retrain_ops.models.training import NATIVE
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, note
+from retrain_ops.spec.train import NATIVE
 from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, f1, total
 from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
