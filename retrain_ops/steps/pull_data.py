@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops.data.processed import write_processed
-from retrain_ops.data.source import DAY, sha256_of_rows
+from retrain_ops.data.source import sha256_of_rows
 from retrain_ops.errors import DataError
 from retrain_ops.run import Run
+from retrain_ops.spec.window import DAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 
 from retrain_ops.comparison.counts import count_versions
 from retrain_ops.data.labels import labelled
-from retrain_ops.data.source import DAY
 from retrain_ops.registry.events import Version, utc_instant
 from retrain_ops.rollout import news
 from retrain_ops.rollout.looks import (
@@ -26,6 +25,7 @@ from retrain_ops.rollout.looks import (
     record_look,
 )
 from retrain_ops.run import Run
+from retrain_ops.spec.window import DAY
 from retrain_ops.stats.sequential import CanaryVerdict, judge_canary
 
 
