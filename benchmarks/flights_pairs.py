@@ -19,10 +19,11 @@ import pyarrow as pa
 from retrain_ops import _core
 from retrain_ops.comparison.scoring import decide, score
 from retrain_ops.data.categories import slice_codes
-from retrain_ops.data.source import DAY, Source, day_index
+from retrain_ops.data.source import Source, day_index
 from retrain_ops.examples.flights import main as load_flights
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.spec.spec import RetrainSpec, load_spec
+from retrain_ops.spec.window import DAY
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "bench" / "flights_pairs.json"

@@ -16,6 +16,7 @@ import pickle
 import re
 import shutil
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -87,6 +88,12 @@ class World:
         with open(report, "rb") as file:
             self.server, writes = pickle.load(file)
         return code, writes
+
+    def must_do(self, command: Command) -> None:
+        """Runs a command that has to succeed, or to wait for time to pass."""
+        code, _ = self.do(command)
+        if code not in (0, 75):
+            raise RuntimeError(f"{' '.join(command)} ended with {code}")
 
     def _child(self, command: Command, fault: Fault | None, report: Path) -> None:
         def leave(code: int) -> None:
@@ -262,20 +269,46 @@ STORIES = (
 )
 
 
-def prepare(story: Story, folder: Path) -> World:
-    """The world just before the story's command."""
-    import great_expectations  # noqa: F401  # seconds, which every child would spend again
+class Prepared:
+    """Worlds just before a story's command; stories that begin alike share their beginning."""
 
-    folder.mkdir(parents=True)
-    write_days(folder / "rows", 60, rule_changes=18, shift_from=18, shift=0.6)
-    (folder / "toy.toml").write_text(story.spec)
-    world = World(folder)
-    for command in story.before:
-        code, _ = world.do(command)
-        if code not in (0, 75):
-            raise RuntimeError(f"{story.name}: {command} ended with {code}")
-    story.spoil(world)
-    return world
+    def __init__(self, folder: Path) -> None:
+        # Seconds, which every child would spend again.
+        import great_expectations  # noqa: F401
+
+        import retrain_ops.cli.main  # noqa: F401
+
+        self.folder = folder
+        self._known: dict[tuple[str, tuple[Command, ...]], World] = {}
+
+    def world(self, story: Story) -> World:
+        """The world just before the story's command, new with every call."""
+        world = self._after(story.spec, story.before).copy(self.place())
+        story.spoil(world)
+        return world
+
+    def place(self) -> Path:
+        """A folder that is not there yet."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self.folder)) / "world"
+
+    def _after(self, spec: str, commands: tuple[Command, ...]) -> World:
+        known = self._known.get((spec, commands))
+        if known is None:
+            known = self._grown(spec, commands) if commands else self._begun(spec)
+            self._known[spec, commands] = known
+        return known
+
+    def _begun(self, spec: str) -> World:
+        world = World(self.place())
+        write_days(world.folder / "rows", 60, rule_changes=18, shift_from=18, shift=0.6)
+        (world.folder / "toy.toml").write_text(spec)
+        return world
+
+    def _grown(self, spec: str, commands: tuple[Command, ...]) -> World:
+        world = self._after(spec, commands[:-1]).copy(self.place())
+        world.must_do(commands[-1])
+        return world
 
 
 def play(world: World, story: Story, faults: Sequence[Fault] = ()) -> dict[str, Any]:
@@ -283,18 +316,19 @@ def play(world: World, story: Story, faults: Sequence[Fault] = ()) -> dict[str, 
     for fault in faults:
         world.do(story.command, fault)
     for command in (story.command, *story.after):
-        code, _ = world.do(command)
-        if code not in (0, 75):
-            raise RuntimeError(f"{story.name} {faults}: {command} ended with {code}")
+        world.must_do(command)
     return facts(world)
 
 
 def writes_of(world: World, story: Story, folder: Path) -> int:
     """How many writes the command makes when nothing disturbs it."""
-    copied = world.copy(folder)
-    _, writes = copied.do(story.command)
-    shutil.rmtree(folder)
+    _, writes = world.copy(folder).do(story.command)
     return writes
+
+
+def points(writes: int) -> list[Fault]:
+    """Before and after every write."""
+    return [(n, when) for n in range(1, writes + 1) for when in ("before", "after")]
 
 
 def facts(world: World) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from devtools.weeks import SPEC
 from retrain_ops import _core
 from retrain_ops.comparison.scoring import decide, score
 from retrain_ops.data.categories import slice_codes
-from retrain_ops.data.source import DAY, Source, day_index
+from retrain_ops.data.source import Source, day_index
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.spec.spec import RetrainSpec, load_spec
+from retrain_ops.spec.window import DAY
 from retrain_ops.stats.cells import day_cells
 from retrain_ops.stats.gates import GateRules, judge
 from retrain_ops.stats.paired import compare

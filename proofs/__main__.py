@@ -33,12 +33,15 @@ from proofs import (
     engine,
     forks,
     fuzz,
+    histories,
+    kills,
     life,
     pages,
     prefect_week,
     registry,
     rollout,
     same_bytes,
+    workspaces,
 )
 from retrain_ops.examples.flights import main as load_flights
 
@@ -122,6 +125,9 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "airflow_kills_2": partial(airflow_kills.prove, "airflow-2.11", 6),
     "airflow_kills_3": partial(airflow_kills.prove, "airflow-3.3", 20),
     "registry": prove_registry,
+    "kills": kills.prove,
+    "histories": histories.prove,
+    "workspaces": workspaces.prove,
     "contract": prove_contract,
     "airflow_approval": airflow_approval.prove,
     "airflow_events": airflow_events.prove,

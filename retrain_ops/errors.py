@@ -18,7 +18,10 @@ __all__ = [
     "NotYet",
     "RemoteError",
     "RetrainError",
+    "SourceError",
     "ValidationError",
+    "is_expected",
+    "text_of",
 ]
 
 
@@ -32,6 +35,10 @@ class ConfigError(RetrainError, ValueError):
 
 class DataError(RetrainError):
     """Rows are missing, doubled or not of the form the spec promises."""
+
+
+class SourceError(DataError):
+    """A file of the source is not what the spec promises, or is not there."""
 
 
 class DamagedError(DataError):
@@ -70,6 +77,26 @@ def import_problem(error: ImportError, product: str, extra: str) -> str:
         f"{product} is installed and cannot be imported ({error}): give the process more memory, "
         f"or install it anew: pip install --force-reinstall 'retrain-ops[{extra}]'"
     )
+
+
+def is_expected(problem: BaseException) -> bool:
+    """Whether it was raised on purpose, by this package or by the world that it met.
+
+    Anything else is a mistake in code, ours or a trainer's, and is shown with its traceback.
+    """
+    ours = RetrainError | RemoteError | CancelledError | CorruptError
+    world = OSError | MemoryError
+    return isinstance(problem, ours | world) or not isinstance(problem, Exception | SystemExit)
+
+
+def text_of(problem: BaseException) -> str:
+    """What an error says; one that nobody foresaw begins with its type: `'colour'` says little."""
+    if isinstance(problem, MemoryError) and not str(problem):
+        return "out of memory: give the process more, then run the same command again"
+    text = str(problem)
+    if is_expected(problem) and text:
+        return text
+    return f"{type(problem).__name__}: {text}".rstrip(": ")
 
 
 def _not_yet(message: str, until: datetime) -> NotYet:

@@ -8,6 +8,7 @@ log, message or repr.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from contextlib import suppress
 
@@ -19,6 +20,7 @@ TIMEOUT_S = 10
 ATTEMPTS = 3
 RETRY_AFTER_MAX_S = 30.0
 TEXT_MAX = 4000  # Slack cuts longer messages; ours would lose their end
+_HALF_ENTITY = re.compile(r"&[a-z]*$")
 
 
 def prepare() -> None:
@@ -41,7 +43,7 @@ def send(text: str, *, webhook_url: str | None) -> bool:
     except ImportError as problem:
         log.error("no Slack message: %s", import_problem(problem, "slack_sdk", "slack"))
         return False
-    short = text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 3] + "..."
+    short = escaped(text)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             answer = WebhookClient(webhook_url, timeout=TIMEOUT_S).send(text=short)
@@ -56,6 +58,12 @@ def send(text: str, *, webhook_url: str | None) -> bool:
             return False
         time.sleep(_retry_after(dict(answer.headers)))
     return False
+
+
+def escaped(text: str) -> str:
+    """`text` as Slack shows it: `<!channel>` in a value of a column calls nobody."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return safe if len(safe) <= TEXT_MAX else _HALF_ENTITY.sub("", safe[: TEXT_MAX - 3]) + "..."
 
 
 def _retry_after(headers: dict[str, str]) -> float:

@@ -288,7 +288,7 @@ def _digest_path(path: str) -> str:
 
 def _acquire(handle: int, folder: Path, patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
-    told = False
+    logged = False
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -299,9 +299,9 @@ def _acquire(handle: int, folder: Path, patience_s: float) -> None:
                     f"another run has held {folder}/.lock for {patience_s:.0f} s; "
                     "wait for it or end it, then run this step again"
                 ) from problem
-        if not told:
+        if not logged:
             log.info("another run holds %s/.lock: waiting up to %.0f s", folder, patience_s)
-            told = True
+            logged = True
         time.sleep(0.05)
 
 

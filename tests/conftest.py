@@ -16,8 +16,11 @@ from retrain_ops.examples.flights import write_flights
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 
 
-def pytest_sessionstart() -> None:
-    """A time limit from outside must end the servers too, not leave them behind."""
+def pytest_runtest_setup() -> None:
+    """A time limit from outside must end the servers too, not leave them behind.
+
+    Said anew for every test: Airflow's `dag.test` leaves a handler of its own in place.
+    """
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", returncode=143))
 
 

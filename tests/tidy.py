@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests import tidy_graphs
+
 FUNCTION_LINES = 70
 FILE_LINES = 500
 
@@ -384,6 +386,8 @@ RULES: tuple[Callable[[Path], list[str]], ...] = (
     lengths,
     own_headers,
     import_graph,
+    tidy_graphs.import_circles,
+    tidy_graphs.include_circles,
     meeting_places,
     quiet_imports,
     environment_writes,

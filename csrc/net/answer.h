@@ -19,7 +19,7 @@ typedef struct rt_failure {
 
 /* RT_OK for a 2xx (with *json parsed unless `json` is NULL); RT_REMOTE for an
  * error of the server's, RT_NETWORK for an answer that makes no sense; both fill
- * `failure` and a message of printable bytes with a hint how to mend it. */
+ * `failure` and a message of printable bytes with a hint how to fix it. */
 RT_CHECKED rt_status rt_answer_read(int32_t http_status, const char *content_type,
                                     const char *body, int64_t body_bytes, json_t **json,
                                     rt_failure *failure, rt_error *err);

@@ -1,5 +1,5 @@
-/* Whom we talk to and as whom: checked once, copied, wiped at the end. Pure: no
- * socket, no libcurl, so every rule here is tested without a network. */
+/* The server and our credentials for it: checked once, copied, wiped at the end. Pure:
+ * no socket, no libcurl, so every rule here is tested without a network. */
 #ifndef RT_NET_SERVER_H
 #define RT_NET_SERVER_H
 

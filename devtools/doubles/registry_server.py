@@ -39,12 +39,24 @@ class Server:
         del self.models[name]
         self.versions = {k: v for k, v in self.versions.items() if k[0] != name}
 
+    def version(self, name: str, number: str) -> ModelVersion:
+        """What a write to a version needs to be there."""
+        if (name, number) not in self.versions:
+            raise missing(f"version {number} of {name}")
+        return self.versions[name, number]
+
     def delete_version(self, name: str, number: str) -> None:
         """By hand: a version takes its aliases with it."""
         del self.versions[name, number]
         known = self.models[name]
         left = {k: v for k, v in known.aliases.items() if v != number}
         self.models[name] = replace(known, aliases=left)
+
+
+def missing(what: str) -> RemoteError:
+    problem = RemoteError(f"{what} is not there")
+    problem.status, problem.error_code = 404, "RESOURCE_DOES_NOT_EXIST"
+    return problem
 
 
 def taken(name: str) -> RemoteError:
@@ -262,20 +274,20 @@ class Client:
 
     def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         self._writes()
-        known = self.server.versions[name, version]
+        known = self.server.version(name, version)
         self.server.versions[name, version] = replace(known, tags={**known.tags, key: value})
         self._wrote()
 
     def delete_version_tag(self, name: str, version: str, key: str) -> None:
         self._writes()
-        known = self.server.versions[name, version]
+        known = self.server.version(name, version)
         left = {k: v for k, v in known.tags.items() if k != key}
         self.server.versions[name, version] = replace(known, tags=left)
         self._wrote()
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         self._writes()
-        assert (name, version) in self.server.versions
+        self.server.version(name, version)
         known = self.server.models[name]
         self.server.models[name] = replace(known, aliases={**known.aliases, alias: version})
         self._wrote()

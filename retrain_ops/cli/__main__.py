@@ -1,5 +1,5 @@
 """`python -m retrain_ops.cli`, the same as `retrain-ops`."""
 
-from retrain_ops.cli.main import main
+from retrain_ops.cli.main import process
 
-raise SystemExit(main())
+process()

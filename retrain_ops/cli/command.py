@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from retrain_ops.errors import ConfigError, NotYet, ValidationError
+from retrain_ops.errors import ConfigError, NotYet, SourceError, ValidationError
 from retrain_ops.run import Run, RunContext, open_run, require_workspace
 from retrain_ops.spec.window import parse_window_end
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_VALIDATION = 20
+EXIT_DATA = 20
 EXIT_NOT_YET = 75
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigError, EXIT_USAGE),
-    (ValidationError, EXIT_VALIDATION),
+    (ValidationError, EXIT_DATA),
+    (SourceError, EXIT_DATA),
     (NotYet, EXIT_NOT_YET),
 )
 
@@ -36,16 +37,25 @@ class Command:
     add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
 
 
-def exit_code_of(problem: Exception) -> int:
+class CommandParser(argparse.ArgumentParser):
+    """The parser of one command, which shows its own usage for what it does not know.
+
+    argparse hands unknown arguments up, and the whole program's usage names no option at all.
+    """
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """The arguments, all of them known."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, []
+
+
+def exit_code_of(problem: BaseException) -> int:
     """What the exit code says about an error."""
     return next((code for kind, code in _CODES if isinstance(problem, kind)), EXIT_FAILED)
-
-
-def message_of(problem: BaseException) -> str:
-    """What an error says; Python's own says nothing when memory ran out."""
-    if isinstance(problem, MemoryError) and not str(problem):
-        return "out of memory: give the process more, then run the same command again"
-    return str(problem) or type(problem).__name__
 
 
 def add_command(commands: Any, command: Command) -> None:

@@ -9,23 +9,25 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from retrain_ops.cli import decisions, registry
 from retrain_ops.cli.command import (
     EXIT_OK,
     Command,
+    CommandParser,
     add_command,
     exit_code_of,
-    message_of,
     run_of,
 )
-from retrain_ops.cli.process import Cancelled, cancellable, open_streams, write
-from retrain_ops.errors import BusyError, NotYet, RetrainError
+from retrain_ops.cli.process import EXIT_SIGNAL, Cancelled, cancellable, open_streams, write
+from retrain_ops.errors import BusyError, NotYet, is_expected, text_of
 from retrain_ops.notify import prepare
 from retrain_ops.run import Run, record_step, run_record
 from retrain_ops.steps.alerts import alert_failure
@@ -37,13 +39,22 @@ exit codes:
   1   a step failed; the message says how to fix it; run the same command again
       (replay-decision: the replay differs from the stored decision)
   2   the spec or the command line is wrong
-  20  the data failed validation; nothing was trained
+  20  the source is wrong or its rows failed validation; nothing was trained
   75  not yet: a shadow or an approval is still open; run the same command later
   128+N  ended by signal N; the step is recorded as failed; run the same command again
 """
 
-# What a step raises on purpose, and what the world does to it; anything else is a bug of ours.
-_EXPECTED = (RetrainError, OSError, RuntimeError, ValueError, MemoryError)
+
+def process() -> NoReturn:
+    """`retrain-ops` as a process of its own.
+
+    One that a signal ended leaves without Python's teardown: that of Great Expectations' modules
+    alone takes longer than everything else between signal and end.
+    """
+    code = main()
+    if code > EXIT_SIGNAL:
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,17 +79,22 @@ def _perform(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
             return output, int(output.pop("exit_code", EXIT_OK))
     except Cancelled as problem:
         return _failure(problem), problem.exit_code
-    except Exception as problem:
-        output = _failure(problem)
-        if not isinstance(problem, _EXPECTED):
-            raise
-        return output, exit_code_of(problem)
+    except (Exception, SystemExit) as problem:
+        return _failure(problem), exit_code_of(problem)
 
 
 def _failure(problem: BaseException) -> dict[str, Any]:
-    message = message_of(problem)
-    write(sys.stderr, f"retrain-ops: {message}\n")
-    return {"error": type(problem).__name__, "message": message}
+    _show_origin(problem)
+    text = text_of(problem)
+    write(sys.stderr, f"retrain-ops: {text}\n")
+    status = "not_yet" if isinstance(problem, NotYet) else "failed"
+    return {"status": status, "error": type(problem).__name__, "message": text}
+
+
+def _show_origin(problem: BaseException) -> None:
+    """Where an error that nobody foresaw came from; the others say what to do."""
+    if not is_expected(problem):
+        write(sys.stderr, "".join(traceback.format_exception(problem)))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -89,7 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=CommandParser)
     run = Command("run", _run, "run one day, all steps or a single one", _run_options)
     for command in (run, *registry.COMMANDS):
         add_command(commands, command)
@@ -161,10 +177,11 @@ def _one_step(run: Run, name: str) -> tuple[dict[str, Any], int]:
         _progress(f" not yet: {waiting}\n")
         message = {"step": name, "status": "not_yet", "message": str(waiting)}
         return message | {"until": waiting.until.isoformat()}, exit_code_of(waiting)
-    except _EXPECTED as problem:
-        _progress(f" failed: {problem}\n")
-        message = message_of(problem)
-        return {"step": name, "status": "failed", "message": message}, exit_code_of(problem)
+    except (Exception, SystemExit) as problem:
+        _progress(f" failed: {text_of(problem)}\n")
+        _show_origin(problem)
+        entry = {"step": name, "status": "failed", "message": text_of(problem)}
+        return entry, exit_code_of(problem)
     _progress(f" {entry['summary']} ({time.monotonic() - begun:.1f} s)\n")
     return entry, EXIT_OK
 

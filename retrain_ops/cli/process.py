@@ -12,6 +12,7 @@ from typing import IO, Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 AGAIN_S = 0.1
+EXIT_SIGNAL = 128  # and the signal's number, as shells say it
 
 
 class Cancelled(KeyboardInterrupt):
@@ -19,7 +20,7 @@ class Cancelled(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"cancelled by signal {number} ({signal.Signals(number).name})")
-        self.exit_code = 128 + number
+        self.exit_code = EXIT_SIGNAL + number
 
 
 @contextmanager

@@ -19,9 +19,10 @@ from retrain_ops.errors import (
 )
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
 from retrain_ops.models.tabular import TabularModel
-from retrain_ops.models.training import NATIVE, TrainedModel, resolve_loader
+from retrain_ops.models.training import TrainedModel, resolve_loader
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
+from retrain_ops.spec.train import NATIVE
 from retrain_ops.workspace import Workspace, earlier_attempt
 
 REFERENCE_FILE = "reference.json"

@@ -205,6 +205,10 @@ def _detail(
     wanted: Mapping[str, Any], result: Mapping[str, Any], exception: Mapping[str, Any]
 ) -> str:
     """What was seen, and what was wanted."""
+    if result.get("unexpected_count") and result.get("element_count") is None:
+        # Types: the one row of the schema's table, and the one type that it must be.
+        is_now = _examples(result.get("partial_unexpected_list") or [])
+        return f"it is {is_now}, it must be {wanted['value_set'][0]}"
     rule = ", ".join(
         f"{key} {_short(value)}"
         for key, value in wanted.items()

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops.data.categories import numbers
-from retrain_ops.data.source import DAY
 from retrain_ops.errors import DataError
+from retrain_ops.spec.window import DAY
 
 
 def rows_of_days(table: pa.Table, days: tuple[object, ...]) -> pa.Table:

@@ -14,7 +14,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from retrain_ops.data.categories import kind_of, numbers, plain, texts
-from retrain_ops.errors import DataError
+from retrain_ops.errors import DataError, SourceError
 from retrain_ops.spec.spec import RetrainSpec
 
 Reader = Callable[[pa.ChunkedArray, str], pa.ChunkedArray]
@@ -33,7 +33,7 @@ def read_partition(
     """The wanted columns of one file, in that order, each of its canonical type.
 
     Raises:
-        DataError: the file is no Parquet, or a column is missing, doubled or of a wrong type.
+        SourceError: the file is no Parquet, or a column is missing, doubled or of a wrong type.
     """
     try:
         with filesystem.open_input_file(file) as stream:
@@ -41,22 +41,39 @@ def read_partition(
             _check_names(file, parquet.schema_arrow.names, wanted)
             table = parquet.read(columns=list(wanted))
     except (pa.ArrowException, OSError) as problem:
-        raise DataError(f"{file} cannot be read as Parquet: {problem}; write it again") from problem
+        raise _unreadable(file, problem) from problem
     readers = _readers(spec)
     try:
         columns = [readers.get(name, _number)(table[name], name) for name in wanted]
     except (DataError, pa.ArrowException) as problem:
-        raise DataError(f"{file}: {problem}") from problem
+        raise SourceError(f"{file}: {problem}") from problem
     return pa.table(columns, names=list(wanted))
+
+
+def schema_of(filesystem: pafs.FileSystem, file: str) -> pa.Schema:
+    """The columns of one file as they were written.
+
+    Raises:
+        SourceError: the file is no Parquet.
+    """
+    try:
+        with filesystem.open_input_file(file) as stream:
+            return pq.ParquetFile(stream).schema_arrow
+    except (pa.ArrowException, OSError) as problem:
+        raise _unreadable(file, problem) from problem
+
+
+def _unreadable(file: str, problem: Exception) -> SourceError:
+    return SourceError(f"{file} cannot be read as Parquet: {problem}; write it again")
 
 
 def _check_names(file: str, names: Sequence[str], wanted: Sequence[str]) -> None:
     absent = [name for name in wanted if name not in names]
     doubled = [name for name in wanted if list(names).count(name) > 1]
     if absent:
-        raise DataError(f"{file} has no column {', '.join(absent)}")
+        raise SourceError(f"{file} has no column {', '.join(absent)}")
     if doubled:
-        raise DataError(f"{file} has more than one column {', '.join(doubled)}")
+        raise SourceError(f"{file} has more than one column {', '.join(doubled)}")
 
 
 def _readers(spec: RetrainSpec) -> dict[str, Reader]:
@@ -112,7 +129,7 @@ def _instant(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 def joined(parts: Sequence[tuple[str, pa.Table]], numeric: Sequence[str]) -> pa.Table:
     """All parts, one after the other, each with the file it came from.
 
-    Numbers of several types are their widest, or float64. Raises DataError that names the column
+    Numbers of several types are their widest, or float64. Raises SourceError that names the column
     and the first file whose type does not go with the first part's.
     """
     tables = [table for _, table in parts]
@@ -123,7 +140,7 @@ def joined(parts: Sequence[tuple[str, pa.Table]], numeric: Sequence[str]) -> pa.
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as problem:
-        raise DataError(_difference(parts) or str(problem)) from problem
+        raise SourceError(_difference(parts) or str(problem)) from problem
 
 
 def _with_floats(table: pa.Table, name: str) -> pa.Table:

@@ -171,10 +171,14 @@ def _check_columns(sa: Any, connection: Any, target: Any) -> None:
 
 
 def _batches(table: pa.Table, retrain_key: str) -> Iterator[list[dict[str, Any]]]:
-    """Rows as the driver wants them; only nanoseconds are more than a datetime can hold."""
+    """Rows as the driver wants them: a datetime holds microseconds, and SQLite no time zone.
+
+    So instants are in UTC, whatever zone they came in.
+    """
     for index, field in enumerate(table.schema):
-        if pa.types.is_timestamp(field.type) and field.type.unit == "ns":
-            micro = table.column(index).cast(pa.timestamp("us", field.type.tz), safe=False)
+        if pa.types.is_timestamp(field.type):
+            zone = "UTC" if field.type.tz is not None else None
+            micro = table.column(index).cast(pa.timestamp("us", zone), safe=False)
             table = table.set_column(index, field.name, micro)
     keyed = table.append_column(KEY, pa.repeat(pa.scalar(retrain_key), table.num_rows))
     for batch in keyed.to_batches(max_chunksize=BATCH_ROWS):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from difflib import get_close_matches
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
 from retrain_ops.data.categories import kind_of, numbers, plain
-from retrain_ops.data.partitions import joined, partition_files, read_partition
-from retrain_ops.errors import DataError
+from retrain_ops.data.partitions import joined, partition_files, read_partition, schema_of
+from retrain_ops.errors import DataError, SourceError
 from retrain_ops.spec.spec import RetrainSpec
+from retrain_ops.spec.window import DAY
 from retrain_ops.workspace import open_filesystem
-
-DAY = "day"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Source:
         sorted by (day, event time, request id).
 
         Raises:
-            DataError: a day has no partition, or a column or its type is wrong.
+            SourceError: a day has no partition, or a column or its type is wrong.
         """
         filesystem, root = open_filesystem(self.spec.source.path)
         wanted = self._columns(columns)
@@ -54,11 +55,38 @@ class Source:
             if not found:
                 missing.append(day)
         if missing and not allow_missing:
-            raise DataError(_missing_days(missing, root, self.spec.source.partition))
+            raise SourceError(_missing_days(missing, root, self.spec.source.partition))
         if not parts:
             return self._empty(wanted)
         table = joined(parts, self.spec.features.numeric)
         return self._ordered(_within(table, self.spec.source.event_time, since, before))
+
+    def check_columns(self, days: Iterable[date]) -> None:
+        """Refuses a spec that names a column which no day has; one that lacks on some days only
+        is the source's fault, and its reader says so.
+
+        Only footers are read: that of the newest file, and older ones until nothing lacks.
+
+        Raises:
+            ConfigError: with file and line of the spec.
+        """
+        filesystem, root = open_filesystem(self.spec.source.path)
+        lacking = {name for _, _, names in self.spec.named_columns for name in names}
+        seen: list[tuple[str, pa.Schema]] = []
+        for day in sorted(set(days), reverse=True):
+            for file in partition_files(filesystem, self._folder(root, day)):
+                with suppress(SourceError):  # for whoever reads the rows of that day
+                    seen.append((file, schema_of(filesystem, file)))
+                    lacking -= set(seen[-1][1].names)
+            if not lacking:
+                return
+        for table, key, names in self.spec.named_columns if seen else ():
+            unknown = next((name for name in names if name in lacking), None)
+            if unknown is not None:
+                raise self.spec.error(table, key, _no_column(unknown, *seen[0]))
+
+    def _folder(self, root: str, day: date) -> str:
+        return f"{root}/{self.spec.source.partition}={day.isoformat()}"
 
     def _columns(self, columns: Sequence[str]) -> list[str]:
         source = self.spec.source
@@ -68,9 +96,8 @@ class Source:
         self, filesystem: pafs.FileSystem, root: str, day: date, wanted: list[str]
     ) -> list[tuple[str, pa.Table]]:
         """The files of a day and their rows, with the day in front."""
-        folder = f"{root}/{self.spec.source.partition}={day.isoformat()}"
         parts = []
-        for file in partition_files(filesystem, folder):
+        for file in partition_files(filesystem, self._folder(root, day)):
             table = read_partition(filesystem, file, wanted, self.spec)
             days = pa.array(np.full(table.num_rows, np.datetime64(day)), type=pa.date32())
             parts.append((file, table.add_column(0, DAY, days)))
@@ -86,6 +113,13 @@ class Source:
         fields = [pa.field(DAY, pa.date32())]
         fields += [pa.field(name, pa.null()) for name in wanted]
         return pa.schema(fields).empty_table()
+
+
+def _no_column(name: str, file: str, schema: pa.Schema) -> str:
+    known = ", ".join(sorted(schema.names))
+    near = get_close_matches(name, schema.names, 1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{name!r} is no column of the source{meant} ({file} has {known})"
 
 
 def _within(table: pa.Table, event_time: str, since: datetime | None, before: datetime) -> pa.Table:

@@ -25,6 +25,7 @@ from retrain_ops.mlflow.requests import (
     create_once,
     metric,
     name_filter,
+    run_pairs,
     tag_filter,
 )
 from retrain_ops.mlflow.types import (
@@ -215,7 +216,7 @@ class MlflowClient:
                 experiment_id=experiment_id,
                 run_name=run_name,
                 start_time=start_time_ms,
-                tags=as_pairs(wanted),
+                tags=run_pairs("tag", wanted),
             )
             return read_run(made["run"])
 
@@ -255,11 +256,11 @@ class MlflowClient:
         identified by all four numbers, so logging the same ones again adds none.
 
         Raises:
-            ConfigError: a metric is infinite or no number; the server would store
-                another number instead.
+            ConfigError: a metric is infinite or no number, or a value is too long; the
+                server would store another one instead.
         """
-        items = [("params", pair) for pair in as_pairs(params or {})]
-        items += [("tags", pair) for pair in as_pairs(tags or {})]
+        items = [("params", pair) for pair in run_pairs("param", params)]
+        items += [("tags", pair) for pair in run_pairs("tag", tags)]
         items += [("metrics", metric(*point)) for point in metrics]
         left = clock(self.deadline)
         for batch in batches(items):
@@ -267,7 +268,7 @@ class MlflowClient:
 
     def set_run_tag(self, run_id: str, key: str, value: str) -> None:
         """Sets or overwrites a tag."""
-        self._call("POST runs/set-tag", run_id=run_id, key=key, value=value)
+        self._call("POST runs/set-tag", run_id=run_id, **run_pairs("tag", {key: value})[0])
 
     def delete_run(self, run_id: str) -> None:
         """Marks a run deleted; one that is deleted, or was never there, is fine."""
@@ -282,43 +283,42 @@ class MlflowClient:
 
     def upload_artifact(self, run: MlflowRun | str, path: str, data: bytes | Path) -> str:
         """Writes `path` below the run's artefacts, overwriting; a Path is streamed. Its SHA-256."""
-        target = f"{self._artifact_root(run)}/{path}"
+        target = self._artifact(run, path)
         if isinstance(data, Path):
             return self._connection.upload_file(target, data, deadline=self.deadline)
         return self._connection.upload(target, data, deadline=self.deadline)
 
     def download_artifact(self, run: MlflowRun | str, path: str) -> bytes:
         """The bytes at `path` below a run's artefacts (or below a version's `source`)."""
-        source = f"{self._artifact_root(run)}/{path}"
+        source = self._artifact(run, path)
         return self._connection.download(source, deadline=self.deadline)
 
     def download_artifact_file(
         self, run: MlflowRun | str, path: str, file: Path, *, sha256: str | None = None
     ) -> str:
         """Streams an artefact into the new `file`; its SHA-256, which must be `sha256` if given."""
-        source = f"{self._artifact_root(run)}/{path}"
+        source = self._artifact(run, path)
         digest = self._connection.download_file(source, file, deadline=self.deadline)
         check_digest(file, digest, sha256)
         return digest
 
     def list_artifacts(self, run: MlflowRun | str, path: str = "") -> list[Artifact]:
         """Files and folders directly below `path`; empty when there is nothing."""
-        root = self._artifact_root(run)
-        found = self._call("GET mlflow-artifacts/artifacts", path=f"{root}/{path}".rstrip("/"))
+        found = self._call("GET mlflow-artifacts/artifacts", path=self._artifact(run, path))
         prefix = f"{path.rstrip('/')}/" if path else ""
         return [
             Artifact(prefix + f["path"], bool(f.get("is_dir")), int(f.get("file_size", 0)))
             for f in found.get("files", [])
         ]
 
-    def _artifact_root(self, run: MlflowRun | str) -> str:
-        """The path below the server's artefact root that a run or URI means."""
+    def _artifact(self, run: MlflowRun | str, path: str) -> str:
+        """Where `path` of a run or URI lies below the server's artefact root."""
         uri = run.artifact_uri if isinstance(run, MlflowRun) else run
         if uri.startswith("runs:/"):
             run_id, _, rest = uri.removeprefix("runs:/").partition("/")
             known = self._artifact_uris.get(run_id) or self.get_run(run_id).artifact_uri
             uri = f"{self._artifact_uris.setdefault(run_id, known)}/{rest}"
-        return artifact_path(uri)
+        return artifact_path(uri, path)
 
     # -- registered models ---------------------------------------------------
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Real
 from typing import Any, TypeVar
 
 from retrain_ops._core import CorruptError, NetworkError, RemoteError
 from retrain_ops.errors import ConfigError
+from retrain_ops.mlflow.types import LONGEST_PARAM, LONGEST_TAG, as_pairs
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,8 @@ BATCH_ITEMS = {"params": 100, "tags": 100, "metrics": 1000}
 BATCH_TOTAL = 1000
 BATCH_BYTES = 900_000  # the server takes 1 MB
 LOOK_AGAIN_S = 0.5
+
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 def clock(deadline: float) -> Callable[[], float]:
@@ -89,11 +93,11 @@ def _quoted(value: str) -> str:
     return f'"{value}"'
 
 
-def artifact_path(uri: str) -> str:
-    """The path below the server's artefact root that an artefact URI means.
+def artifact_path(uri: str, name: str) -> str:
+    """Where an artefact of a run lies below the server's artefact root; the folder for "".
 
     Raises:
-        ConfigError: this server does not serve it.
+        ConfigError: this server does not serve it, or would store it under another name.
     """
     scheme, _, path = uri.partition(":/")
     if scheme != "mlflow-artifacts" or path.startswith("/") or not path:
@@ -101,7 +105,28 @@ def artifact_path(uri: str) -> str:
             f"artefacts at {uri!r} are not served by this MLflow server: start it with "
             "--serve-artifacts and --artifacts-destination"
         )
-    return path.rstrip("/")
+    if (found := _ESCAPE.search(name)) is not None:
+        raise ConfigError(
+            f"the artefact {name!r} holds {found[0]!r}, which MLflow decodes twice: it would be "
+            "stored under another name; rename it"
+        )
+    return f"{path.rstrip('/')}/{name}".rstrip("/")
+
+
+def run_pairs(kind: str, values: Mapping[str, str] | None) -> list[dict[str, str]]:
+    """Params or tags of a run as MLflow's [{"key", "value"}], none of which it would cut.
+
+    Raises:
+        ConfigError: a value is longer than the server keeps.
+    """
+    longest = LONGEST_PARAM if kind == "param" else LONGEST_TAG
+    for key, value in (values or {}).items():
+        if len(value) > longest:
+            raise ConfigError(
+                f"the {kind} {key!r} has {len(value):,} characters; MLflow keeps {longest:,} and "
+                "cuts the rest without saying so: log it as an artefact"
+            )
+    return as_pairs(values or {})
 
 
 def check_digest(file: str | os.PathLike[str], got: str, wanted: str | None) -> None:

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+LONGEST_PARAM = 6000
+LONGEST_TAG = 8000
+"""Characters of a run's param and tag; the server cuts what is longer and says nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Experiment:

@@ -3,7 +3,6 @@
 from retrain_ops.models.estimators import GBDTClassifier, GBDTRegressor
 from retrain_ops.models.tabular import Feature, TabularModel, encode, load_model
 from retrain_ops.models.training import (
-    DEFAULT_PARAMS,
     TrainedModel,
     Trainer,
     TrainingData,
@@ -11,6 +10,7 @@ from retrain_ops.models.training import (
     resolve_trainer,
     train_gbdt,
 )
+from retrain_ops.spec.train import DEFAULT_PARAMS
 
 __all__ = [
     "DEFAULT_PARAMS",

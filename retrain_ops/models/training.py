@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -25,17 +24,11 @@ from retrain_ops.models.tabular import (
     encode,
     load_model,
 )
+from retrain_ops.spec.train import NATIVE, full_params
 
 log = logging.getLogger(__name__)
 
-NATIVE = "gbdt"
 TELL_EVERY_S = 5.0
-
-# The trainer learns from all rows of its window; early stopping would need others.
-DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(
-    {k: v for k, v in _core.gbdt_params({}).items() if k != "early_stopping_rounds"}
-)
-"""Parameters of the default trainer and their defaults; `PARAMS_TEXT` says what they do."""
 
 PARAMS_TEXT = """
 n_estimators: rounds of boosting.
@@ -58,7 +51,7 @@ min_data_per_group: least rows of a group of categories, as in LightGBM.
 max_cat_to_onehot: up to so many categories, each is tried alone, as in LightGBM.
 max_cat_threshold: most categories on the smaller side of a split, as in LightGBM.
 """
-"""One line for each of `DEFAULT_PARAMS`."""
+"""One line for each parameter of the trainer "gbdt"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +103,6 @@ def _check(data: TrainingData) -> None:
         )
     if not data.numeric and not data.categorical:
         raise DataError("no feature columns are named")
-
-
-def _full_params(params: Mapping[str, object]) -> dict[str, int | float]:
-    unknown = sorted(set(params) - set(DEFAULT_PARAMS))
-    if unknown:
-        raise ConfigError(
-            f"unknown training parameters {unknown}; known are {sorted(DEFAULT_PARAMS)}"
-        )
-    try:
-        return _core.gbdt_params(dict(params))
-    except (ValueError, TypeError) as error:
-        raise ConfigError(str(error)) from error
 
 
 def infer_features(
@@ -217,7 +198,7 @@ def train_gbdt(
     that the process may use). Raises ConfigError for parameters, DataError for data.
     """
     _check(data)
-    full = _full_params(params)
+    full = full_params(params)
     features = infer_features(data.table, data.numeric, data.categorical)
     fit = _Fit(encode(data.table, features), data.label, features, full, seed, n_threads)
     threshold, losses = _out_of_fold(fit, data.day)

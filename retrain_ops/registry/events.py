@@ -227,7 +227,7 @@ class Event:
     `recorded_at` the wall clock. `failed` is set by a rollback alone. A `void`
     event changed nothing: it spends an epoch whose version was closed or deleted
     between the decision and the fence. MLflow gives the number of a deleted version
-    again; `model_sha256` tells whom the event means.
+    again; `model_sha256` says which one the event means.
     """
 
     epoch: int
@@ -301,7 +301,7 @@ class Event:
 class Snapshot:
     """Aliases and events as one read of the registered model gave them.
 
-    `incarnation` tells a registered model from an earlier one of the same name. `junk` are
+    `incarnation` distinguishes a registered model from an earlier one of its name. `junk` are
     tags that should hold an event and do not: their claims still say what they held.
     """
 

@@ -148,6 +148,11 @@ def settled(world: World, event: Event) -> Event:
         alive = alive and version.state in UNSERVED_STATES | SERVED_STATES
     if alive:
         return event
+    return voided(event)
+
+
+def voided(event: Event) -> Event:
+    """The event of the same claim that changes nothing."""
     return replace(event, kind="void", share=None, failed=None)
 
 
@@ -395,28 +400,28 @@ def plan(world: World, event: Event, claim: str) -> tuple[Write, ...]:
 
 def findings(world: World) -> tuple[str, ...]:
     """What is wrong at rest and no repair can know how to fix, in words."""
-    snapshot, told = world.snapshot, []
+    snapshot, found = world.snapshot, []
     newest = snapshot.newest
     if newest is None and CHAMPION in snapshot.aliases:
-        told.append("@champion is set and no event says so: bootstrap, or remove the alias")
+        found.append("@champion is set and no event says so: bootstrap, or remove the alias")
     if newest is not None and world.holder(newest.version) is None:
-        told.append(f"the champion, version {newest.version}, was deleted: roll it back")
-    told += [f"the tag {tag} holds no event: remove it" for tag in snapshot.junk]
+        found.append(f"the champion, version {newest.version}, was deleted: roll it back")
+    found += [f"the tag {tag} holds no event: remove it" for tag in snapshot.junk]
     for version in world.versions:
         promotion = snapshot.promotion_of(version.number, version.model_sha256)
         if version.state in SERVED_STATES and promotion is None:
-            told.append(f"version {version.number} is {version.state} and no event promoted it")
+            found.append(f"version {version.number} is {version.state} and no event promoted it")
         if version.state == "canary" and promotion and world.holder(promotion.previous) is None:
-            told.append(
+            found.append(
                 f"version {promotion.previous}, which the canary of version {version.number} is "
                 "compared with, was deleted: the next watch_canary keeps the canary"
             )
-        told += [
+        found += [
             f"version {version.number}: the tag {tag} holds {version.tags[tag][:80]!r}, which "
             "retrain_ops never writes; set it right or remove it"
             for tag in version.junk
         ]
-    return tuple(told)
+    return tuple(found)
 
 
 def doubled(versions: Iterable[Version]) -> tuple[str, ...]:

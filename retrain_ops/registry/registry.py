@@ -20,7 +20,7 @@ from retrain_ops.errors import ConflictError
 from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.mlflow.requests import name_filter
 from retrain_ops.registry.changes import Change, Promotion, Rollback
-from retrain_ops.registry.claims import Claims
+from retrain_ops.registry.claims import Claims, recording
 from retrain_ops.registry.events import (
     CHAMPION,
     INTENT_TAG,
@@ -67,7 +67,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` found: `findings` in words, and the writes that mend what can be mended.
+    """What `verify` found: `findings` in words, and the writes that repair what can be repaired.
 
     `repaired` are the writes that were made. `ok` means that nothing is left.
     """
@@ -199,14 +199,14 @@ class Registry:
         An earlier version of the key with other bytes becomes `superseded` unless it ever
         served: a fix changes nothing silently. Bytes that come back after others had taken
         their place may be opened again. Should a race make two of the same bytes, the lower
-        number stays: whoever made the other removes it.
+        number stays: whoever made the other removes it, or `finish` does.
         """
         key, digest = tags["retrain_key"], tags["model_sha256"]
         known = self.version_with(retrain_key=key, model_sha256=digest)
         if known is None:
             known = self._create_version(run_id, source, tags, description)
         for other in self.versions():
-            replaced = other.retrain_key == key and other.number != known.number
+            replaced = other.retrain_key == key and other.model_sha256 != digest
             if replaced and other.state in UNSERVED_STATES:
                 self._stand(other, closed(other, "superseded", other.intent.opened_at))
         if known.state == "superseded":
@@ -318,7 +318,7 @@ class Registry:
         What others left half done is finished first, so it is part of the plan.
         """
         world = self.world()
-        left = tuple(Write("event", e.tag, e.to_json()) for e in self.claims.unrecorded(world))
+        left = tuple(recording(world, e) for e in self.claims.unrecorded(world.snapshot))
         left += follow(after(world, left))
         world = after(world, left)
         event = None if change.done(world) else change.decide(world)
@@ -334,7 +334,7 @@ class Registry:
         """
         world = self.world()
         written: tuple[Write, ...] = ()
-        for event in self.claims.unrecorded(world):
+        for event in self.claims.unrecorded(world.snapshot):
             recorded = self._record(world.snapshot, event)
             self.claims.hide(self.claims.name_of(world.snapshot, event.epoch))
             written += (Write("event", recorded.tag, recorded.to_json()),)
@@ -344,12 +344,12 @@ class Registry:
         """Compares aliases, tags, events, claims and versions; repairs what can be repaired."""
         repaired = self._repair() if repair else ()
         world = self.world()
-        told, missing = self.claims.check(world)
-        told += (*findings(world), *(f"{key} has two versions" for key in doubled(world.versions)))
+        found, missing = self.claims.check(world)
+        found += (*findings(world), *(f"{key} has two versions" for key in doubled(world.versions)))
         return Verification(
             epoch=world.snapshot.epoch,
             versions=len(world.versions),
-            findings=told,
+            findings=found,
             missing=(*missing, *follow(after(world, missing))),
             repaired=repaired,
         )

@@ -58,11 +58,11 @@ def answer_of(run: Run, candidate: Version, now: datetime) -> Answer | None:
 
     A tag that was set by hand says neither who nor when: it counts from when it is first seen.
     """
-    told = candidate.tags.get(APPROVAL_TAG, "").strip().lower()
-    if told in GIVEN:
-        at = candidate.tags.get(f"retrain.{told}_at")
-        by = candidate.tags.get(f"retrain.{told}_by", UNNAMED)
-        return Answer(GIVEN[told], by, utc_instant(at) if at else now)
+    given = candidate.tags.get(APPROVAL_TAG, "").strip().lower()
+    if given in GIVEN:
+        at = candidate.tags.get(f"retrain.{given}_at")
+        by = candidate.tags.get(f"retrain.{given}_by", UNNAMED)
+        return Answer(GIVEN[given], by, utc_instant(at) if at else now)
     expires = expires_at(run, candidate)
     if expires is None or now < expires:
         return None
@@ -88,7 +88,7 @@ def give_answer(
 
 
 def record_answer(run: Run, candidate: Version, answer: Answer) -> None:
-    """Makes the tags say it; an expired candidate is told by its state alone."""
+    """Makes the tags say it; an expired candidate shows by its state alone."""
     if answer.verdict == "expired":
         return
     run.registry.set_tag(candidate, f"retrain.{answer.verdict}_by", answer.by)
@@ -101,7 +101,7 @@ def record_answer(run: Run, candidate: Version, answer: Answer) -> None:
 
 
 def ask(run: Run, candidate: Version, *, link: str | None = None) -> datetime:
-    """Begins the wait of a candidate and tells Slack, once; returns when the wait expires.
+    """Begins the wait of a candidate and asks on Slack, once; returns when the wait expires.
 
     Args:
         run: the run that found it, which holds the model's lock.
@@ -115,7 +115,7 @@ def ask(run: Run, candidate: Version, *, link: str | None = None) -> datetime:
     expires = expires_at(run, candidate)
     assert expires is not None
     if run.webhook_url and TOLD_TAG not in candidate.tags:
-        # Before the message: a killed run must not tell twice. A refused one is told next time.
+        # Before the message: a killed run must not ask twice. A refused one is sent next time.
         run.registry.set_tag(candidate, TOLD_TAG, utc_text(now))
         page = link or run.registry.version_page(candidate.number)
         text = question(run, candidate, expires, page)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
+from retrain_ops.mlflow.types import LONGEST_PARAM
 from retrain_ops.spec.toml_tables import TableReader, find_lines
-from retrain_ops.spec.window import Window, window_of
+from retrain_ops.spec.train import NATIVE, is_trainer, refused_param
+from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
 from retrain_ops.stats.gates import GateRules
 from retrain_ops.stats.rules import Days, Level, Psi, Rows, Share, quiet, recorded, require
@@ -23,7 +25,6 @@ from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
-
 
 # The tables that can change a decision; of [source] all but its path.
 _DECISIVE = (
@@ -62,6 +63,10 @@ class ModelTable:
             "it becomes a registered model and a folder",
         )
         require(0 <= self.seed < 2**63, "seed: must lie in [0, 2^63)")
+        require(
+            is_trainer(self.trainer),
+            f'trainer: must be "gbdt" or "package.module:function", it is {self.trainer!r}',
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +198,10 @@ class ValidateTable:
 
     def __post_init__(self) -> None:
         require(self.min_rows >= 1, "min_rows: must be at least 1")
+        require(
+            self.max_rows is None or self.max_rows >= self.min_rows,
+            "max_rows: must not lie below min_rows",
+        )
         low, high = self.label_rate
         require(0 <= low < high <= 1, "label_rate: must be [low, high] within 0 to 1")
         for name, (least, most) in self.ranges.items():
@@ -275,6 +284,7 @@ class RetrainSpec:
     registry: RegistryTable = field(default_factory=RegistryTable)
     notify: NotifyTable = field(default_factory=NotifyTable)
     degraded: DegradedRules | None = quiet(None)
+    origin: TableReader | None = field(default=None, compare=False, repr=False)
 
     @property
     def slice_columns(self) -> tuple[str, ...]:
@@ -286,6 +296,26 @@ class RetrainSpec:
     def drift_features(self) -> tuple[str, ...]:
         """The features asked for drift; all of them when the spec names none."""
         return self.drift.features or self.features.all
+
+    @property
+    def named_columns(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """`(table, key, columns)` of every key that names columns which a run pulls."""
+        source = self.source
+        return [
+            ("source", "label", (source.label,)),
+            ("source", "event_time", (source.event_time,)),
+            ("source", "request_id", (source.request_id,)),
+            ("features", "numeric", self.features.numeric),
+            ("features", "categorical", self.features.categorical),
+            ("gate", "protected", tuple(self.gate.protected)),
+            ("gate", "watched", tuple(self.gate.watched)),
+        ]
+
+    def error(self, table: str, key: str, message: str) -> ConfigError:
+        """An error of this spec, with file and line where it was read from a file."""
+        if self.origin is None:
+            return ConfigError(f"[{table}] {key}: {message}")
+        return self.origin.error(table, key, message)
 
     def window_at(self, end: date) -> Window:
         """The window of the run whose window end is `end`."""
@@ -346,15 +376,15 @@ def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = Non
         raise ConfigError(f"{where}: not valid TOML: {problem}") from problem
     given = {} if segment is None else {"SEGMENT": segment}
     reader = TableReader(where=where, lines=find_lines(text), variables=given)
-    kinds = {f.name: f for f in fields(RetrainSpec)}
+    known = [f.name for f in fields(RetrainSpec) if f.name != "origin"]
     for name in tables:
-        if name not in kinds:
-            raise reader.error(name, "", f"unknown table; known tables: {', '.join(kinds)}")
+        if name not in known:
+            raise reader.error(name, "", f"unknown table; known tables: {', '.join(known)}")
     for name in ("model", "source", "features"):
         if name not in tables:
             raise ConfigError(f"{where}: the table [{name}] is required and missing")
     values = {name: _read_table(reader, name, value) for name, value in tables.items()}
-    spec = RetrainSpec(**values)  # type: ignore[arg-type]
+    spec = RetrainSpec(**values, origin=reader)  # type: ignore[arg-type]
     _check_together(reader, spec)
     return _with_absolute_source(spec, folder)
 
@@ -379,7 +409,7 @@ TABLES: Mapping[str, type] = {
 
 
 def _read_table(reader: TableReader, name: str, value: object) -> object:
-    if name == "train":  # the trainer's own parameters; the trainer refuses what it does not know
+    if name == "train":  # the trainer's own parameters
         if not isinstance(value, dict):
             raise reader.error(name, "", "must be a table")
         return value
@@ -388,21 +418,50 @@ def _read_table(reader: TableReader, name: str, value: object) -> object:
 
 def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
     """What no single table can see."""
+    _check_trainer(reader, spec)
+    _check_columns(reader, spec)
     for name in spec.drift.features:
         if name not in spec.features.all:
             raise reader.error("drift", "features", f"{name!r} is not a feature of [features]")
-    reserved = (spec.source.label, spec.source.event_time, spec.source.request_id)
-    for name in spec.features.all:
-        if name in reserved:
-            raise reader.error("features", "numeric", f"{name!r} is the source's own column")
-    if spec.source.partition in spec.features.all + reserved:
-        raise reader.error("source", "partition", "must differ from the other columns")
-    for name in (*spec.validate.ranges, *spec.validate.max_null_share, *spec.validate.not_null):
-        if name not in spec.features.all + reserved + spec.slice_columns:
-            raise reader.error("validate", "", f"{name!r} is not a column that a run pulls")
     longest = spec.window.train_days + spec.window.holdout_days + spec.source.label_delay_days - 1
     if spec.drift.current_days > longest:
         raise reader.error("drift", "current_days", f"is longer than the window ({longest} days)")
+
+
+def _check_trainer(reader: TableReader, spec: RetrainSpec) -> None:
+    """The parameters of "gbdt"; a trainer of one's own refuses what it does not know itself."""
+    refused = refused_param(spec.train) if spec.model.trainer == NATIVE else _too_long(spec.train)
+    if refused is not None:
+        raise reader.error("train", *refused)
+
+
+def _too_long(params: Mapping[str, object]) -> tuple[str, str] | None:
+    long = next((name for name, value in params.items() if len(str(value)) > LONGEST_PARAM), None)
+    if long is None:
+        return None
+    return long, f"is longer than the {LONGEST_PARAM:,} characters that MLflow keeps"
+
+
+def _check_columns(reader: TableReader, spec: RetrainSpec) -> None:
+    source = spec.source
+    reserved = (source.label, source.event_time, source.request_id)
+    for table, key, names in spec.named_columns:
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise reader.error(table, key, f"listed twice: {', '.join(doubled)}")
+        for name in names:
+            if table != "source" and name in reserved:
+                raise reader.error(table, key, f"{name!r} is the source's own column")
+            if name in (source.partition, DAY):
+                raise reader.error(table, key, f"{name!r} is the day of a row: name another column")
+    if len(set(reserved)) < len(reserved):
+        raise reader.error("source", "label", "label, event_time and request_id must differ")
+    pulled = spec.features.all + reserved + spec.slice_columns
+    validate = spec.validate
+    for key in ("not_null", "ranges", "max_null_share"):
+        for name in getattr(validate, key):
+            if name not in pulled:
+                raise reader.error("validate", key, f"{name!r} is not a column that a run pulls")
 
 
 def _with_absolute_source(spec: RetrainSpec, folder: Path) -> RetrainSpec:

@@ -51,7 +51,8 @@ class TableReader:
 
     def error(self, table: str, key: str, message: str) -> ConfigError:
         """An error that points at the key, or at its table when the key is not there."""
-        line = self.lines.get((table, key)) or self.lines.get((table, "")) or 1
+        places = ((table, key), (f"{table}.{key}", ""), (table, ""))
+        line = next((self.lines[place] for place in places if place in self.lines), 1)
         name = f"[{table}] {key}".rstrip()
         return ConfigError(f"{self.where}, line {line}: {name}: {message}")
 
@@ -81,7 +82,8 @@ class TableReader:
             # A table's own check begins its message with the key it is about.
             text = str(problem)
             key = text.split(":", 1)[0].split(" ", 1)[0]
-            raise self.error(table, key if key in fields else "", text) from problem
+            key = key if key in fields else ""
+            raise self.error(table, key, text.removeprefix(f"{key}: ")) from problem
 
     def _convert(self, table: str, key: str, value: object, hint: Any) -> object:
         converted = _converted(value, hint)

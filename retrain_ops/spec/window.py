@@ -13,6 +13,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from retrain_ops.errors import ConfigError
 
+DAY = "day"
+"""The column that a run puts in front of the source's own: the partition's day."""
+
 
 def days_between(first: date, last: date) -> tuple[date, ...]:
     """All days from `first` to `last`, both included."""

@@ -135,7 +135,7 @@ def judge_shadow(
     numbers |= {"champion_p99_ms": champion_p99_ms, "challenger_p99_ms": challenger_p99_ms}
     failures = _failures(numbers, rules)
     warnings = _warnings(numbers, rules)
-    if numbers["challenger_bad"]:  # no number of further rows would mend that
+    if numbers["challenger_bad"]:  # no number of further rows would help
         return _verdict("fail", failures, warnings, numbers)
     if _number(numbers, "compared") < rules.min_rows:
         return _verdict("undecided", ["too_few_rows"], warnings, numbers)

@@ -27,7 +27,7 @@ def alert_failure(run: Run, step: str, message: str) -> bool:
     run.workspace.overwrite_json(run.path("alerts.json"), sent)
     text = f"[FAILED] {run.model} {run.window.end.isoformat()}: {step}: {message}"
     log.error("%s", text)
-    # A killed step cannot tell where its log is: it noted the page when it began.
+    # A killed step cannot say where its log is: it noted the page when it began.
     page = record.get(steps_name(run), {}).get(step, {}).get("url") or run.context.url
     send(f"{text}\n{page}" if page else text, webhook_url=run.webhook_url)
     return True

@@ -23,6 +23,7 @@ from retrain_ops.decisions.record import (
     write_decision,
 )
 from retrain_ops.errors import ConfigError
+from retrain_ops.models.training import resolve_trainer
 from retrain_ops.registry.events import Version
 from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run
@@ -62,8 +63,10 @@ def check_drift(run: Run) -> DriftResult:
     """Decides whether this window trains a model.
 
     Raises:
-        ConfigError: there is no champion and nobody asked to bootstrap one.
+        ConfigError: there is no champion and nobody asked to bootstrap one, or the spec names
+            a column that the source has not, or a trainer that cannot be loaded.
     """
+    _check_spec(run)
     settle(run)
     champion = decide_champion(run)
     if champion is None:
@@ -78,6 +81,15 @@ def check_drift(run: Run) -> DriftResult:
     if not result.triggered:
         write_decision(run, outcome="no_train", reason="no_drift", drift=asdict(result), judged={})
     return result
+
+
+def _check_spec(run: Run) -> None:
+    """What the spec's text alone cannot show is refused on quiet days too."""
+    run.source.check_columns(run.window.days)
+    try:
+        resolve_trainer(run.spec.model.trainer)
+    except ConfigError as problem:
+        raise run.spec.error("model", "trainer", str(problem)) from problem
 
 
 def _bootstrap(run: Run) -> DriftResult:
@@ -111,13 +123,13 @@ def _compare(run: Run, champion: Version) -> DriftResult:
         asked=_asked_by_event(run),
     )
     reason = "forced" if run.context.forced else reason
-    told = report.to_json()
+    shown = report.to_json()
     return DriftResult(
         triggered=reason != "none",
         reason=reason,
         psi_max=report.psi_max,
         psi_max_feature=report.feature_max,
-        features=cast(list[FeatureDriftRecord], told["features"]),
+        features=cast(list[FeatureDriftRecord], shown["features"]),
         champion=champion_record(champion),
         age_days=age,
         degraded=None if matured is None else matured.to_json(),

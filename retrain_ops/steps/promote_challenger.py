@@ -175,7 +175,7 @@ def _has_ended(run: Run) -> bool:
 
 
 def _note_difference(run: Run, outcome: Outcome) -> None:
-    """When a mended bug changes a past decision, the run's record says so."""
+    """When a bug fix changes a past decision, the run's record says so."""
     earlier = recover_decision(run.workspace, run.window.end)
     if earlier is not None and earlier["outcome"] != outcome:
         note(run, would_differ={"was": earlier["outcome"], "now": outcome})

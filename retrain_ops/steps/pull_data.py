@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops.data.processed import write_processed
-from retrain_ops.data.source import DAY, sha256_of_rows
+from retrain_ops.data.source import sha256_of_rows
 from retrain_ops.errors import DataError
 from retrain_ops.run import Run
+from retrain_ops.spec.window import DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def _window_rows(run: Run) -> pa.Table:
     if doubled:
         raise DataError(
             f"{run.retrain_key}: {doubled} row(s) repeat a {source.request_id}; "
-            "the source was loaded twice or the id is not unique: mend it and run again"
+            "the source was loaded twice or the id is not unique: fix it and run again"
         )
     return _without_immature_labels(run, table)
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from retrain_ops.errors import NotYet
+from retrain_ops.errors import NotYet, text_of
 from retrain_ops.notify import send
 from retrain_ops.run import Run, begin_attempt, record_step, run_record
 from retrain_ops.steps.alerts import alert_failure
@@ -143,5 +143,5 @@ def _small(run: Run, name: str, result: Any) -> dict[str, Any]:
 
 
 def _one_line(problem: BaseException) -> str:
-    text = " ".join(str(problem).split()) or type(problem).__name__
+    text = " ".join(text_of(problem).split())
     return text if len(text) <= 500 else text[:497] + "..."

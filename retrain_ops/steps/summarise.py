@@ -58,7 +58,7 @@ def summarise(run: Run) -> SummaryResult:
 
 
 def _report(run: Run) -> None:
-    """The day's page. The day is decided: a page that cannot be made is told, and fails nothing."""
+    """The day's page; the day is decided, so a page that cannot be made is only logged."""
     try:
         write_report(run)
     except CancelledError:
@@ -80,8 +80,8 @@ def _failure(run: Run, steps: dict[str, Any]) -> tuple[str, str] | None:
 def _line(run: Run, steps: dict[str, Any]) -> tuple[str, str]:
     where = f"{run.model} {run.window.end.isoformat()}"
     decision = require_decision(run.workspace, run.window.end)
-    told = [_outcome_line(where, steps, decision), *_rollout_news(steps)]
-    return decision["outcome"], " | ".join(told)
+    parts = [_outcome_line(where, steps, decision), *_rollout_news(steps)]
+    return decision["outcome"], " | ".join(parts)
 
 
 def _outcome_line(where: str, steps: dict[str, Any], decision: Decision) -> str:
@@ -90,18 +90,18 @@ def _outcome_line(where: str, steps: dict[str, Any], decision: Decision) -> str:
         drift = decision["drift"]
         psi = f"PSI max {drift['psi_max']} ({drift['psi_max_feature']})"
         return f"[NO TRAIN, no drift] {where}: {psi}"
-    told = steps.get("promote_challenger", {}).get("summary", outcome)
+    parts = steps.get("promote_challenger", {}).get("summary", outcome)
     if outcome in SKIPPED_WORDS:
-        return f"{told} ({where})"
-    return f"[OK] {where}: {told}"
+        return f"{parts} ({where})"
+    return f"[OK] {where}: {parts}"
 
 
 def _rollout_news(steps: dict[str, Any]) -> list[str]:
     names = ("shadow_test", "promote_champion", "watch_canary")
-    told = [steps[n]["summary"] for n in names if n in steps and steps[n]["status"] == "ok"]
+    parts = [steps[n]["summary"] for n in names if n in steps and steps[n]["status"] == "ok"]
     waiting = steps.get("promote_champion", {})
     # The question went out once; the daily line is what keeps it from being forgotten.
-    return [*told, waiting["error"]] if waiting.get("status") == "not_yet" else told
+    return [*parts, waiting["error"]] if waiting.get("status") == "not_yet" else parts
 
 
 def _last(steps: dict[str, Any]) -> str:

@@ -6,23 +6,26 @@ canary is never asked to be better: it is kept when no harm was shown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops.comparison.counts import count_versions
 from retrain_ops.data.labels import labelled
-from retrain_ops.data.source import DAY
 from retrain_ops.registry.events import Version, utc_instant
 from retrain_ops.rollout import news
 from retrain_ops.rollout.looks import (
+    candidate_path,
     matured_days,
     read_requests,
     record_look,
 )
 from retrain_ops.run import Run
+from retrain_ops.spec.window import DAY
 from retrain_ops.stats.sequential import CanaryVerdict, judge_canary
 
 
@@ -69,14 +72,7 @@ def watch_canary(run: Run) -> CanaryResult:
     since = utc_instant(event.effective_from)
     verdict = _judge(run, candidate, previous, _matured(run, since), since)
     record_look(run, candidate, run.instant, "canary", verdict.to_json())
-    result = CanaryResult(
-        verdict=_word(verdict.action, run),
-        candidate=candidate.number,
-        day=int(verdict.numbers["days"] or 0),
-        min_days=run.spec.canary.min_days,
-        labelled=int(verdict.numbers["rows"] or 0),
-        reason=verdict.reason,
-    )
+    result = _result(run, candidate, verdict.to_json())
     # Before it takes effect: a run that dies after it says again what it found.
     run.workspace.write_json(run.path("watch_canary.json"), asdict(result))
     _act(run, candidate, result)
@@ -90,17 +86,33 @@ def _keep_alone(run: Run, candidate: Version) -> CanaryResult:
     return CanaryResult("kept", candidate.number, min_days=run.spec.canary.min_days, reason=reason)
 
 
+def _result(run: Run, candidate: Version, judged: Mapping[str, Any]) -> CanaryResult:
+    """What a verdict, fresh or from its record, comes to."""
+    return CanaryResult(
+        verdict=_word(judged["action"], run),
+        candidate=candidate.number,
+        day=int(judged["numbers"]["days"] or 0),
+        min_days=run.spec.canary.min_days,
+        labelled=int(judged["numbers"]["rows"] or 0),
+        reason=judged["reason"],
+    )
+
+
 def _rolled_back_unreported(run: Run) -> CanaryResult:
     """Nothing is open; but the run that rolled back may have died before it could say so."""
     event = news.unreported(run, ("rollback",))
     if event is None:
         return CanaryResult(verdict="idle")
     news.report(run, event)
+    failed = run.registry.world().find(event.failed)
+    if failed is not None:
+        look = candidate_path(run, failed, utc_instant(event.effective_from))
+        judged = (run.workspace.recover_json(look) or {}).get("canary")
+        if judged is not None:
+            return _result(run, failed, judged)
+    reason = f"by hand at {event.effective_from}, to version {event.version}"
     return CanaryResult(
-        verdict="rolled_back",
-        candidate=event.failed,
-        min_days=run.spec.canary.min_days,
-        reason=f"at {event.effective_from}, to version {event.version}",
+        "rolled_back", event.failed, min_days=run.spec.canary.min_days, reason=reason
     )
 
 

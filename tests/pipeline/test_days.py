@@ -176,8 +176,25 @@ def test_without_a_champion_the_error_names_the_command(tmp_path, client, messag
 
 def test_a_missing_day_is_named(world, client):
     output = run_day(toy_run(world, client, FIRST + timedelta(days=33)))
-    assert output["exit_code"] == 1
+    assert output["exit_code"] == 20
     assert "the source has no rows for 2020-01-31" in output["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('["c"]\nmin_rows', '["nosuch"]\nmin_rows'), "[gate] protected: 'nosuch' is no column"),
+        (('name = "toy"', 'name = "toy"\ntrainer = "nosuch.module:train"'), "[model] trainer: "),
+    ],
+)
+def test_a_quiet_day_refuses_a_spec_that_no_rows_fit(world, client, messages, change, words):
+    spec = SPEC.replace(*change)
+    assert spec != SPEC
+    output = run_day(toy_run(world, client, START + timedelta(days=1), spec=spec))
+    assert output["exit_code"] == 2
+    assert output["message"].startswith("toy.toml, line ")
+    assert words in output["message"]
+    assert sum(m.startswith("[FAILED]") for m in messages) == 1
 
 
 def test_a_fix_during_the_shadow_reopens_the_key_with_the_new_bytes(changed_world, client, server):

@@ -23,6 +23,29 @@ def test_a_message_arrives_as_written():
         assert [m["text"] for m in slack.messages] == ["[OK] flights é \n 2013"]
 
 
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("expected /rows/day=<day>/*.parquet", "expected /rows/day=&lt;day&gt;/*.parquet"),
+        ("c: such as <!channel>, <@U1>", "c: such as &lt;!channel&gt;, &lt;@U1&gt;"),
+        ("a &lt; b & c", "a &amp;lt; b &amp; c"),
+    ],
+)
+def test_no_value_is_read_as_slacks_markup(text, sent):
+    with SlackServer() as slack:
+        assert notify.send(text, webhook_url=slack.url) is True
+        assert [m["text"] for m in slack.messages] == [sent]
+
+
+@pytest.mark.parametrize("before", range(notify.TEXT_MAX - 8, notify.TEXT_MAX + 2))
+def test_a_long_text_is_cut_between_characters_and_never_within_an_entity(before):
+    sent = notify.escaped("x" * before + "<y>" * 3)
+    assert len(sent) <= notify.TEXT_MAX
+    assert sent.endswith("...")
+    whole = sent.removesuffix("...").lstrip("x")
+    assert whole in ("", "&lt;", "&lt;y")
+
+
 @pytest.mark.parametrize("url", [None, ""])
 def test_without_a_url_nothing_is_sent_and_nothing_is_wrong(url, caplog):
     assert notify.send("x", webhook_url=url) is False

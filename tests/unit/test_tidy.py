@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import tidy
+from tests import tidy, tidy_graphs
 
 GOOD_C = """/* malloc( and Python.h in a comment, "curl/curl.h" too */
 #include "base/alloc.h"
@@ -151,3 +151,22 @@ def test_only_what_git_would_track_is_searched_for_places(tree: Path) -> None:
     assert tidy.places(tree) == []
     plant(tree, "new.md", "/" + "home/me/x\n")
     assert tidy.places(tree) == ["new.md:1: names a path of one machine"]
+
+
+def test_modules_that_import_each_other_while_they_load_are_found(tree: Path) -> None:
+    plant(tree, "retrain_ops/a.py", "from retrain_ops.b import x\n")
+    plant(tree, "retrain_ops/b.py", "import retrain_ops.c\n")
+    plant(tree, "retrain_ops/c.py", "def later():\n    from retrain_ops import a\n")
+    assert tidy_graphs.import_circles(tree) == []
+    plant(tree, "retrain_ops/c.py", "from retrain_ops.a import y\n")
+    assert tidy_graphs.import_circles(tree) == [
+        "a circle: retrain_ops.a -> retrain_ops.b -> retrain_ops.c -> retrain_ops.a"
+    ]
+
+
+def test_headers_that_include_each_other_are_found(tree: Path) -> None:
+    plant(tree, "csrc/gbdt/a.h", '#include "gbdt/b.h"\n')
+    plant(tree, "csrc/gbdt/b.h", '#include "base/alloc.h"\n')
+    assert tidy_graphs.include_circles(tree) == []
+    plant(tree, "csrc/gbdt/b.h", '  # include "gbdt/a.h"\n')
+    assert tidy_graphs.include_circles(tree) == ["a circle: gbdt/a.h -> gbdt/b.h -> gbdt/a.h"]

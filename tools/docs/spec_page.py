@@ -14,6 +14,7 @@ from typing import Any
 
 from retrain_ops.models import training
 from retrain_ops.spec.spec import TABLES
+from retrain_ops.spec.train import DEFAULT_PARAMS
 from tools.docs.markdown import GENERATED, table
 
 INTRO = """\
@@ -110,12 +111,12 @@ def entries(text: str) -> dict[str, str]:
 def train_keys() -> list[Key]:
     """Parameters of the default trainer; `training.PARAMS_TEXT` has a line for each."""
     effects = entries(training.PARAMS_TEXT)
-    if effects.keys() != training.DEFAULT_PARAMS.keys():
-        apart = effects.keys() ^ training.DEFAULT_PARAMS.keys()
+    if effects.keys() != DEFAULT_PARAMS.keys():
+        apart = effects.keys() ^ DEFAULT_PARAMS.keys()
         raise ValueError(f"training.PARAMS_TEXT and the parameters differ in {sorted(apart)}")
     return [
         Key(name, _KINDS[type(value)], "", f"`{value}`", effects[name].rstrip("."))
-        for name, value in training.DEFAULT_PARAMS.items()
+        for name, value in DEFAULT_PARAMS.items()
     ]
 
 

@@ -10,8 +10,8 @@ import pytest
 from devtools.doubles.registry_server import Client, Server
 from devtools.synthetic import FIRST, toy_run
 from retrain_ops.comparison.counts import count_models, count_versions
-from retrain_ops.data.source import DAY
 from retrain_ops.errors import DataError
+from retrain_ops.spec.window import DAY
 from retrain_ops.stats.cells import ALL_ROWS
 
 ROWS = 400

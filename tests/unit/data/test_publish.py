@@ -176,3 +176,22 @@ def test_no_message_shows_the_password_or_a_row() -> None:
         with pytest.raises(ConfigError) as refused:
             put(wrong, features(1))
         assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "+05:30", None])
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_instants_are_stored_in_utc(url: str, zone: str | None, unit: str) -> None:
+    instant = dt.datetime(2024, 1, 2, 6, tzinfo=dt.UTC)
+    wall = pa.array([instant.replace(tzinfo=None)], pa.timestamp(unit))
+    column = wall if zone is None else wall.cast(pa.timestamp(unit, "UTC"))
+    column = column.cast(pa.timestamp(unit, zone))
+    publish_features(pa.table({"t": column}), url=url, table_name="instants", retrain_key="m/1")
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        (held,) = connection.execute(sa.text("SELECT t FROM instants")).one()
+        connection.execute(sa.text("DROP TABLE instants"))
+    engine.dispose()
+    if isinstance(held, str):  # SQLite
+        assert held.startswith("2024-01-02 06:00:00")
+    else:
+        assert held in (instant, instant.replace(tzinfo=None)) or held.astimezone(dt.UTC) == instant

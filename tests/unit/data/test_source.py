@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from devtools.synthetic import FIRST, toy_run, write_day, write_days
+from devtools.synthetic import FIRST, SPEC, toy_run, write_day, write_days
 from retrain_ops.data.source import Source, day_index, sha256_of_rows
-from retrain_ops.errors import DataError
+from retrain_ops.errors import ConfigError, DataError
 
 BEFORE = datetime(2021, 1, 1, tzinfo=UTC)
 
@@ -276,3 +276,39 @@ def test_the_hash_of_every_kind_of_column():
     assert sha256_of_rows(other) != sha256_of_rows(table)
     with pytest.raises(DataError, match="'pair' is list"):
         sha256_of_rows(pa.table({"pair": [[1, 2]]}))
+
+
+def spec_that_names(folder, *change: str) -> Source:
+    text = SPEC.replace(*change)
+    assert text != SPEC
+    return toy_run(folder, None, FIRST, spec=text).source
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('protected = ["c"]', 'protected = ["nosuch"]'), "line 37: [gate] protected: 'nosuch' is"),
+        (('protected = ["c"]', 'watched = ["latee"]'), "did you mean 'late'?"),
+        (('"a", "b"', '"a", "bb"'), "line 11: [features] numeric: 'bb' is no column"),
+        (('"late"', '"y"'), "line 7: [source] label: 'y' is no column"),
+    ],
+)
+def test_a_column_that_no_day_has_is_an_error_of_the_spec(tmp_path, change, words):
+    write_days(tmp_path / "rows", 3)
+    days = [FIRST + timedelta(days=i) for i in (0, 2)]
+    with pytest.raises(ConfigError) as caught:
+        spec_that_names(tmp_path, *change).check_columns(days)
+    assert str(caught.value).startswith("toy.toml, line ")
+    assert words in str(caught.value)
+    assert "day=2020-01-03/part-0.parquet has a, b, c, event_time" in str(caught.value)
+
+
+def test_a_column_that_some_days_lack_is_no_error_of_the_spec(tmp_path):
+    write_days(tmp_path / "rows", 3)
+    days = [FIRST + timedelta(days=i) for i in range(5)]
+    file = tmp_path / "rows" / "day=2020-01-03" / "part-0.parquet"
+    pq.write_table(pq.read_table(file, partitioning=None).drop_columns(["c"]), file)
+    toy_source(tmp_path).check_columns(days)
+    file.write_bytes(b"no Parquet")
+    toy_source(tmp_path).check_columns(days)
+    toy_source(tmp_path / "elsewhere").check_columns(days)  # no rows at all: no word about columns

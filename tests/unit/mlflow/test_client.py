@@ -10,12 +10,15 @@ from retrain_ops import MlflowClient
 from retrain_ops.errors import ConfigError, NetworkError
 from retrain_ops.mlflow.requests import (
     BATCH_BYTES,
+    artifact_path,
     batches,
     can_be_alias,
     create_once,
     metric,
+    run_pairs,
     tag_filter,
 )
+from retrain_ops.mlflow.types import LONGEST_PARAM, LONGEST_TAG
 
 
 def test_a_client_without_an_address_says_what_to_do(monkeypatch):
@@ -52,6 +55,44 @@ def test_metrics_keep_their_number():
     for bad in (math.inf, -math.inf, "1", True, None):
         with pytest.raises(ConfigError, match="'a'"):
             metric("a", bad, 5, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["a%20b.txt", "x%2Fy.txt", "%41.txt", "100%25.txt", "a/%2e%2e/b"])
+def test_an_artefact_that_mlflow_would_store_under_another_name_is_refused(name):
+    with pytest.raises(ConfigError, match="decodes twice"):
+        artifact_path("mlflow-artifacts:/1/abc/artifacts", name)
+
+
+def test_other_artefacts_lie_below_their_run():
+    root = "mlflow-artifacts:/1/abc/artifacts/"
+    for name in ("100%.txt", "%zz", "a b.txt", "model/model.rtm", "é.txt"):
+        assert artifact_path(root, name) == f"1/abc/artifacts/{name}"
+    assert artifact_path(root, "") == "1/abc/artifacts"
+
+
+@pytest.mark.parametrize(("kind", "longest"), [("param", LONGEST_PARAM), ("tag", LONGEST_TAG)])
+def test_a_value_that_mlflow_would_cut_is_refused(kind, longest):
+    assert run_pairs(kind, {"k": "é" * longest}) == [{"key": "k", "value": "é" * longest}]
+    with pytest.raises(ConfigError, match=f"the {kind} 'k' has {longest + 1:,} characters"):
+        run_pairs(kind, {"j": "", "k": "é" * (longest + 1)})
+    assert run_pairs(kind, None) == []
+
+
+def test_every_call_that_writes_a_tag_or_artefact_of_a_run_refuses_before_it_asks():
+    client = MlflowClient("http://127.0.0.1:9", deadline=1.0)
+    long, root = {"k": "x" * (LONGEST_TAG + 1)}, "mlflow-artifacts:/1/a"
+    calls = [
+        lambda: client.create_run("1", "day", 1, long),
+        lambda: client.log_batch("1", tags=long),
+        lambda: client.log_batch("1", params=long),
+        lambda: client.set_run_tag("1", "k", long["k"]),
+        lambda: client.upload_artifact(root, "%41", b""),
+        lambda: client.download_artifact(root, "%41"),
+        lambda: client.list_artifacts(root, "%41"),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError):
+            call()
 
 
 def test_batches_keep_order_and_limits():
