@@ -17,7 +17,7 @@ from retrain_ops.errors import ConfigError
 from retrain_ops.spec.toml_tables import TableReader, find_lines
 from retrain_ops.spec.window import Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
-from retrain_ops.stats.gates import GateRules
+from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.rules import Days, Level, Psi, Rows, Share, quiet, recorded, require
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
@@ -400,6 +400,13 @@ def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
     for name in (*spec.validate.ranges, *spec.validate.max_null_share, *spec.validate.not_null):
         if name not in spec.features.all + reserved + spec.slice_columns:
             raise reader.error("validate", "", f"{name!r} is not a column that a run pulls")
+    for table, key, margin in (
+        ("canary", "max_f1_drop", spec.canary.max_f1_drop),
+        ("canary", "gross_drop", spec.canary.gross_drop),
+        ("degraded", "margin", spec.degraded.margin if spec.degraded else 0.0),
+    ):
+        if not spec.gate.within_span(margin):
+            raise reader.error(table, key, f"{spec.gate.metric} cannot change by as much")
     longest = spec.window.train_days + spec.window.holdout_days + spec.source.label_delay_days - 1
     if spec.drift.current_days > longest:
         raise reader.error("drift", "current_days", f"is longer than the window ({longest} days)")
