@@ -19,7 +19,7 @@ from retrain_ops.spec.toml_tables import TableReader, find_lines
 from retrain_ops.spec.train import NATIVE, is_trainer, refused_param
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
-from retrain_ops.stats.gates import GateRules
+from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.rules import Days, Level, Psi, Rows, Share, quiet, recorded, require
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
@@ -420,12 +420,24 @@ def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
     """What no single table can see."""
     _check_trainer(reader, spec)
     _check_columns(reader, spec)
+    _check_margins(reader, spec)
     for name in spec.drift.features:
         if name not in spec.features.all:
             raise reader.error("drift", "features", f"{name!r} is not a feature of [features]")
     longest = spec.window.train_days + spec.window.holdout_days + spec.source.label_delay_days - 1
     if spec.drift.current_days > longest:
         raise reader.error("drift", "current_days", f"is longer than the window ({longest} days)")
+
+
+def _check_margins(reader: TableReader, spec: RetrainSpec) -> None:
+    margins = (
+        ("canary", "max_f1_drop", spec.canary.max_f1_drop),
+        ("canary", "gross_drop", spec.canary.gross_drop),
+        ("degraded", "margin", spec.degraded.margin if spec.degraded else 0.0),
+    )
+    for table, key, margin in margins:
+        if not spec.gate.within_span(margin):
+            raise reader.error(table, key, f"{spec.gate.metric} cannot change by as much")
 
 
 def _check_trainer(reader: TableReader, spec: RetrainSpec) -> None:

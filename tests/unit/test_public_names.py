@@ -19,10 +19,11 @@ PUBLIC = {
         DEFAULT_PARAMS Feature GBDTClassifier GBDTRegressor TabularModel TrainedModel Trainer
         TrainingData encode load_model resolve_loader resolve_trainer train_gbdt""",
     "retrain_ops.stats": """
-        CalibrationLine CanaryRules CanaryVerdict Chi2Result DelongResult Distances DriftReport
-        DriftRules FairnessReport GateReport GateRules KsResult PsiResult ScoreMetrics ShadowRules
-        ShadowVerdict average_precision calibration_line chi2_homogeneity compare_models
-        day_permutation_p delong_test distances drift_report fairness_report judge judge_canary
+        CalibrationLine CanaryRules CanaryVerdict Chi2Result Costs DelongResult Distances
+        DriftReport DriftRules FairnessReport GateReport GateRules Guard KsResult PsiResult
+        ScoreMetrics ShadowRules ShadowVerdict average_precision calibration_line
+        chi2_homogeneity compare_models day_permutation_p delong_test distances drift_report
+        fairness_report judge judge_canary
         judge_shadow ks_test psi psi_from_counts psi_tolerance_p roc_auc score_metrics slice_report
         to_significant wasserstein_distance""",
     "retrain_ops.airflow": """

@@ -164,6 +164,7 @@ DECISION = {
     "schema": 1,
     "champion": {"retrain_key": "m/2013-08-01", "model_sha256": "a" * 64},
     "gate": {
+        "rules": {},
         **{"f1_champion": 0.4615, "f1_challenger": 0.5161, "rows": 439, "lower_bound": 0.0257},
         "slices": [
             {
