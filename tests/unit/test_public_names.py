@@ -65,7 +65,7 @@ def test_every_name_of_an_orchestrator_is_defined_where_it_is_looked_for(module:
 
 def test_the_command_is_there_as_a_script_and_as_a_module() -> None:
     script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert script == {"retrain-ops": "retrain_ops.cli.main:main"}
+    assert script == {"retrain-ops": "retrain_ops.cli.main:process"}
     for command in (["retrain-ops"], [sys.executable, "-m", "retrain_ops.cli"]):
         done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
         assert done.stdout.startswith("usage: retrain-ops ")
