@@ -29,7 +29,7 @@ from retrain_ops.cli.command import (
 from retrain_ops.cli.process import EXIT_SIGNAL, Cancelled, cancellable, open_streams, write
 from retrain_ops.errors import BusyError, NotYet, is_expected, text_of
 from retrain_ops.notify import prepare
-from retrain_ops.run import Run, record_step
+from retrain_ops.run import Run, record_step, run_record
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.steps.runner import STEPS, TRAINING, run_step
 
@@ -145,7 +145,7 @@ def _run_steps(run: Run, names: Sequence[str]) -> dict[str, Any]:
     entries: list[dict[str, Any]] = []
     where = {"model": run.model, "window_end": run.window.end.isoformat()}
     output: dict[str, Any] = {**where, "steps": entries}
-    earlier = (run.read("run.json") or {}).get("attempt")
+    earlier = run_record(run).get("attempt")
     try:
         while left := _left(names, entries):
             entry, code = _one_step(run, left[0])
@@ -201,7 +201,7 @@ def _record_cancelled(
         problem: the signal.
     """
     with suppress(BusyError), run.workspace.lock(patience_s=0.0):
-        record = run.read("run.json") or {}
+        record = run_record(run)
         found = {name: record.get("steps", {}).get(name, {}).get("status") for name in left}
         met = next((n for n in left if found[n] in (None, "running", "failed")), None)
         if met is None or (found[met] is None and record.get("attempt") == earlier):

@@ -89,8 +89,10 @@ def summary_markdown(
         f"| {e['step']} | {e['status']} | {_cell(e.get('summary') or e.get('message', ''))} |"
         for e in entries
     )
+    from retrain_ops.run import run_record
+
     outcome = decision["outcome"] if decision else "no decision"
-    run_id = (run.read("run.json") or {}).get("mlflow_run_id")
+    run_id = run_record(run).get("mlflow_run_id")
     return (
         f"# {run.model} {run.window.end.isoformat()}: {outcome}\n\n"
         f"| step | status | result |\n|---|---|---|\n{table}\n\n"

@@ -48,7 +48,7 @@ def pull_data(run: Run) -> PullResult:
     table = _window_rows(run)
     digest = sha256_of_rows(table, run.spec.features.numeric)
     path = run.workspace.processed_path(run.window.end)
-    known = run.read("pull_data.json")
+    known = run.read("pull_data.json", {"data_sha256": str})
     same = known is not None and known["data_sha256"] == digest
     if not (same and run.workspace.is_sound(path)):
         write_processed(run.workspace, run.window.end, table)

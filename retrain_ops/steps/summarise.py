@@ -50,7 +50,7 @@ def summarise(run: Run) -> SummaryResult:
         return SummaryResult(outcome="failed", line=f"[FAILED] {where}: {': '.join(failure)}")
     outcome, line = _line(run, record.get("steps", {}))
     _report(run)
-    earlier = run.read("summarise.json")
+    earlier = run.read("summarise.json", {"line": str})
     log.info("%s", line)
     if earlier is None or earlier["line"] != line:
         send(line, webhook_url=run.webhook_url)
