@@ -39,7 +39,7 @@ def send(text: str, *, webhook_url: str | None) -> bool:
     try:
         from slack_sdk.webhook import WebhookClient
     except ImportError:
-        log.error("no Slack message: slack_sdk is missing (pip install 'retrain-ops[slack]')")
+        log.error("no Slack message: slack_sdk is missing (pip install slack-sdk)")
         return False
     short = escaped(text)
     for attempt in range(1, ATTEMPTS + 1):

@@ -22,7 +22,7 @@ from retrain_ops.errors import ConfigError
 _ONE_AT_A_TIME = threading.Lock()
 """Great Expectations keeps "the" context in a module variable."""
 
-INSTALL = "Great Expectations is not installed: pip install 'retrain-ops[gx]'"
+INSTALL = "Great Expectations is not installed: pip install great-expectations pandas"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
