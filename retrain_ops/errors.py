@@ -88,13 +88,13 @@ def text_of(problem: BaseException) -> str:
     return f"{type(problem).__name__}: {text}".rstrip(": ")
 
 
-def import_problem(error: ImportError, product: str, extra: str) -> str:
+def import_problem(error: ImportError, product: str, packages: str) -> str:
     """Why an optional package is not there: absent, or there and broken (too little memory)."""
     if isinstance(error, ModuleNotFoundError):
-        return f"{product} is not installed: pip install 'retrain-ops[{extra}]'"
+        return f"{product} is not installed: pip install {packages}"
     return (
         f"{product} is installed and cannot be imported ({error}): give the process more memory, "
-        f"or install it anew: pip install --force-reinstall 'retrain-ops[{extra}]'"
+        f"or install it anew: pip install --force-reinstall {packages}"
     )
 
 

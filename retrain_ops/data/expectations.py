@@ -91,7 +91,9 @@ def validate_table(table: pa.Table, rules: ValidationRules, name: str) -> Valida
         import great_expectations as gx
         import pandas as pd
     except ImportError as error:
-        raise ConfigError(import_problem(error, "Great Expectations", "gx")) from error
+        raise ConfigError(
+            import_problem(error, "Great Expectations", "great-expectations pandas")
+        ) from error
     types = {field.name: [str(field.type)] for field in table.schema}
     data = _frame(table, rules)
     with _ONE_AT_A_TIME:
