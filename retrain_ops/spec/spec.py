@@ -47,7 +47,7 @@ class ModelTable:
 
     Attributes:
         name: the registered model's name, and the folder of its files: letters, digits, - and _.
-        trainer: "gbdt", or "package.module:function" for one of your own.
+        trainer: "gbdt", "logistic", or "package.module:function" for one of your own.
         seed: of training and of every random draw of a run.
     """
 

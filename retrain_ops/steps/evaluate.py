@@ -25,7 +25,7 @@ from retrain_ops.decisions.record import champion_of_key
 from retrain_ops.errors import DataError
 from retrain_ops.mlflow.tracking import log_run
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
-from retrain_ops.models.training import NATIVE
+from retrain_ops.models.training import TRAINERS
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, note
 from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, f1, total
@@ -195,7 +195,7 @@ def _files(run: Run, folder: str) -> dict[str, bytes]:
 
 
 def _mlmodel(trainer: str) -> str:
-    return mlmodel_yaml() if trainer == NATIVE else mlmodel_yaml(trainer.partition(":")[0])
+    return mlmodel_yaml() if trainer in TRAINERS else mlmodel_yaml(trainer.partition(":")[0])
 
 
 def _params(run: Run, trained: Mapping[str, Any], drift: Mapping[str, Any]) -> dict[str, str]:
