@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from retrain_ops.errors import ConfigError, import_problem
 
+PACKAGES = "great-expectations pandas"
 _ONE_AT_A_TIME = threading.Lock()
 """Great Expectations keeps "the" context in a module variable."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -156,7 +156,7 @@ def _is_instant(column: pa.ChunkedArray) -> bool:
 def _is_id(column: pa.ChunkedArray) -> bool:
     if not (kind_of(column) == "category" or pa.types.is_integer(column.type)):
         return False
-    return column.null_count == 0 and pc.count_distinct(column).as_py() == len(column)
+    return bool(column.null_count == 0 and pc.count_distinct(column).as_py() == len(column))
 
 
 def _is_label(column: pa.ChunkedArray) -> bool:
@@ -186,7 +186,7 @@ def _holder(roles: dict[str, Role], role: Role) -> str:
 def _column(table: pa.Table, name: str, roles: dict[str, Role]) -> Column:
     column = table[name]
     unknown = (pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0) / len(column)
-    facts = {"name": name, "type": str(column.type), "unknown": unknown}
+    facts: dict[str, Any] = {"name": name, "type": str(column.type), "unknown": unknown}
     if name in roles:
         return Column(**facts, role=roles[name], distinct=0)
     kind = kind_of(column)

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
 from retrain_ops.spec.toml_tables import TableReader, find_lines
-from retrain_ops.spec.train import NATIVE, is_trainer, refused_param
+from retrain_ops.spec.train import DEFAULTS, is_trainer, refused_param
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
 from retrain_ops.stats.gate_rules import GateRules
@@ -48,7 +48,7 @@ class ModelTable:
 
     Attributes:
         name: the registered model's name, and the folder of its files: letters, digits, - and _.
-        trainer: "gbdt", or "package.module:function" for one of your own.
+        trainer: "gbdt", "logistic", or "package.module:function" for one of your own.
         seed: of training and of every random draw of a run.
     """
 
@@ -441,8 +441,9 @@ def _check_margins(reader: TableReader, spec: RetrainSpec) -> None:
 
 
 def _check_trainer(reader: TableReader, spec: RetrainSpec) -> None:
-    """The parameters of "gbdt"; a trainer of one's own refuses what it does not know itself."""
-    refused = refused_param(spec.train) if spec.model.trainer == NATIVE else _too_long(spec.train)
+    """The parameters of our trainers; a trainer of the user's own refuses by itself."""
+    ours = spec.model.trainer in DEFAULTS
+    refused = refused_param(spec.train, spec.model.trainer) if ours else _too_long(spec.train)
     if refused is not None:
         raise reader.error("train", *refused)
 

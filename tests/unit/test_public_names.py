@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {
     "retrain_ops": "MlflowClient RetrainSpec Run Window __version__",
     "retrain_ops.models": """
-        DEFAULT_PARAMS Feature GBDTClassifier GBDTRegressor TabularModel TrainedModel Trainer
-        TrainingData encode load_model resolve_loader resolve_trainer train_gbdt""",
+        DEFAULT_PARAMS Feature GBDTClassifier GBDTRegressor LinearRegression LogisticRegression
+        PoissonRegressor TabularModel TrainedModel Trainer TrainingData encode load_model
+        resolve_loader resolve_trainer train_gbdt train_logistic""",
     "retrain_ops.stats": """
         CalibrationLine CanaryRules CanaryVerdict Chi2Result Costs DelongResult Distances
         DriftReport DriftRules FairnessReport GateReport GateRules Guard KsResult PsiResult
