@@ -69,24 +69,15 @@ class NotYet(RetrainError):
         return (_not_yet, (str(self), self.until))
 
 
-def import_problem(error: ImportError, product: str, extra: str) -> str:
-    """Why an optional package is not there: absent, or there and broken (too little memory)."""
-    if isinstance(error, ModuleNotFoundError):
-        return f"{product} is not installed: pip install 'retrain-ops[{extra}]'"
-    return (
-        f"{product} is installed and cannot be imported ({error}): give the process more memory, "
-        f"or install it anew: pip install --force-reinstall 'retrain-ops[{extra}]'"
-    )
-
-
 def is_expected(problem: BaseException) -> bool:
     """Whether it was raised on purpose, by this package or by the world that it met.
 
     Anything else is a mistake in code, ours or a trainer's, and is shown with its traceback.
     """
     ours = RetrainError | RemoteError | CancelledError | CorruptError
-    world = OSError | MemoryError
-    return isinstance(problem, ours | world) or not isinstance(problem, Exception | SystemExit)
+    return isinstance(problem, ours | OSError | MemoryError) or not isinstance(
+        problem, Exception | SystemExit
+    )
 
 
 def text_of(problem: BaseException) -> str:
@@ -97,6 +88,16 @@ def text_of(problem: BaseException) -> str:
     if is_expected(problem) and text:
         return text
     return f"{type(problem).__name__}: {text}".rstrip(": ")
+
+
+def import_problem(error: ImportError, product: str, packages: str) -> str:
+    """Why an optional package is not there: absent, or there and broken (too little memory)."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{product} is not installed: pip install {packages}"
+    return (
+        f"{product} is installed and cannot be imported ({error}): give the process more memory, "
+        f"or install it anew: pip install --force-reinstall {packages}"
+    )
 
 
 def _not_yet(message: str, until: datetime) -> NotYet:

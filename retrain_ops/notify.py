@@ -41,7 +41,7 @@ def send(text: str, *, webhook_url: str | None) -> bool:
     try:
         from slack_sdk.webhook import WebhookClient
     except ImportError as problem:
-        log.error("no Slack message: %s", import_problem(problem, "slack_sdk", "slack"))
+        log.error("no Slack message: %s", import_problem(problem, "slack_sdk", "slack-sdk"))
         return False
     short = escaped(text)
     for attempt in range(1, ATTEMPTS + 1):

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from retrain_ops.cli import decisions, registry
+from retrain_ops.cli import check, decisions, init, registry
 from retrain_ops.cli.command import (
     EXIT_OK,
     Command,
@@ -106,8 +106,12 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="command", parser_class=CommandParser)
-    run = Command("run", _run, "run one day, all steps or a single one", _run_options)
-    for command in (run, *registry.COMMANDS):
+    firsts = (
+        Command("init", init.init, init.HELP, init.add_options, opens_run=False),
+        Command("check", check.check, check.HELP, check.add_options, opens_run=False),
+        Command("run", _run, "run one day, all steps or a single one", _run_options),
+    )
+    for command in (*firsts, *registry.COMMANDS):
         add_command(commands, command)
     decisions.add_commands(commands)
     return parser

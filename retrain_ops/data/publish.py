@@ -48,7 +48,7 @@ def publish_features(table: pa.Table, *, url: str, table_name: str, retrain_key:
     try:
         import sqlalchemy as sa
     except ImportError as error:
-        raise ConfigError(import_problem(error, "SQLAlchemy", "database")) from error
+        raise ConfigError(import_problem(error, "SQLAlchemy", "sqlalchemy")) from error
     target = _target(sa, table.schema, table_name)
     with _connection(sa, url, table_name) as connection:
         target.metadata.create_all(connection, checkfirst=True)

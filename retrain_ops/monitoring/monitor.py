@@ -21,7 +21,7 @@ from retrain_ops.errors import ConfigError
 from retrain_ops.registry.events import Version
 from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run
-from retrain_ops.workspace import LOCK_PATIENCE_S
+from retrain_ops.workspace import LOCK_PATIENCE_S, Shape
 
 Kind = Literal["drift", "degraded"]
 
@@ -85,7 +85,7 @@ def watch(kind: Kind, run: Run, *, patience_s: float = LOCK_PATIENCE_S) -> Monit
 def _known(run: Run, path: str) -> dict[str, Any]:
     """Where the condition stood; empty when nobody looked yet, or what was left is no state."""
     text = (str, NoneType)
-    shape = {"window_end": str, "holds": bool, "since": text, "told_by": text}
+    shape: Shape = {"window_end": str, "holds": bool, "since": text, "told_by": text}
     known = run.workspace.recover_json(path, shape)
     if known is None:
         return {}

@@ -110,6 +110,8 @@ def gate_rows(decision: Decision) -> list[dict[str, Any]]:
     gate = compared(decision)  # a bootstrap has no slices: nobody was compared
     rows: list[Mapping[str, object]] = [whole, *(gate["slices"] if gate else ())]
     names = "column level role verdict rows days f1_champion f1_challenger difference lower_bound"
+    if "score_champion" in whole:
+        names = names.replace("f1_", "score_")
     return [{name: row.get(name) for name in names.split()} for row in rows]
 
 

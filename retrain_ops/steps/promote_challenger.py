@@ -17,19 +17,24 @@ from retrain_ops.decisions.record import (
     Outcome,
     champion_of_key,
     recover_decision,
+    scores_of,
     write_decision,
 )
 from retrain_ops.mlflow.tracking import find_run, upload_once
 from retrain_ops.registry.events import ENDED_STATES, Version, utc_instant, utc_text
 from retrain_ops.registry.registry import Registry
 from retrain_ops.run import Run, note
+from retrain_ops.stats.rules import quiet
 
 NOT_BETTER = "challenger is not significantly better"
 
 
 @dataclass(frozen=True, slots=True)
 class PromoteResult:
-    """The day's outcome: `challenger`, `skipped`, `undecided` or `queued`."""
+    """The day's outcome: `challenger`, `skipped`, `undecided` or `queued`.
+
+    The scores are of `metric`, None where it is F1.
+    """
 
     outcome: Outcome
     reason: str
@@ -38,6 +43,9 @@ class PromoteResult:
     difference: float | None
     lower_bound: float | None
     literal: bool | None
+    metric: str | None = quiet(None)
+    score_champion: float | None = quiet(None)
+    score_challenger: float | None = quiet(None)
 
     @property
     def status(self) -> str:
@@ -47,8 +55,11 @@ class PromoteResult:
     @property
     def summary(self) -> str:
         """One line for people, with the numbers."""
+        champion, challenger = self.f1_champion, self.f1_challenger
+        if self.metric:
+            champion, challenger = self.score_champion, self.score_challenger
         numbers = (
-            f"f1 {_shown(self.f1_champion)} -> {_shown(self.f1_challenger)}, "
+            f"{self.metric or 'f1'} {_shown(champion)} -> {_shown(challenger)}, "
             f"difference {_shown(self.difference)}, lower bound {_shown(self.lower_bound)}"
         )
         if self.outcome == "challenger":
@@ -78,6 +89,7 @@ def promote_challenger(run: Run) -> PromoteResult:
         difference=report["difference"],
         lower_bound=report["lower_bound"],
         literal=report["literal"],
+        **_metric_fields(run, report),
     )
     _note_difference(run, result.outcome)
     _write(run, evaluated, report, result)
@@ -110,6 +122,15 @@ def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> GateRecord:
             "calibration": evaluated["calibration"] or {},
         },
     )
+
+
+def _metric_fields(run: Run, report: GateRecord | BootstrapGate) -> dict[str, Any]:
+    """What the result adds for a metric other than F1."""
+    if "score_champion" not in report:
+        return {}
+    champion, challenger = scores_of(cast(GateRecord, report))
+    metric = run.spec.gate.metric
+    return {"metric": metric, "score_champion": champion, "score_challenger": challenger}
 
 
 def _cooldown_facts(run: Run) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from retrain_ops.errors import NotYet, text_of
 from retrain_ops.notify import send
 from retrain_ops.run import Run, begin_attempt, record_step, run_record
+from retrain_ops.stats.rules import recorded
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.workspace import LOCK_PATIENCE_S
 
@@ -125,7 +126,13 @@ def _write_result(run: Run, name: str, result: Any) -> None:
     """A rollout step that found nothing to do leaves the record of the day it did."""
     if name in ROLLOUT and result.status == "idle":
         return
-    run.workspace.write_json(run.path(f"{name}.json"), asdict(result))
+    run.workspace.write_json(run.path(f"{name}.json"), _record(result))
+
+
+def _record(result: Any) -> dict[str, Any]:
+    """A result as plain data, without the quiet fields that are at their defaults."""
+    kept = recorded(result)
+    return {name: value for name, value in asdict(result).items() if name in kept}
 
 
 def _small(run: Run, name: str, result: Any) -> dict[str, Any]:

@@ -130,12 +130,16 @@ def _type(hint: Any) -> tuple[str, str]:
     if origin is typing.Literal:
         return " or ".join(f'`"{a}"`' for a in arguments), ""
     if origin is tuple:
+        if dataclasses.is_dataclass(arguments[0]):
+            return _type(arguments[0])[0].replace("table", "array of tables"), ""
         inner, unit = _type(arguments[0])
         pair = arguments[-1] is not Ellipsis
         return f"two {inner}s" if pair else f"array of {inner}s", unit
     if origin is not None and issubclass(origin, Mapping):
         inner, unit = _type(arguments[1])
         return f"table: {inner} by column", unit
+    if dataclasses.is_dataclass(hint):
+        return "table: " + ", ".join(f"`{f.name}`" for f in dataclasses.fields(hint)), ""
     return _KINDS[hint], ""
 
 
@@ -145,7 +149,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
     value = field.default
     if value is dataclasses.MISSING:
         return "required"
-    if value is None or value == ():
+    if value is None or value == () or dataclasses.is_dataclass(value):
         return "none"
     if isinstance(value, str):
         return f'`"{value}"`'

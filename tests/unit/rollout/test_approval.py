@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -164,6 +165,7 @@ DECISION = {
     "schema": 1,
     "champion": {"retrain_key": "m/2013-08-01", "model_sha256": "a" * 64},
     "gate": {
+        "rules": {},
         **{"f1_champion": 0.4615, "f1_challenger": 0.5161, "rows": 439, "lower_bound": 0.0257},
         "slices": [
             {
@@ -184,6 +186,7 @@ def test_slack_is_told_once_with_evidence_link_and_what_to_do(open_run):
             with pytest.raises(NotYet):
                 promote_champion(run)
     (message,) = slack.messages
+    shown = html.unescape(message["text"])  # as Slack shows it
     for part in (
         "[APPROVAL] m 2013-08-12: version 2 passed its shadow. Promote it?",
         "all rows: F1 0.4615 -> 0.5161 on 439 rows, lower bound 0.0257",
@@ -192,7 +195,7 @@ def test_slack_is_told_once_with_evidence_link_and_what_to_do(open_run):
         "Answer: http://mlflow.example.com/#/models/m/versions/2",
         "retrain-ops approve --version 2 --by NAME",
     ):
-        assert part in message["text"]
+        assert part in shown
 
 
 def test_a_message_that_slack_refused_is_told_at_the_next_look(open_run):

@@ -120,7 +120,7 @@ def test_a_damaged_list_of_hashes_says_nothing_against_its_file(run):
 
 def test_a_package_that_is_there_and_broken_is_not_said_to_be_missing():
     absent = import_problem(ModuleNotFoundError("No module named 'x'"), "X", "x")
-    assert absent == "X is not installed: pip install 'retrain-ops[x]'"
+    assert absent == "X is not installed: pip install x"
     broken = import_problem(ImportError("failed to map segment"), "X", "x")
     assert "X is installed and cannot be imported (failed to map segment)" in broken
     assert "more memory" in broken
