@@ -28,7 +28,7 @@ from retrain_ops.registry.events import (
 from retrain_ops.rollout.approval import UNNAMED, give_answer
 from retrain_ops.rollout.artefacts import verify
 from retrain_ops.rollout.by_hand import roll_back
-from retrain_ops.rollout.promotion import close_answered, promote_candidate
+from retrain_ops.rollout.promotion import close_answered, promote_candidate, report_promotion
 from retrain_ops.run import Run
 
 ANSWER_CODES = (
@@ -272,7 +272,7 @@ def _promoted(run: Run, version: Version) -> dict[str, Any]:
     if before.state == "shadow":
         return {**output, "state": "shadow", "message": "promoted once its shadow has passed"}
     if _serves(run, before):
-        promote_candidate(run)  # reported, if a command that died has not
+        report_promotion(run)  # if a command that died has not
         return {**output, "promoted": True, "state": before.state}
     if before.state != "shadow_passed":
         return {**output, "state": before.state}

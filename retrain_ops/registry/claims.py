@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from retrain_ops.errors import ConflictError, RemoteError
 from retrain_ops.mlflow.client import TAKEN, MlflowClient
 from retrain_ops.registry.events import Event, Snapshot, World
-from retrain_ops.registry.protocol import Write, settled
+from retrain_ops.registry.protocol import Write, settled, voided
 
 CLAIM_TAG = "retrain.claim"
 
@@ -70,17 +70,15 @@ class Claims:
         if found is not None and found.lifecycle_stage == "active":
             self.client.delete_experiment(found.experiment_id)
 
-    def unrecorded(self, world: World) -> tuple[Event, ...]:
-        """Events that their claims alone still hold: the tag was not written yet, or was lost."""
-        snapshot, found = world.snapshot, []
-        for epoch in snapshot.lost:
-            held = self.holder(snapshot, epoch)
-            found += [held] if held else []
+    def unrecorded(self, snapshot: Snapshot) -> tuple[Event, ...]:
+        """Events that their claims alone still hold: the tag was not written yet, or was lost.
+
+        As they were claimed: whether one is void is seen when it is recorded, not before.
+        """
+        found = [held for epoch in snapshot.lost if (held := self.holder(snapshot, epoch))]
         epoch = snapshot.epoch + 1
         while snapshot.incarnation and (held := self.holder(snapshot, epoch)):
-            event = settled(world, held)
-            world = world.with_event(event)
-            found.append(event)
+            found.append(held)
             epoch += 1
         return tuple(found)
 
@@ -90,12 +88,12 @@ class Claims:
 
     def check(self, world: World) -> tuple[tuple[str, ...], tuple[Write, ...]]:
         """Events and claims must agree: (findings, writes that repair the rest)."""
-        snapshot, unrecorded = world.snapshot, self.unrecorded(world)
+        snapshot, unrecorded = world.snapshot, self.unrecorded(world.snapshot)
         held = self._held(snapshot)
         findings = [
             f"epoch {event.epoch} was claimed by another event than its tag says"
             for event in snapshot.events
-            if not _fits(world, event, held[event.epoch])
+            if not _fits(event, held[event.epoch])
         ]
         restored = {event.epoch for event in unrecorded}
         findings += [
@@ -103,7 +101,7 @@ class Claims:
             for epoch in snapshot.lost
             if epoch not in restored
         ]
-        events = (Write("event", event.tag, event.to_json()) for event in unrecorded)
+        events = (recording(world, event) for event in unrecorded)
         return tuple(findings), (*self._made_up(snapshot, held), *events)
 
     def _held(self, snapshot: Snapshot) -> dict[int, Event | None]:
@@ -117,5 +115,10 @@ class Claims:
         )
 
 
-def _fits(world: World, event: Event, claim: Event | None) -> bool:
-    return claim is None or claim == event or settled(world, claim) == event
+def recording(world: World, claim: Event) -> Write:
+    """What records a claim."""
+    return Write("event", claim.tag, settled(world, claim).to_json())
+
+
+def _fits(event: Event, claim: Event | None) -> bool:
+    return claim is None or event in (claim, voided(claim))

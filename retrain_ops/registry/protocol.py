@@ -148,6 +148,11 @@ def settled(world: World, event: Event) -> Event:
         alive = alive and version.state in UNSERVED_STATES | SERVED_STATES
     if alive:
         return event
+    return voided(event)
+
+
+def voided(event: Event) -> Event:
+    """The event of the same claim that changes nothing."""
     return replace(event, kind="void", share=None, failed=None)
 
 

@@ -20,7 +20,7 @@ from retrain_ops.errors import ConflictError
 from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.mlflow.requests import name_filter
 from retrain_ops.registry.changes import Change, Promotion, Rollback
-from retrain_ops.registry.claims import Claims
+from retrain_ops.registry.claims import Claims, recording
 from retrain_ops.registry.events import (
     CHAMPION,
     INTENT_TAG,
@@ -318,7 +318,7 @@ class Registry:
         What others left half done is finished first, so it is part of the plan.
         """
         world = self.world()
-        left = tuple(Write("event", e.tag, e.to_json()) for e in self.claims.unrecorded(world))
+        left = tuple(recording(world, e) for e in self.claims.unrecorded(world.snapshot))
         left += follow(after(world, left))
         world = after(world, left)
         event = None if change.done(world) else change.decide(world)
@@ -334,7 +334,7 @@ class Registry:
         """
         world = self.world()
         written: tuple[Write, ...] = ()
-        for event in self.claims.unrecorded(world):
+        for event in self.claims.unrecorded(world.snapshot):
             recorded = self._record(world.snapshot, event)
             self.claims.hide(self.claims.name_of(world.snapshot, event.epoch))
             written += (Write("event", recorded.tag, recorded.to_json()),)

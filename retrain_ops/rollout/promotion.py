@@ -76,9 +76,7 @@ def promote_candidate(run: Run) -> ChampionResult:
     run.registry.finish()
     candidate = run.registry.open_candidate()
     if candidate is None or candidate.state == "canary":
-        # Promoted by a run that died before it could say so, perhaps.
-        event = news.unreported(run, ("bootstrap", "promote"))
-        return ChampionResult("idle") if event is None else _promoted(run, event)
+        return report_promotion(run)
     answer = answer_of(run, candidate, datetime.now(UTC))
     if answer is not None and answer.verdict == "rejected":
         # Whatever its shadow says; the command that rejected it may have died before closing.
@@ -100,6 +98,12 @@ def promote_candidate(run: Run) -> ChampionResult:
         run.registry.close(candidate, "expired", closed_at=datetime.now(UTC))
         return ChampionResult("behind", candidate.number)
     return _promoted(run, event)
+
+
+def report_promotion(run: Run) -> ChampionResult:
+    """Reports what a run promoted that died before it could say so; else `idle`."""
+    event = news.unreported(run, ("bootstrap", "promote"))
+    return ChampionResult("idle") if event is None else _promoted(run, event)
 
 
 def close_answered(run: Run, candidate: Version, answer: Answer) -> ChampionResult:

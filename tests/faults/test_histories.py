@@ -84,7 +84,7 @@ def test_a_champion_that_is_taken_for_behind_is_found(monkeypatch):
     """The pending claim is finished on the way, and nobody looks whose it was."""
 
     def commit(self, change):
-        for event in self.claims.unrecorded(self.world()):
+        for event in self.claims.unrecorded(self.snapshot()):
             self._record(self.snapshot(), event)
         world = self.world()
         event = change.decide(world)

@@ -239,6 +239,40 @@ def test_of_two_versions_with_equal_bytes_the_lowest_stays():
     assert registry.snapshot().aliases["challenger"] == "2"
 
 
+def claimed(registry, day):
+    """A promoter that died right after it claimed its epoch."""
+    version = candidate(registry, day)
+    change = Promotion(version, "promote", instant(C), NOW, 0.1)
+    world = registry.world()
+    return registry.claims.claim(world.snapshot, change.decide(world))
+
+
+def test_who_read_before_a_version_was_there_does_not_void_the_claim_that_names_it():
+    server, registry = world_with(A)
+
+    class Late(Client):
+        """Has read versions; others register and claim before it reads claims."""
+
+        def get_experiment(self, name):
+            if registry.snapshot().epoch == 1 and len(registry.versions()) == 1:
+                claimed(registry, B)
+            return super().get_experiment(name)
+
+    Registry(client=Late(server), name="m").finish()
+    assert registry.snapshot().newest.version == "2"
+    at_rest(registry)
+
+
+def test_a_void_epoch_fits_its_claim_although_its_version_waits_again():
+    _, registry = world_with(A)
+    claimed(registry, B)
+    registered(registry, B, digest="other")  # supersedes the one that was claimed
+    registry.finish()
+    assert registry.snapshot().events[-1].kind == "void"
+    assert registered(registry, B).state == "registered"  # its bytes came back
+    assert registry.verify(repair=True).ok
+
+
 def test_a_spare_version_whose_maker_died_before_removing_it_leaves_no_trace():
     server, registry = world_with(A)
     first = registered(registry, B)
