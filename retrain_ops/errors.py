@@ -75,13 +75,14 @@ def is_expected(problem: BaseException) -> bool:
     Anything else is a mistake in code, ours or a trainer's, and is shown with its traceback.
     """
     ours = RetrainError | RemoteError | CancelledError | CorruptError
-    return isinstance(problem, ours | OSError | MemoryError) or not isinstance(
-        problem, Exception | SystemExit
-    )
+    world = OSError | MemoryError
+    return isinstance(problem, ours | world) or not isinstance(problem, Exception | SystemExit)
 
 
 def text_of(problem: BaseException) -> str:
     """What an error says; one that nobody foresaw begins with its type: `'colour'` says little."""
+    if isinstance(problem, MemoryError) and not str(problem):
+        return "out of memory: give the process more, then run the same command again"
     text = str(problem)
     if is_expected(problem) and text:
         return text
