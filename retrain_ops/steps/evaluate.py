@@ -213,6 +213,7 @@ def _metrics(
     result: EvaluateResult, trained: Mapping[str, Any], drift: Mapping[str, Any]
 ) -> dict[str, float]:
     counts = total(result.cells[ALL_ROWS][ALL_ROWS])
+    first = drift["champion"] is None  # who is not there decides nothing, and has no F1
     metrics = {
         "rows_train": float(trained["rows"]),
         "rows_holdout": float(result.rows),
@@ -221,6 +222,6 @@ def _metrics(
         "auc_champion": result.auc_champion,
         "psi_max": drift["psi_max"],
         "f1_challenger": to_significant(f1(counts, CHALLENGER)),
-        "f1_champion": to_significant(f1(counts, CHAMPION)),
+        "f1_champion": None if first else to_significant(f1(counts, CHAMPION)),
     }
     return {k: float(v) for k, v in metrics.items() if v is not None}
