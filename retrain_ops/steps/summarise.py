@@ -98,9 +98,7 @@ def _ended_as(run: Run) -> str | None:
     return record.get("ended_as") or (look.get("verdict") if own else None)
 
 
-def _outcome_line(
-    where: str, steps: dict[str, Any], decision: Decision, ended: str | None
-) -> str:
+def _outcome_line(where: str, steps: dict[str, Any], decision: Decision, ended: str | None) -> str:
     outcome = decision["outcome"]
     if outcome == "no_train":
         drift = decision["drift"]
