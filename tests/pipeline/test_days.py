@@ -210,6 +210,29 @@ def test_a_fix_during_the_shadow_reopens_the_key_with_the_new_bytes(changed_worl
     assert (fixed.read("decision.json") or {})["outcome"] == "challenger"
 
 
+def test_a_bootstrap_has_no_champions_f1_and_its_equal_rerun_writes_nothing(
+    tmp_path, client, server, messages
+):
+    write_days(tmp_path / "rows", 30)
+    run = bootstrap(tmp_path, client, START)
+    (logged,) = server.runs.values()
+    assert "f1_challenger" in logged.metrics
+    assert "f1_champion" not in logged.metrics
+    assert "auc_champion" not in logged.metrics
+
+    def state():
+        found = (p for p in (tmp_path / "workspace").rglob("*") if p.is_file())
+        kept = [p for p in found if p.name not in ("run.json", "alerts.json")]
+        files = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in kept}
+        return files, repr((server.runs, server.versions, server.models)), list(messages)
+
+    before = state()
+    run_day(toy_run(tmp_path, client, START, context=RunContext(bootstrap=True)))
+    run_day(toy_run(tmp_path, client, START))
+    assert state() == before
+    assert run.read("decision.json")["outcome"] == "challenger"
+
+
 def test_a_fix_of_the_version_that_serves_moves_nothing_silently(changed_world, client, server):
     run_day(toy_run(changed_world, client, CHANGED))
     for days in range(1, 12):  # until its canary is kept
