@@ -1,6 +1,7 @@
 """Whole days through all ten steps on synthetic rows, every outcome once."""
 
 import json
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -284,6 +285,28 @@ def test_a_model_of_your_own_goes_through_the_same_day(tmp_path, client, server,
     assert output["outcome"] in ("skipped", "undecided")
     (mlmodel,) = {v for k, v in server.artifacts.items() if k.endswith("MLmodel")}
     assert f"loader_module: {__name__}".encode() in mlmodel
+
+
+def test_logistic_regression_goes_through_the_same_day(tmp_path, client, server, messages):
+    write_days(tmp_path / "rows", 60, rule_changes=18, shift_from=18, shift=0.6)
+    train = "[train]\nl2 = 2.0\n"
+    spec = SPEC.replace('name = "toy"', 'name = "toy"\ntrainer = "logistic"')
+    spec = re.sub(r"\[train\]\n(?:[^\[].*\n|\n)*", train + "\n", spec)
+    bootstrap(tmp_path, client, FIRST + timedelta(days=17), spec=spec)
+    run = toy_run(tmp_path, client, CHANGED, spec=spec)
+    assert run_day(run)["outcome"] == "challenger"
+    model = load_version(run, run.registry.version("2"))
+    assert (model.kind, model.core.params["l2"]) == ("linear", 2.0)
+    assert 0.0 < model.threshold < 1.0
+    kept = {name: run.workspace.read(run.path(name)) for name in ("decision.json", "model.rtm")}
+    run_day(toy_run(tmp_path, client, CHANGED, spec=spec))
+    assert kept == {name: run.workspace.read(run.path(name)) for name in kept}
+    assert len(server.versions) == 2
+    assert all(
+        b"loader_module: retrain_ops.models.mlflow_flavor" in data
+        for name, data in server.artifacts.items()
+        if name.endswith("MLmodel")
+    )
 
 
 def test_evaluate_without_a_usable_reference_says_which_file_and_what_to_run(world, client):
