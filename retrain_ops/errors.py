@@ -75,9 +75,8 @@ def is_expected(problem: BaseException) -> bool:
     Anything else is a mistake in code, ours or a trainer's, and is shown with its traceback.
     """
     ours = RetrainError | RemoteError | CancelledError | CorruptError
-    return isinstance(problem, ours | OSError | MemoryError) or not isinstance(
-        problem, Exception | SystemExit
-    )
+    world = OSError | MemoryError
+    return isinstance(problem, ours | world) or not isinstance(problem, Exception | SystemExit)
 
 
 def text_of(problem: BaseException) -> str:

@@ -11,46 +11,15 @@
 #include "base/alloc.h"
 #include "base/math.h"
 #include "linear/check.h"
-#include "linear/simd/dispatch.h"
-#include "linear/solve.h"
+#include "linear/newton.h"
 #include "parallel/placement.h"
 #include "parallel/team.h"
 #include "parallel/threads.h"
 
 enum { MOST_RUNS = 64, LEAST_RUNS = 8, RUN_ROOM = 1 << 23, ROWS_PER_THREAD = 16384 };
-enum { MOMENTS = 3, MOST_HALVINGS = 40 };
+enum { MOMENTS = 3 };
 
 static const char *const where = "rt_linear_fit";
-
-typedef struct fit {
-    const rt_linear_rows *rows;
-    const rt_linear_params *params;
-    rt_ctl *ctl;
-    rt_linear_report *report;
-    rt_linear_plan plan;
-    const rt_linear_loops *loops;
-    rt_barrier barrier;
-    rt_spread spread;
-    int32_t threads, runs;
-    int64_t numbers, length; /* outputs times width; doubles of a run's sums */
-    double *shift, *scale, *missing;
-    double *scratch;     /* [threads] */
-    double *sums;        /* [runs][length] */
-    double *total;       /* [length] */
-    double *coefficient; /* [outputs][width], those of the next pass */
-    double *best;        /* the accepted ones */
-    double *step;        /* from the accepted ones */
-    double *penalty;     /* [width] */
-    double *system;      /* [numbers][numbers] */
-    double weight, best_loss, null_loss;
-    int32_t halvings;
-    bool done;
-} fit;
-
-static double setting(const fit *f, rt_linear_param which)
-{
-    return f->params->value[which];
-}
 
 /* By shape alone, never by team: it decides in what order numbers are added. */
 static int32_t count_runs(int64_t rows, int64_t length)
@@ -61,7 +30,7 @@ static int32_t count_runs(int64_t rows, int64_t length)
     return (int32_t)(blocks < runs ? blocks : runs);
 }
 
-static rt_status make_plan(fit *f, rt_error *err)
+static rt_status make_plan(rt_linear_state *f, rt_error *err)
 {
     const rt_linear_rows *rows = f->rows;
     int64_t width = 1;
@@ -89,7 +58,7 @@ static rt_status make_plan(fit *f, rt_error *err)
     return RT_OK;
 }
 
-static rt_status make_memory(fit *f, rt_error *err)
+static rt_status make_memory(rt_linear_state *f, rt_error *err)
 {
     const int64_t columns = f->rows->x.columns;
     const int64_t room = f->length > MOMENTS * columns ? f->length : MOMENTS * columns;
@@ -115,7 +84,7 @@ static rt_status make_memory(fit *f, rt_error *err)
     return status;
 }
 
-static void drop_memory(fit *f)
+static void drop_memory(rt_linear_state *f)
 {
     void *const blocks[] = {f->shift, f->scale,       f->missing, f->scratch,
                             f->sums,  f->total,       f->step,    f->penalty,
@@ -127,7 +96,7 @@ static void drop_memory(fit *f)
 
 typedef enum pass { MOMENTS_PASS, NEWTON_PASS } pass;
 
-static void sum_run(fit *f, int32_t run, pass kind, double *scratch)
+static void sum_run(rt_linear_state *f, int32_t run, pass kind, double *scratch)
 {
     const int64_t rows = f->rows->x.rows;
     const int64_t blocks = (rows + RT_LINEAR_BLOCK - 1) / RT_LINEAR_BLOCK;
@@ -148,7 +117,7 @@ static void sum_run(fit *f, int32_t run, pass kind, double *scratch)
 }
 
 /* total = the sums of all runs, in their order; ends with a barrier. */
-static void sum_rows(fit *f, pass kind, rt_team team)
+static void sum_rows(rt_linear_state *f, pass kind, rt_team team)
 {
     double *scratch = f->scratch + team.rank * rt_linear_scratch(&f->plan);
     int64_t begin = 0;
@@ -169,7 +138,7 @@ static void sum_rows(fit *f, pass kind, rt_team team)
 }
 
 /* After the first moments: the shift is the mean of the numbers that are there. */
-static void take_means(fit *f)
+static void take_means(rt_linear_state *f)
 {
     for (int32_t c = 0; c < f->rows->x.columns; c++) {
         const double *sum = f->total + c * MOMENTS;
@@ -179,9 +148,9 @@ static void take_means(fit *f)
 
 /* After the second: the mean once more, without what rounding took, and the scale. A
  * column that is constant but for rounding has none, and with it no slope. */
-static void take_scales(fit *f)
+static void take_scales(rt_linear_state *f)
 {
-    const bool centred = setting(f, RT_LP_INTERCEPT) != 0.0;
+    const bool centred = rt_linear_setting(f, RT_LP_INTERCEPT) != 0.0;
     int32_t at = 1;
     for (int32_t c = 0; c < f->rows->x.columns; c++) {
         const double *sum = f->total + c * MOMENTS;
@@ -195,10 +164,10 @@ static void take_scales(fit *f)
         f->shift[c] = centred ? mean : 0.0;
         f->missing[c] = centred ? 0.0 : mean * f->scale[c];
         const bool number = f->rows->levels[c] == 0;
-        const bool own_units = number && setting(f, RT_LP_STANDARDIZE) == 0.0;
+        const bool own_units = number && rt_linear_setting(f, RT_LP_STANDARDIZE) == 0.0;
         const double unit = own_units ? f->scale[c] : 1.0;
         for (int64_t i = 0; i < rt_linear_width(f->rows->levels[c]); i++) {
-            f->penalty[at++] = setting(f, RT_LP_L2) * unit * unit;
+            f->penalty[at++] = rt_linear_setting(f, RT_LP_L2) * unit * unit;
         }
         if (!isfinite(mean) || !isfinite(sum[2])) {
             f->weight = NAN;
@@ -207,10 +176,10 @@ static void take_scales(fit *f)
 }
 
 /* The intercept that fits best alone: [outputs] sums of weight are known. */
-static void start(fit *f, const double *class_weight, double mean)
+static void start(rt_linear_state *f, const double *class_weight, double mean)
 {
     const int32_t outputs = f->plan.outputs;
-    if (setting(f, RT_LP_INTERCEPT) == 0.0) {
+    if (rt_linear_setting(f, RT_LP_INTERCEPT) == 0.0) {
         return;
     }
     if (f->rows->loss == RT_LINEAR_SQUARE) {
@@ -228,7 +197,7 @@ static void start(fit *f, const double *class_weight, double mean)
 
 /* Weights of classes and the mean target, in the order of rows; false where all rows
  * are of one class, and the coefficients say so. */
-static bool begin(fit *f)
+static bool begin(rt_linear_state *f)
 {
     const rt_linear_rows *rows = f->rows;
     const bool labels =
@@ -253,130 +222,8 @@ static bool begin(fit *f)
     return !constant;
 }
 
-static double penalty_of(const fit *f)
-{
-    double sum = 0.0;
-    for (int64_t i = 0; i < f->numbers; i++) {
-        const double b = f->coefficient[i];
-        sum += f->penalty[i % f->plan.width] * b * b;
-    }
-    return 0.5 * sum;
-}
-
-/* The second derivatives of all outputs, of which tiles above the diagonal are known.
- */
-static void fill_system(fit *f)
-{
-    const int32_t outputs = f->plan.outputs;
-    const int64_t width = f->plan.width;
-    const double *pair = f->total;
-    for (int64_t k = 0; k < outputs; k++) {
-        for (int64_t l = k; l < outputs; l++, pair += f->plan.pair) {
-            for (int64_t i = 0; i < width; i++) {
-                double *out = f->system + (k * width + i) * f->numbers + l * width;
-                for (int64_t j = 0; j < width; j++) {
-                    out[j] = i <= j ? pair[i * width + j] : pair[j * width + i];
-                }
-                if (k == l) {
-                    out[i] += f->penalty[i];
-                }
-            }
-        }
-    }
-}
-
-/* No intercept: its row is flat, and its step 0. */
-static void drop_intercepts(fit *f)
-{
-    for (int64_t k = 0; k < f->numbers; k += f->plan.width) {
-        f->step[k] = 0.0;
-        for (int64_t i = 0; i < f->numbers; i++) {
-            f->system[k * f->numbers + i] = 0.0;
-            f->system[i * f->numbers + k] = 0.0;
-        }
-    }
-}
-
-/* The step from `best`; what it can gain, twice. */
-static double newton(fit *f)
-{
-    const int64_t width = f->plan.width;
-    const int64_t outputs = f->plan.outputs;
-    const double *gradient = f->total + outputs * (outputs + 1) / 2 * f->plan.pair;
-    double gain = 0.0;
-    f->report->gradient = 0.0;
-    for (int64_t i = 0; i < f->numbers; i++) {
-        f->step[i] = gradient[i] + f->penalty[i % width] * f->best[i];
-    }
-    fill_system(f);
-    if (setting(f, RT_LP_INTERCEPT) == 0.0) {
-        drop_intercepts(f);
-    }
-    for (int64_t i = 0; i < f->numbers; i++) {
-        const double share = fabs(f->step[i]) / f->weight;
-        f->report->gradient = share > f->report->gradient ? share : f->report->gradient;
-        f->coefficient[i] = f->step[i];
-    }
-    rt_linear_solve(f->system, (int32_t)f->numbers, f->step);
-    for (int64_t i = 0; i < f->numbers; i++) {
-        gain += f->coefficient[i] * f->step[i];
-        f->coefficient[i] = f->best[i] - f->step[i];
-    }
-    return gain;
-}
-
-static void stay(fit *f)
-{
-    memcpy(f->coefficient, f->best, (size_t)f->numbers * sizeof *f->best);
-    f->done = true;
-}
-
-/* The pass went too far: half the way. */
-static void go_back(fit *f)
-{
-    f->halvings++;
-    for (int64_t i = 0; i < f->numbers; i++) {
-        f->step[i] *= 0.5;
-        f->coefficient[i] = f->best[i] - f->step[i];
-    }
-    if (f->halvings > MOST_HALVINGS) {
-        stay(f);
-    }
-}
-
-/* Rank 0 after a pass: accept the coefficients and go on, or come nearer. */
-static void decide(fit *f, int32_t passes)
-{
-    const int64_t outputs = f->plan.outputs;
-    const double loss =
-        f->total[outputs * (outputs + 1) / 2 * f->plan.pair + f->numbers] +
-        penalty_of(f);
-    rt_ctl_advance(f->ctl, passes);
-    if (rt_ctl_cancelled(f->ctl)) {
-        f->done = true;
-        return;
-    }
-    if (passes > 1 && !(loss <= f->best_loss + 1e-12 * fabs(f->best_loss))) {
-        go_back(f);
-        return;
-    }
-    memcpy(f->best, f->coefficient, (size_t)f->numbers * sizeof *f->best);
-    f->null_loss = passes == 1 ? fabs(loss) : f->null_loss;
-    f->best_loss = loss;
-    f->report->loss = loss;
-    f->halvings = 0;
-    const double gain = newton(f);
-    const double goal = fabs(loss) + 1e-16 * f->null_loss;
-    f->report->iterations++;
-    f->report->converged = gain <= setting(f, RT_LP_TOLERANCE) * goal;
-    if (!f->report->converged && passes >= (int32_t)setting(f, RT_LP_MAX_ITER)) {
-        stay(f); /* nobody has seen where the last step leads */
-    }
-    f->done = f->done || f->report->converged;
-}
-
 /* What every rank does, in step. */
-static void run_team(fit *f, rt_team team)
+static void run_team(rt_linear_state *f, rt_team team)
 {
     rt_spread_take(&f->spread);
     for (int32_t turn = 0; turn < 2; turn++) {
@@ -395,14 +242,14 @@ static void run_team(fit *f, rt_team team)
     for (int32_t passes = 1; !f->done; passes++) {
         sum_rows(f, NEWTON_PASS, team);
         if (team.rank == 0) {
-            decide(f, passes);
+            rt_linear_decide(f, passes);
         }
         rt_team_barrier(team);
     }
 }
 
 /* Shares do not change when all outputs get the same: their mean is taken out. */
-static void centre_outputs(fit *f)
+static void centre_outputs(rt_linear_state *f)
 {
     const int64_t width = f->plan.width;
     for (int64_t i = 0; i < width; i++) {
@@ -417,7 +264,7 @@ static void centre_outputs(fit *f)
 }
 
 /* From standard deviations to the units of the data. */
-static void take_result(const fit *f, rt_linear *linear)
+static void take_result(const rt_linear_state *f, rt_linear *linear)
 {
     for (int32_t k = 0; k < f->plan.outputs; k++) {
         const double *from = f->coefficient + (int64_t)k * f->plan.width;
@@ -443,7 +290,7 @@ static void take_result(const fit *f, rt_linear *linear)
     }
 }
 
-static rt_status run(fit *f, rt_error *err)
+static rt_status run(rt_linear_state *f, rt_error *err)
 {
     f->done = !begin(f);
     f->report->converged = f->done;
@@ -459,7 +306,7 @@ static rt_status run(fit *f, rt_error *err)
     return isfinite(f->weight) ? RT_OK : rt_linear_refuse(f->rows, err);
 }
 
-static rt_status fit_all(fit *f, rt_linear *linear, rt_error *err)
+static rt_status fit_all(rt_linear_state *f, rt_linear *linear, rt_error *err)
 {
     rt_status status = make_memory(f, err);
     if (status == RT_OK) {
@@ -481,11 +328,11 @@ rt_status rt_linear_fit(const rt_linear_rows *rows, const rt_linear_params *para
                         int32_t n_threads, rt_ctl *ctl, rt_linear *linear,
                         rt_linear_report *report, rt_error *err)
 {
-    fit f = {.rows = rows,
-             .params = params,
-             .ctl = ctl,
-             .report = report,
-             .loops = rt_linear_loops_in_use()};
+    rt_linear_state f = {.rows = rows,
+                         .params = params,
+                         .ctl = ctl,
+                         .report = report,
+                         .loops = rt_linear_loops_in_use()};
     memset(linear, 0, sizeof *linear);
     memset(report, 0, sizeof *report);
     rt_status status = rt_linear_params_check(params, err);

@@ -1,6 +1,7 @@
-/* What a user may set about a linear fit: its names are those of the Python API, its
- * order is that of the model file. */
-#include "linear/fit.h"
+/* The table, and the check of values against it. */
+#include "linear/params.h"
+
+#include <stdint.h>
 
 const rt_linear_rule rt_linear_rules[RT_LINEAR_PARAMS] = {
     [RT_LP_L2] = {"l2", 1.0, 0.0, 1e100, false},

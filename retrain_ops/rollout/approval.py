@@ -85,12 +85,19 @@ def expires_at(run: Run, candidate: Version) -> datetime | None:
 def give_answer(
     run: Run, candidate: Version, *, approved: bool, by: str, at: datetime | None = None
 ) -> Answer:
-    """Records a person's answer; the first one stands, and is what is returned."""
+    """Records a person's answer and reports it; the first one stands, and is what is returned."""
     at = at or datetime.now(UTC)
     given = answer_of(run, run.registry.version(candidate.number), at)
     answer = given or Answer("approved" if approved else "rejected", by or UNNAMED, at)
     record_answer(run, candidate, answer)
+    if given is None:
+        send(_reported(run, candidate, answer), webhook_url=run.webhook_url)
     return answer
+
+
+def _reported(run: Run, candidate: Version, answer: Answer) -> str:
+    day = candidate.window_end.isoformat()
+    return f"[{answer.verdict}] {run.model} {day}: version {candidate.number}, by {answer.by}"
 
 
 def record_answer(run: Run, candidate: Version, answer: Answer) -> None:

@@ -5,7 +5,7 @@ On all rows, by the same counts and at the same confidence as the gate's own bou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -97,7 +97,7 @@ def _decide(
 
 def stopped_by(guards: Sequence[GuardVerdict]) -> tuple[Literal["fail", "undecided"], str] | None:
     """What guards make of a challenger that would pass; a fail first, as no evidence undoes it."""
-    verdicts: Mapping[str, str] = {g.verdict: g.metric.name for g in guards}
+    verdicts = {guard.verdict for guard in guards}
     if "fail" in verdicts:
         return "fail", "guard_regression"
     return ("undecided", "guard_undecided") if "undecided" in verdicts else None

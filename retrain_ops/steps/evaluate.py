@@ -215,6 +215,7 @@ def _metrics(
         f"{scored_by.name}_{role}": to_significant(scored_by.score(confusion(counts, said)))
         for scored_by in (F1, metric)
         for role, said in (("challenger", CHALLENGER), ("champion", CHAMPION))
+        if role == "challenger" or drift["champion"] is not None  # who is not there has none
     }
     metrics = {
         "rows_train": float(trained["rows"]),

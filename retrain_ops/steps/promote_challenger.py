@@ -95,10 +95,10 @@ def promote_challenger(run: Run) -> PromoteResult:
     _write(run, evaluated, report, result)
     run.registry.set_tag(version, "outcome", result.outcome)
     behind = _is_behind(run, version)
-    ended = behind or _has_ended(run)
-    if outcome == "challenger" and version.opened_at is None and not ended:
+    ended = _ended_as(run)
+    if outcome == "challenger" and version.opened_at is None and not (behind or ended):
         run.registry.open_shadow(version, opened_at=run.instant)
-    note(run, version=version.number, behind_newer_champion=behind)
+    note(run, version=version.number, behind_newer_champion=behind, ended_as=ended)
     return result
 
 
@@ -189,10 +189,10 @@ def _is_behind(run: Run, version: Version) -> bool:
     return newest is not None and version.window_end <= newest
 
 
-def _has_ended(run: Run) -> bool:
-    """Whether this key had its candidate already: other bytes do not ask the same people again."""
+def _ended_as(run: Run) -> str | None:
+    """How this key's candidate ended, if it had one: other bytes ask nobody again."""
     same = (v for v in run.registry.versions() if v.retrain_key == run.retrain_key)
-    return any(v.state in ENDED_STATES for v in same)
+    return next((v.state for v in same if v.state in ENDED_STATES), None)
 
 
 def _note_difference(run: Run, outcome: Outcome) -> None:

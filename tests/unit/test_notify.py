@@ -34,7 +34,7 @@ def test_a_message_arrives_as_written():
 def test_no_value_is_read_as_slacks_markup(text, sent):
     with SlackServer() as slack:
         assert notify.send(text, webhook_url=slack.url) is True
-        assert [m["text"] for m in slack.messages] == [sent]
+        assert [(m["sent"], m["text"]) for m in slack.messages] == [(sent, text)]
 
 
 @pytest.mark.parametrize("before", range(notify.TEXT_MAX - 8, notify.TEXT_MAX + 2))

@@ -27,7 +27,10 @@ The spec's hash is part of every decision. `[publish]`, `[registry]`, `[notify]`
 `[source]` are not in it, since they change no decision. A key marked with ° is in it only when it
 differs from its default."""
 
-TRAIN = "Parameters of the trainer. A trainer of your own has its own; these are those of `gbdt`."
+TRAIN = (
+    "Parameters of the trainer. A trainer of your own has its own; these are those of `gbdt`, and "
+    "[`train_logistic`](api/models.md) names those of `logistic`."
+)
 
 _KINDS: Mapping[Any, str] = {
     str: "string",

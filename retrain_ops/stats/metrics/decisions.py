@@ -25,7 +25,16 @@ _BITS = 64
 
 
 def _value(form: Form, counts: Confusion) -> int:
-    return sum(factor * count for factor, count in zip(form, counts, strict=True))
+    a, b, c, d = form
+    tn, fp, fn, tp = counts
+    return a * tn + b * fp + c * fn + d * tp
+
+
+def _slopes(term: tuple[Form, Form], counts: Confusion) -> tuple[list[int], int]:
+    """The derivatives of T / D: numerators, denominator."""
+    top, bottom = term
+    t, d = _value(top, counts), _value(bottom, counts)
+    return [a * d - t * b for a, b in zip(top, bottom, strict=True)], d * d
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +59,12 @@ class Ratios:
 
     def influence(self, counts: Confusion) -> tuple[list[int], int]:
         """Derivatives over the common denominator of all terms."""
-        total, common = [0, 0, 0, 0], 1
-        for top, bottom in self.terms:
-            t, d = _value(top, counts), _value(bottom, counts)
-            own = [a * d - t * b for a, b in zip(top, bottom, strict=True)]
-            total = [x * d * d + y * common for x, y in zip(total, own, strict=True)]
-            common *= d * d
+        first, *rest = self.terms
+        total, common = _slopes(first, counts)
+        for term in rest:
+            own, scale = _slopes(term, counts)
+            total = [x * scale + y * common for x, y in zip(total, own, strict=True)]
+            common *= scale
         return total, common
 
 

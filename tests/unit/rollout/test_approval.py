@@ -17,7 +17,7 @@ from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, utc_text
 from retrain_ops.rollout.approval import ask, awaiting_answer, give_answer
 from retrain_ops.rollout.looks import candidate_path
 from retrain_ops.rollout.promotion import promote_candidate
-from retrain_ops.steps.promote_challenger import _has_ended
+from retrain_ops.steps.promote_challenger import _ended_as
 from retrain_ops.steps.promote_champion import promote_champion
 from tests.unit.registry.test_registry import A, B, instant, promote, registered
 
@@ -228,7 +228,7 @@ def test_a_front_end_killed_before_the_answer_is_whole_asks_again(open_run, monk
 
 def test_a_key_that_was_decided_never_opens_again_with_other_bytes(open_run):
     run = open_run()
-    assert not _has_ended(run)
+    assert not _ended_as(run)
     give_answer(run, awaiting_answer(run), approved=False, by="amy")
     promote_champion(run)
-    assert _has_ended(run)
+    assert _ended_as(run)
