@@ -19,6 +19,7 @@ from devtools.worlds import (
     NEXT,
     PROMOTION,
     STORIES,
+    Prepared,
     Story,
     World,
     _Faults,
@@ -26,7 +27,6 @@ from devtools.worlds import (
     day,
     differences,
     facts,
-    prepare,
 )
 from retrain_ops.registry.events import APPROVAL_TAG, INTENT_TAG
 from retrain_ops.rollout.artefacts import verify
@@ -40,7 +40,7 @@ Matches = Callable[[str, tuple[object, ...]], bool]
 @pytest.fixture(scope="module")
 def first(tmp_path_factory) -> World:
     """A champion that serves; the day that promotes its successor is still to come."""
-    return prepare(STORIES[1], tmp_path_factory.mktemp("first") / "world")
+    return Prepared(tmp_path_factory.mktemp("first")).world(STORIES[1])
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_8_a_model_that_mlflow_lost_is_named_and_uploaded_again(second, tmp_path
 
 def test_10_a_killed_reject_is_repeated(tmp_path, monkeypatch):
     story: Story = next(s for s in STORIES if s.name == "reject")
-    world = prepare(story, tmp_path / "waiting")
+    world = Prepared(tmp_path / "waiting").world(story)
 
     def answers(name, args) -> bool:
         return name == "set_version_tag" and args[2] == APPROVAL_TAG
