@@ -16,7 +16,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-CORE = ("base", "parallel", "gbdt", "gbdt/simd", "evaluation", "model", "net", "python")
+CORE = (
+    *("base", "parallel", "gbdt", "gbdt/simd", "linear", "linear/simd", "evaluation"),
+    *("model", "net", "python"),
+)
 PROBE = ("base", "parallel", "gbdt/simd", "bench")
 
 INSTALL_HINTS = {

@@ -21,7 +21,8 @@ from scipy import stats
 from benchmarks.flights_pairs import CACHE, Pair, load_pairs
 from retrain_ops.spec.spec import load_spec
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
-from retrain_ops.stats.gates import GateReport, GateRules, judge
+from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.gates import GateReport, judge
 from retrain_ops.stats.psi import day_permutation_p, psi
 from retrain_ops.stats.sequential import CanaryRules, judge_canary
 

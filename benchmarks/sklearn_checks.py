@@ -20,14 +20,23 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from benchmarks.training_data import airline
-from retrain_ops.models import GBDTClassifier, GBDTRegressor
+from retrain_ops.models import (
+    GBDTClassifier,
+    GBDTRegressor,
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+)
 from retrain_ops.models.lightgbm_text import lightgbm_text
 
 EXPECTED: dict[str, str] = {}
 
 
 def main() -> int:
-    estimators = (GBDTClassifier(n_threads=1), GBDTRegressor(n_threads=1))
+    estimators = (
+        *(GBDTClassifier(n_threads=1), GBDTRegressor(n_threads=1)),
+        *(LogisticRegression(), LinearRegression(), PoissonRegressor()),
+    )
     bad = sum(failures(estimator) for estimator in estimators)
     x, y = airline(100_000, 1)
     pipe = make_pipeline(StandardScaler(), clone(estimators[0]))

@@ -14,7 +14,7 @@ from retrain_ops.decisions import record
 from retrain_ops.decisions.judge import gate_report, outcome_of, reason_of
 from retrain_ops.decisions.record import DECISION_FILE, Decision, NamedModel
 from retrain_ops.spec.spec import RetrainSpec, parse_spec
-from retrain_ops.stats.gates import GateRules
+from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.workspace import Workspace
 
 END = date(2020, 2, 6)

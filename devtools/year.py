@@ -23,7 +23,8 @@ from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import DAY
 from retrain_ops.stats.cells import day_cells
-from retrain_ops.stats.gates import GateRules, judge
+from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.gates import judge
 from retrain_ops.stats.paired import compare
 
 FIRST_RUN, LAST_RUN = date(2013, 2, 1), date(2013, 12, 23)

@@ -75,15 +75,28 @@ def is_expected(problem: BaseException) -> bool:
     Anything else is a mistake in code, ours or a trainer's, and is shown with its traceback.
     """
     ours = RetrainError | RemoteError | CancelledError | CorruptError
-    return isinstance(problem, ours | OSError) or not isinstance(problem, Exception | SystemExit)
+    world = OSError | MemoryError
+    return isinstance(problem, ours | world) or not isinstance(problem, Exception | SystemExit)
 
 
 def text_of(problem: BaseException) -> str:
     """What an error says; one that nobody foresaw begins with its type: `'colour'` says little."""
+    if isinstance(problem, MemoryError) and not str(problem):
+        return "out of memory: give the process more, then run the same command again"
     text = str(problem)
     if is_expected(problem) and text:
         return text
     return f"{type(problem).__name__}: {text}".rstrip(": ")
+
+
+def import_problem(error: ImportError, product: str, packages: str) -> str:
+    """Why an optional package is not there: absent, or there and broken (too little memory)."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{product} is not installed: pip install {packages}"
+    return (
+        f"{product} is installed and cannot be imported ({error}): give the process more memory, "
+        f"or install it anew: pip install --force-reinstall {packages}"
+    )
 
 
 def _not_yet(message: str, until: datetime) -> NotYet:

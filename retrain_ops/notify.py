@@ -12,6 +12,8 @@ import re
 import time
 from contextlib import suppress
 
+from retrain_ops.errors import import_problem
+
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10
@@ -38,8 +40,8 @@ def send(text: str, *, webhook_url: str | None) -> bool:
         return False
     try:
         from slack_sdk.webhook import WebhookClient
-    except ImportError:
-        log.error("no Slack message: slack_sdk is missing (pip install 'retrain-ops[slack]')")
+    except ImportError as problem:
+        log.error("no Slack message: %s", import_problem(problem, "slack_sdk", "slack-sdk"))
         return False
     short = escaped(text)
     for attempt in range(1, ATTEMPTS + 1):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import MappingProxyType, NoneType
 from typing import Any, Literal
 
 from retrain_ops.data.source import Source
@@ -20,9 +21,23 @@ from retrain_ops.registry.events import utc_text
 from retrain_ops.registry.registry import Registry
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import Window
-from retrain_ops.workspace import Workspace
+from retrain_ops.workspace import Shape, Workspace
 
 RUN_FILE = "run.json"
+# What later steps read in the record of an earlier one.
+_READ_BY_OTHERS: Mapping[str, Shape] = {
+    "check_drift": {"reason": str, "features": list, "champion": (dict, NoneType)},
+    "pull_data": {"data_sha256": str},
+    "train": {
+        "model_sha256": str,
+        "reference_sha256": str,
+        "rows": int,
+        "train_start": str,
+        "train_end": str,
+        "threshold_end": str,
+    },
+    "evaluate": {"hashes": dict, "cells": dict, "days": list, "cut_days": list, "rows": int},
+}
 Trigger = Literal["schedule", "manual", "backfill", "asset"]
 
 
@@ -95,9 +110,9 @@ class Run:
         """A file of this run's key."""
         return self.workspace.key_path(self.window.end, name)
 
-    def read(self, name: str) -> dict[str, Any] | None:
+    def read(self, name: str, shape: Shape = MappingProxyType({})) -> dict[str, Any] | None:
         """A JSON record of this run's key; a damaged one is set aside and counts as not there."""
-        return self.workspace.recover_json(self.path(name))
+        return self.workspace.recover_json(self.path(name), shape)
 
     def require(self, step: str) -> dict[str, Any]:
         """The record that an earlier step left.
@@ -105,7 +120,7 @@ class Run:
         Raises:
             ConfigError: that step has not run for this window.
         """
-        record = self.read(f"{step}.json")
+        record = self.read(f"{step}.json", _READ_BY_OTHERS[step])
         if record is None:
             raise ConfigError(
                 f"{self.retrain_key}: {step} has left no sound record at "
@@ -174,13 +189,19 @@ def run_record(run: Run) -> dict[str, Any]:
 
 
 def _is_run_record(record: Mapping[str, Any]) -> bool:
-    steps = [record.get("steps", {}), record.get("looks", {})]
-    entries = [e for group in steps if isinstance(group, dict) for e in group.values()]
-    return (
-        isinstance(record.get("attempt"), int)
-        and isinstance(record.get("earlier", []), list)
-        and all(isinstance(group, dict) for group in steps)
-        and all(isinstance(e, dict) and isinstance(e.get("status"), str) for e in entries)
+    earlier = record.get("earlier", [])
+    if not isinstance(record.get("attempt"), int) or not isinstance(earlier, list):
+        return False
+    attempts = (record, *earlier)
+    return all(isinstance(a, dict) and _are_steps(a.get("steps", {})) for a in attempts) and (
+        _are_steps(record.get("looks", {}))
+    )
+
+
+def _are_steps(steps: object) -> bool:
+    """Whether it is what :func:`record_step` writes: entries by step."""
+    return isinstance(steps, dict) and all(
+        isinstance(e, dict) and isinstance(e.get("status"), str) for e in steps.values()
     )
 
 

@@ -40,7 +40,7 @@ LOCK_PATIENCE_S = 900.0
 SHA256 = re.compile(r"[0-9a-f]{64}")
 KEY_FOLDER = re.compile(r"window_end=(\d{4}-\d\d-\d\d)")
 
-Shape = Mapping[str, type]
+Shape = Mapping[str, type | tuple[type, ...]]
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
@@ -121,12 +121,12 @@ class Workspace:
             return None
         try:
             value = json.loads(data)
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise self._damaged(path, f"it is not JSON ({problem})") from problem
         if not isinstance(value, dict):
             raise self._damaged(path, "it does not hold a JSON object")
         for name, kind in shape.items():
-            if not isinstance(value.get(name), kind):
+            if name not in value or not isinstance(value[name], kind):
                 raise self._damaged(path, f"its {name!r} is not of the type that is written")
         return value
 
@@ -314,6 +314,8 @@ def _replace_local(target: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, target)
+    except OSError as problem:  # a full disk does not say which
+        raise OSError(problem.errno, problem.strerror, str(target)) from problem
     finally:
         aside.unlink(missing_ok=True)
     folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)

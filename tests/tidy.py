@@ -19,13 +19,14 @@ C_BELOW = {
     "base": {"base"},
     "parallel": {"parallel", "base"},
     "gbdt": {"gbdt", "parallel", "base"},
+    "linear": {"linear", "parallel", "base"},
     "evaluation": {"evaluation", "parallel", "base"},
-    "model": {"model", "gbdt", "parallel", "base"},
+    "model": {"model", "gbdt", "linear", "parallel", "base"},
     "net": {"net", "base"},
     "bench": {"bench", "gbdt", "parallel", "base"},
-    "python": {"python", "model", "net", "gbdt", "evaluation", "parallel", "base"},
-    "tests": {"tests", "model", "net", "gbdt", "evaluation", "parallel", "base"},
-    "fuzz": {"fuzz", "tests", "model", "net", "gbdt", "evaluation", "parallel", "base"},
+    "python": {"python", "model", "net", "gbdt", "linear", "evaluation", "parallel", "base"},
+    "tests": {"tests", "model", "net", "gbdt", "linear", "evaluation", "parallel", "base"},
+    "fuzz": {"fuzz", "tests", "model", "net", "gbdt", "linear", "evaluation", "parallel", "base"},
 }
 """Which folders of csrc a folder may include."""
 
@@ -95,7 +96,7 @@ def _includes(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def include_graph(root: Path) -> list[str]:
-    """python -> {model, net} -> {gbdt, evaluation} -> parallel -> base; net sees base only."""
+    """python -> {model, net} -> {gbdt, linear, evaluation} -> parallel -> base; net: base only."""
     problems = []
     for path in _c_files(root):
         folder = _folder(root, path)

@@ -24,7 +24,10 @@ static void predict_row(const rt_model *model, double fill)
 {
     double x[PROBE_FEATURES];
     double p[RT_MAX_OUTPUTS];
-    const bool labels = model->forest.loss != RT_LOSS_SQUARE;
+    const bool linear = rt_model_is_linear(model);
+    const bool labels = linear ? model->linear.loss <= RT_LINEAR_SOFTMAX
+                               : model->forest.loss != RT_LOSS_SQUARE;
+    const int32_t outputs = linear ? model->linear.n_outputs : model->forest.n_outputs;
     for (int32_t i = 0; i < PROBE_FEATURES; i++) {
         x[i] = fill;
     }
@@ -37,10 +40,11 @@ static void predict_row(const rt_model *model, double fill)
     if (model->n_features > PROBE_FEATURES) {
         return;
     }
-    if (rt_predict(&model->forest, &row, 1, NULL, p, NULL) != RT_OK) {
+    if ((linear ? rt_linear_predict(&model->linear, &row, 1, NULL, p, NULL)
+                : rt_predict(&model->forest, &row, 1, NULL, p, NULL)) != RT_OK) {
         __builtin_trap();
     }
-    for (int32_t k = 0; k < model->forest.n_outputs; k++) {
+    for (int32_t k = 0; k < outputs; k++) {
         if (!isfinite(p[k]) || (labels && !(p[k] >= 0.0 && p[k] <= 1.0))) {
             __builtin_trap();
         }

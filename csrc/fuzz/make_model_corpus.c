@@ -4,20 +4,13 @@
 
 #include "model/write.h"
 #include "tests/gbdt_data.h"
+#include "tests/linear_data.h"
 
-static rt_status write_model(const test_table *t, const char *path, int32_t trees,
-                             int32_t leaves)
+static rt_status write_file(const rt_model *model, const char *path)
 {
-    test_fit fit;
     uint8_t *data = NULL;
     size_t bytes = 0;
-    test_fit_init(&fit, t, 1);
-    fit.params.value[RT_P_N_ESTIMATORS] = trees;
-    fit.params.value[RT_P_MAX_LEAF_NODES] = leaves;
-    rt_status status = test_train(&fit, NULL);
-    if (status == RT_OK) {
-        status = rt_model_write(&fit.model, &data, &bytes, NULL);
-    }
+    rt_status status = rt_model_write(model, &data, &bytes, NULL);
     FILE *file = status == RT_OK ? fopen(path, "wb") : NULL;
     if (file == NULL || fwrite(data, 1, bytes, file) != bytes) {
         status = RT_SYSTEM;
@@ -26,7 +19,33 @@ static rt_status write_model(const test_table *t, const char *path, int32_t tree
         status = RT_SYSTEM;
     }
     rt_free(data);
+    return status;
+}
+
+static rt_status write_trees(const test_table *t, const char *path, int32_t trees,
+                             int32_t leaves)
+{
+    test_fit fit;
+    test_fit_init(&fit, t, 1);
+    fit.params.value[RT_P_N_ESTIMATORS] = trees;
+    fit.params.value[RT_P_MAX_LEAF_NODES] = leaves;
+    rt_status status = test_train(&fit, NULL);
+    if (status == RT_OK) {
+        status = write_file(&fit.model, path);
+    }
     rt_model_clear(&fit.model);
+    return status;
+}
+
+static rt_status write_linear(const char *path, rt_linear_loss loss)
+{
+    test_linear t = {.threads = 1};
+    test_linear_init(&t, loss, 1.0);
+    rt_status status = test_linear_fit(&t, NULL);
+    if (status == RT_OK) {
+        status = write_file(&t.model, path);
+    }
+    rt_model_clear(&t.model);
     return status;
 }
 
@@ -38,7 +57,13 @@ int main(int argc, char **argv)
     for (int32_t i = 0; i < 4 && status == RT_OK; i++) {
         char path[4096];
         (void)snprintf(path, sizeof path, "%s/model-%d.rtm", argv[1], i);
-        status = write_model(&t, path, sizes[i][0], sizes[i][1]);
+        status = write_trees(&t, path, sizes[i][0], sizes[i][1]);
+    }
+    for (int32_t i = RT_LINEAR_LOGISTIC; i <= RT_LINEAR_POISSON && status == RT_OK;
+         i++) {
+        char path[4096];
+        (void)snprintf(path, sizeof path, "%s/linear-%d.rtm", argv[1], i);
+        status = write_linear(path, (rt_linear_loss)i);
     }
     test_table_clear(&t);
     if (status != RT_OK) {

@@ -22,8 +22,8 @@
 #include <stdint.h>
 
 #include "base/ctl.h"
+#include "base/matrix.h"
 #include "base/status.h"
-#include "gbdt/matrix.h"
 #include "gbdt/simd/dispatch.h"
 #include "parallel/team.h"
 

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/matrix.h"
 #include "base/status.h"
-#include "gbdt/matrix.h"
 
 enum { RT_LEAF = -1, RT_NUMERIC_SPLIT = -1, RT_WORD_BITS = 64, RT_MAX_OUTPUTS = 256 };
 

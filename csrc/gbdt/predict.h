@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 #include "base/ctl.h"
+#include "base/matrix.h"
 #include "base/status.h"
 #include "gbdt/forest.h"
-#include "gbdt/matrix.h"
 
 /* Below this many (row, tree) pairs one thread is always used: starting a team
  * would take longer than the work. */

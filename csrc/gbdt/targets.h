@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/matrix.h"
 #include "base/status.h"
 #include "gbdt/forest.h"
-#include "gbdt/matrix.h"
 
 /* The caller's rows; borrowed. */
 typedef struct rt_gbdt_rows {

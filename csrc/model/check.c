@@ -181,9 +181,39 @@ static rt_status check_numbers(const rt_model *model, rt_error *err)
     return RT_OK;
 }
 
+/* Any finite slope is safe, for sums are held within bounds; zero has one pattern. */
+static rt_status check_linear(const rt_model *model, rt_error *err)
+{
+    const rt_linear *linear = &model->linear;
+    const struct {
+        const double *value;
+        int64_t count;
+    } parts[] = {{linear->intercept, linear->n_outputs},
+                 {linear->fill, linear->n_features},
+                 {linear->slope, linear->n_outputs * linear->n_slopes}};
+    bool sound = isfinite(model->threshold);
+    for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) {
+        for (int64_t i = 0; i < parts[p].count; i++) {
+            const double value = parts[p].value[i];
+            sound = sound && isfinite(value) && (value != 0.0 || is_zero(value));
+        }
+    }
+    for (int32_t f = 0; f < linear->n_features; f++) {
+        sound = sound && (linear->levels[f] == 0 || is_zero(linear->fill[f]));
+    }
+    if (!sound) {
+        return rt_fail(err, RT_INVALID, "rt_model_check",
+                       "an intercept, a fill, a slope or the threshold is impossible");
+    }
+    return rt_linear_params_check(&model->linear_params, err);
+}
+
 rt_status rt_model_check(const rt_model *model, rt_error *err)
 {
     void *has_parent = NULL;
+    if (rt_model_is_linear(model)) {
+        return check_linear(model, err);
+    }
     rt_status status = check_numbers(model, err);
     if (status != RT_OK) {
         return status;

@@ -10,10 +10,13 @@
 #include "base/sha256.h"
 #include "base/sizes.h"
 #include "gbdt/params.h"
+#include "linear/fit.h"
 
 enum {
     RT_MAGIC_BYTES = 8,
-    RT_HEADER_BYTES = 88 + 8 * RT_PARAM_COUNT,
+    RT_HEADER_BYTES = 88, /* before the parameters */
+    RT_PARAM_BYTES = 8,
+    RT_LINEAR_OBJECTIVE = 16, /* what an rt_linear_loss has added to it */
     RT_FEATURE_BYTES = 8,
     RT_LENGTH_BYTES = 4,
     RT_NODE_BYTES = 48,
@@ -25,8 +28,12 @@ enum {
 static const uint8_t rt_model_magic[RT_MAGIC_BYTES] = {0x89, 'R',  'T',  'M',
                                                        '\r', '\n', 0x1a, '\n'};
 
+/* A linear model has a fill for each feature and slopes of all outputs, the others
+ * trees.
+ */
 typedef struct rt_counts {
     int64_t features, trees, texts, text_bytes, nodes, words, outputs;
+    int64_t params, fills, slopes;
 } rt_counts;
 
 /* Whole length of the file; false when it does not fit in 63 bits. */
@@ -36,7 +43,8 @@ static inline bool rt_layout_bytes(const rt_counts *counts, int64_t *bytes)
         {counts->features, RT_FEATURE_BYTES}, {counts->texts, RT_LENGTH_BYTES},
         {counts->trees, RT_LENGTH_BYTES},     {counts->nodes, RT_NODE_BYTES},
         {counts->words, RT_WORD_BYTES},       {counts->text_bytes, 1},
-        {counts->outputs, RT_SCORE_BYTES},
+        {counts->outputs, RT_SCORE_BYTES},    {counts->params, RT_PARAM_BYTES},
+        {counts->fills, RT_SCORE_BYTES},      {counts->slopes, RT_SCORE_BYTES},
     };
     *bytes = RT_HEADER_BYTES + RT_SHA256_BYTES;
     for (uint32_t i = 0; i < sizeof part / sizeof part[0]; i++) {

@@ -15,6 +15,7 @@ rt_status rt_model_init(rt_model *model, int32_t n_features, int64_t n_texts,
     void *block = NULL;
     memset(model, 0, sizeof *model);
     model->params = rt_gbdt_defaults();
+    model->linear_params = rt_linear_defaults();
     model->threshold = 0.5;
     model->n_features = n_features;
     model->n_texts = n_texts;
@@ -37,6 +38,7 @@ rt_status rt_model_init(rt_model *model, int32_t n_features, int64_t n_texts,
 void rt_model_clear(rt_model *model)
 {
     rt_forest_clear(&model->forest);
+    rt_linear_clear(&model->linear);
     rt_free(model->features);
     rt_free(model->text_start);
     rt_free(model->text);

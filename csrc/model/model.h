@@ -1,4 +1,4 @@
-/* A trained model: what its features are called, its trees, its decision
+/* A trained model: what its features are called, its trees or slopes, its decision
  * threshold, and the parameters it was trained with. docs/model-format.md draws
  * the file. */
 #ifndef RT_MODEL_MODEL_H
@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "gbdt/forest.h"
 #include "gbdt/params.h"
+#include "linear/fit.h"
 #include "model/text.h"
 
 typedef enum rt_feature_kind { RT_NUMERIC = 0, RT_CATEGORICAL = 1 } rt_feature_kind;
@@ -28,6 +29,8 @@ typedef struct rt_feature {
 typedef struct rt_model {
     rt_forest forest;
     rt_gbdt_params params;
+    rt_linear linear; /* its loss is 0 where the model has trees, else there are none */
+    rt_linear_params linear_params;
     uint64_t seed;
     double threshold; /* scores from here on mean "yes" */
     int32_t n_features;
@@ -53,6 +56,11 @@ void rt_model_clear(rt_model *model);
  * UTF-8, names not empty and unique, categories ascending by bytes and unique.
  * RT_INVALID names the first offender. */
 RT_CHECKED rt_status rt_model_link(rt_model *model, rt_error *err);
+
+static inline bool rt_model_is_linear(const rt_model *model)
+{
+    return model->linear.loss != 0;
+}
 
 /* rt_forest.levels of a feature. */
 int32_t rt_model_levels(const rt_model *model, int32_t feature);

@@ -12,7 +12,7 @@
 #include "model/check.h"
 #include "model/layout.h"
 
-enum { OUTPUTS_AT = 76 };
+enum { PARAMS_AT = 72, OUTPUTS_AT = 76 };
 
 /* Reads past no end: the length was proven before the first part is read. */
 typedef struct cursor {
@@ -78,37 +78,35 @@ static rt_status read_start(cursor *in, size_t bytes, rt_error *err)
     return RT_OK;
 }
 
-static bool outputs_fit(uint32_t loss, int64_t outputs)
+/* Objective, outputs and parameters of one family. */
+static bool kind_fits(uint32_t objective, const rt_counts *counts)
 {
-    if (loss == RT_LOSS_SOFTMAX) {
-        return outputs >= 2 && outputs <= RT_MAX_OUTPUTS;
-    }
-    return (loss == RT_LOSS_BINARY || loss == RT_LOSS_SQUARE) && outputs == 1;
+    const bool linear = objective > RT_LINEAR_OBJECTIVE;
+    const bool softmax = objective == (linear ? RT_LINEAR_OBJECTIVE + RT_LINEAR_SOFTMAX
+                                              : (uint32_t)RT_LOSS_SOFTMAX);
+    const bool known = linear
+                           ? objective <= RT_LINEAR_OBJECTIVE + RT_LINEAR_POISSON
+                           : objective >= RT_LOSS_BINARY && objective <= RT_LOSS_SQUARE;
+    const int64_t least = softmax ? 2 : 1;
+    const int64_t most = softmax ? RT_MAX_OUTPUTS : 1;
+    return known && counts->outputs >= least && counts->outputs <= most;
 }
 
-static rt_status read_counts(cursor *in, const uint8_t *data, size_t bytes,
-                             rt_loss *loss, rt_counts *counts, rt_error *err)
+/* A linear model has no trees; slopes stand where the words of sets do. */
+static bool linear_fits(rt_counts *counts)
+{
+    const int64_t slopes = counts->words;
+    counts->words = 0;
+    counts->fills = counts->features;
+    return counts->trees == 0 && counts->nodes == 0 && slopes >= 0 &&
+           slopes <= INT32_MAX && rt_mul_i64(slopes, counts->outputs, &counts->slopes);
+}
+
+static rt_status check_length(const rt_counts *counts, int64_t stated,
+                              const uint8_t *data, size_t bytes, rt_error *err)
 {
     uint8_t digest[RT_SHA256_BYTES];
-    cursor outputs = {data + OUTPUTS_AT};
     int64_t expected = 0;
-    uint32_t stated_loss = get_u32(in);
-    int64_t stated = get_count(in);
-    counts->outputs = get_u32(&outputs);
-    counts->features = get_u32(in);
-    counts->trees = get_u32(in);
-    counts->texts = get_count(in);
-    counts->text_bytes = get_count(in);
-    counts->nodes = get_count(in);
-    counts->words = get_count(in);
-    if (counts->features < 1 || counts->features > RT_MAX_FEATURES ||
-        counts->trees > INT32_MAX - 1 || counts->words > INT32_MAX) {
-        return corrupt(err, "a count is outside its limits");
-    }
-    if (!outputs_fit(stated_loss, counts->outputs)) {
-        return corrupt(err, "its objective is unknown, or has other outputs");
-    }
-    *loss = (rt_loss)stated_loss;
     if (!rt_layout_bytes(counts, &expected) || stated != expected ||
         (uint64_t)expected != bytes) {
         return corrupt(err, "its length is not the one its header names");
@@ -120,21 +118,55 @@ static rt_status read_counts(cursor *in, const uint8_t *data, size_t bytes,
     return RT_OK;
 }
 
-static rt_status read_numbers(cursor *in, rt_model *model, rt_error *err)
+static rt_status read_counts(cursor *in, const uint8_t *data, size_t bytes,
+                             uint32_t *objective, rt_counts *counts, rt_error *err)
 {
-    model->seed = get_u64(in);
-    if (get_u32(in) != RT_PARAM_COUNT) {
+    cursor outputs = {data + OUTPUTS_AT};
+    cursor params = {data + PARAMS_AT};
+    *objective = get_u32(in);
+    const bool linear = *objective > RT_LINEAR_OBJECTIVE;
+    int64_t stated = get_count(in);
+    counts->outputs = get_u32(&outputs);
+    counts->params = get_u32(&params);
+    counts->features = get_u32(in);
+    counts->trees = get_u32(in);
+    counts->texts = get_count(in);
+    counts->text_bytes = get_count(in);
+    counts->nodes = get_count(in);
+    counts->words = get_count(in);
+    if (counts->features < 1 || counts->features > RT_MAX_FEATURES ||
+        counts->trees > INT32_MAX - 1 || counts->words > INT32_MAX) {
+        return corrupt(err, "a count is outside its limits");
+    }
+    if (!kind_fits(*objective, counts)) {
+        return corrupt(err, "its objective is unknown, or has other outputs");
+    }
+    if (counts->params != (linear ? (int64_t)RT_LINEAR_PARAMS : RT_PARAM_COUNT)) {
         return corrupt(err, "its parameter block has another size");
     }
-    in->at += 4; /* the outputs, read with the counts */
+    if (linear && !linear_fits(counts)) {
+        return corrupt(err, "a linear model has trees, or too many slopes");
+    }
+    return check_length(counts, stated, data, bytes, err);
+}
+
+static void get_numbers(cursor *in, double *out, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        out[i] = get_f64(in);
+    }
+}
+
+static void read_numbers(cursor *in, rt_model *model, const rt_counts *counts,
+                         double *scores)
+{
+    model->seed = get_u64(in);
+    in->at += 8; /* parameters and outputs, read with the counts */
     model->threshold = get_f64(in);
-    for (int32_t i = 0; i < RT_PARAM_COUNT; i++) {
-        model->params.value[i] = get_f64(in);
-    }
-    for (int32_t k = 0; k < model->forest.n_outputs; k++) {
-        model->forest.base_score[k] = get_f64(in);
-    }
-    return RT_OK;
+    get_numbers(in,
+                counts->fills > 0 ? model->linear_params.value : model->params.value,
+                counts->params);
+    get_numbers(in, scores, counts->outputs);
 }
 
 static rt_status read_features(cursor *in, rt_model *model, const rt_counts *counts,
@@ -204,31 +236,93 @@ static rt_status as_corrupt(rt_status status, rt_error *err)
     return RT_CORRUPT;
 }
 
-static rt_status read_parts(cursor *in, rt_model *model, const rt_counts *counts,
-                            const uint8_t *data, size_t bytes, rt_error *err)
+/* Slopes: their number follows from the features, which must agree with the header. */
+static rt_status read_linear(cursor *in, rt_model *model, uint32_t objective,
+                             const rt_counts *counts, const double *intercept,
+                             rt_error *err)
 {
-    rt_status status = read_numbers(in, model, err);
-    if (status == RT_OK) {
-        status = read_features(in, model, counts, err);
+    void *levels = NULL;
+    int64_t slopes = 0;
+    rt_status status =
+        rt_alloc(&levels, model->n_features, sizeof(int32_t), "rt_model_read", err);
+    if (status != RT_OK) {
+        return status;
     }
+    for (int32_t f = 0; f < model->n_features; f++) {
+        ((int32_t *)levels)[f] = rt_model_levels(model, f);
+        slopes += rt_linear_width(((int32_t *)levels)[f]);
+    }
+    if (slopes * counts->outputs != counts->slopes) {
+        status = corrupt(err, "its slopes are not those of its features");
+    } else {
+        status = rt_linear_init(
+            &model->linear, (rt_linear_loss)(objective - RT_LINEAR_OBJECTIVE),
+            (int32_t)counts->outputs, model->n_features, levels, err);
+    }
+    rt_free(levels);
     if (status == RT_OK) {
-        status = read_trees(in, &model->forest, counts, err);
+        memcpy(model->linear.intercept, intercept,
+               (size_t)counts->outputs * sizeof *intercept);
+        get_numbers(in, model->linear.fill, counts->fills);
+        get_numbers(in, model->linear.slope, counts->slopes);
+    }
+    return status;
+}
+
+/* Names and categories lie behind everything else, and say how to read it. */
+static rt_status read_texts(const uint8_t *data, size_t bytes, rt_model *model,
+                            const rt_counts *counts, rt_error *err)
+{
+    if (counts->text_bytes > 0) {
+        const int64_t behind = counts->text_bytes + RT_SHA256_BYTES;
+        memcpy(model->text, data + ((int64_t)bytes - behind),
+               (size_t)counts->text_bytes);
+    }
+    return as_corrupt(rt_model_link(model, err), err);
+}
+
+static rt_status read_forest(cursor *in, rt_model *model, uint32_t objective,
+                             const rt_counts *counts, const double *base, rt_error *err)
+{
+    rt_forest *forest = &model->forest;
+    rt_status status = rt_forest_init(forest, model->n_features, (rt_loss)objective,
+                                      (int32_t)counts->outputs, err);
+    if (status == RT_OK) {
+        status =
+            rt_forest_reserve(forest, counts->trees, counts->nodes, counts->words, err);
     }
     if (status != RT_OK) {
         return status;
     }
-    if (counts->text_bytes > 0) {
-        memcpy(model->text, in->at, (size_t)counts->text_bytes);
+    memcpy(forest->base_score, base, (size_t)counts->outputs * sizeof *base);
+    for (int32_t f = 0; f < model->n_features; f++) {
+        forest->levels[f] = rt_model_levels(model, f);
     }
-    in->at += counts->text_bytes;
-    if (in->at + RT_SHA256_BYTES != data + bytes) {
+    return read_trees(in, forest, counts, err);
+}
+
+static rt_status read_parts(cursor *in, rt_model *model, uint32_t objective,
+                            const rt_counts *counts, const uint8_t *data, size_t bytes,
+                            rt_error *err)
+{
+    double scores[RT_MAX_OUTPUTS];
+    read_numbers(in, model, counts, scores);
+    rt_status status = read_features(in, model, counts, err);
+    if (status == RT_OK) {
+        status = read_texts(data, bytes, model, counts, err);
+    }
+    if (status == RT_OK) {
+        status = counts->fills > 0
+                     ? read_linear(in, model, objective, counts, scores, err)
+                     : read_forest(in, model, objective, counts, scores, err);
+    }
+    if (status != RT_OK) {
+        return status;
+    }
+    if (in->at + counts->text_bytes + RT_SHA256_BYTES != data + bytes) {
         return corrupt(err, "its parts do not fill it");
     }
-    status = as_corrupt(rt_model_link(model, err), err);
-    for (int32_t f = 0; f < model->n_features && status == RT_OK; f++) {
-        model->forest.levels[f] = rt_model_levels(model, f);
-    }
-    return status == RT_OK ? as_corrupt(rt_model_check(model, err), err) : status;
+    return as_corrupt(rt_model_check(model, err), err);
 }
 
 rt_status rt_model_read(rt_model *model, const uint8_t *data, size_t bytes,
@@ -236,27 +330,18 @@ rt_status rt_model_read(rt_model *model, const uint8_t *data, size_t bytes,
 {
     cursor in = {data};
     rt_counts counts = {0};
-    rt_loss loss = RT_LOSS_BINARY;
+    uint32_t objective = 0;
     memset(model, 0, sizeof *model);
     rt_status status = read_start(&in, bytes, err);
     if (status == RT_OK) {
-        status = read_counts(&in, data, bytes, &loss, &counts, err);
+        status = read_counts(&in, data, bytes, &objective, &counts, err);
     }
     if (status == RT_OK) {
         status = rt_model_init(model, (int32_t)counts.features, counts.texts,
                                counts.text_bytes, err);
     }
-    if (status != RT_OK) {
-        return status;
-    }
-    status = rt_forest_init(&model->forest, model->n_features, loss,
-                            (int32_t)counts.outputs, err);
     if (status == RT_OK) {
-        status = rt_forest_reserve(&model->forest, counts.trees, counts.nodes,
-                                   counts.words, err);
-    }
-    if (status == RT_OK) {
-        status = read_parts(&in, model, &counts, data, bytes, err);
+        status = read_parts(&in, model, objective, &counts, data, bytes, err);
     }
     if (status != RT_OK) {
         rt_model_clear(model);

@@ -28,30 +28,39 @@ static uint8_t *put_f64(uint8_t *at, double value)
     return put_u64(at, rt_to_bits(value));
 }
 
+static uint8_t *put_numbers(uint8_t *at, const double *value, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        at = put_f64(at, value[i]);
+    }
+    return at;
+}
+
+/* The place of the words of sets holds how many slopes a linear model's output has. */
 static uint8_t *put_header(uint8_t *at, const rt_model *model, const rt_counts *counts,
                            int64_t bytes)
 {
+    const bool linear = rt_model_is_linear(model);
+    const uint32_t objective = linear ? RT_LINEAR_OBJECTIVE + model->linear.loss
+                                      : (uint32_t)model->forest.loss;
     memcpy(at, rt_model_magic, RT_MAGIC_BYTES);
     at = put_u32(at + RT_MAGIC_BYTES, RT_MODEL_VERSION);
-    at = put_u32(at, (uint32_t)model->forest.loss);
+    at = put_u32(at, objective);
     at = put_u64(at, (uint64_t)bytes);
     at = put_u32(at, (uint32_t)counts->features);
     at = put_u32(at, (uint32_t)counts->trees);
     at = put_u64(at, (uint64_t)counts->texts);
     at = put_u64(at, (uint64_t)counts->text_bytes);
     at = put_u64(at, (uint64_t)counts->nodes);
-    at = put_u64(at, (uint64_t)counts->words);
+    at = put_u64(at, (uint64_t)(linear ? model->linear.n_slopes : counts->words));
     at = put_u64(at, model->seed);
-    at = put_u32(at, RT_PARAM_COUNT);
+    at = put_u32(at, (uint32_t)counts->params);
     at = put_u32(at, (uint32_t)counts->outputs);
     at = put_f64(at, model->threshold);
-    for (int32_t i = 0; i < RT_PARAM_COUNT; i++) {
-        at = put_f64(at, model->params.value[i]);
-    }
-    for (int32_t k = 0; k < model->forest.n_outputs; k++) {
-        at = put_f64(at, model->forest.base_score[k]);
-    }
-    return at;
+    at = put_numbers(at, linear ? model->linear_params.value : model->params.value,
+                     counts->params);
+    return put_numbers(at, linear ? model->linear.intercept : model->forest.base_score,
+                       counts->outputs);
 }
 
 static uint8_t *put_features(uint8_t *at, const rt_model *model)
@@ -89,14 +98,33 @@ static uint8_t *put_trees(uint8_t *at, const rt_forest *forest)
     return at;
 }
 
+static rt_counts counts_of(const rt_model *model)
+{
+    const rt_forest *forest = &model->forest;
+    rt_counts counts = {
+        .features = model->n_features,
+        .trees = forest->n_trees,
+        .texts = model->n_texts,
+        .text_bytes = model->text_start[model->n_texts],
+        .nodes = forest->n_nodes,
+        .words = forest->n_words,
+        .outputs = forest->n_outputs,
+        .params = RT_PARAM_COUNT,
+    };
+    if (rt_model_is_linear(model)) {
+        counts.outputs = model->linear.n_outputs;
+        counts.params = RT_LINEAR_PARAMS;
+        counts.fills = model->n_features;
+        counts.slopes = counts.outputs * model->linear.n_slopes;
+    }
+    return counts;
+}
+
 rt_status rt_model_write(const rt_model *model, uint8_t **out, size_t *bytes,
                          rt_error *err)
 {
-    const rt_forest *forest = &model->forest;
-    int64_t text_bytes = model->text_start[model->n_texts];
-    rt_counts counts = {model->n_features, forest->n_trees, model->n_texts,
-                        text_bytes,        forest->n_nodes, forest->n_words,
-                        forest->n_outputs};
+    rt_counts counts = counts_of(model);
+    int64_t text_bytes = counts.text_bytes;
     int64_t total = 0;
     void *block = NULL;
 
@@ -112,7 +140,9 @@ rt_status rt_model_write(const rt_model *model, uint8_t **out, size_t *bytes,
     uint8_t *start = block;
     uint8_t *at = put_header(start, model, &counts, total);
     at = put_features(at, model);
-    at = put_trees(at, forest);
+    at = put_trees(at, &model->forest);
+    at = put_numbers(at, model->linear.fill, counts.fills);
+    at = put_numbers(at, model->linear.slope, counts.slopes);
     if (text_bytes > 0) {
         memcpy(at, model->text, (size_t)text_bytes);
     }

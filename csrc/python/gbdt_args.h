@@ -4,7 +4,7 @@
 
 #include "python/arrays.h"
 
-#include "gbdt/matrix.h"
+#include "base/matrix.h"
 #include "gbdt/params.h"
 #include "model/model.h"
 

@@ -13,6 +13,7 @@
 #include "parallel/threads.h"
 #include "python/gbdt.h"
 #include "python/gbdt_args.h"
+#include "python/linear.h"
 
 typedef struct model_object {
     PyObject_HEAD
@@ -123,7 +124,7 @@ static PyObject *model_sha256(PyObject *self, void *Py_UNUSED(closure))
 }
 
 typedef struct prediction {
-    const rt_forest *forest;
+    const rt_model *model;
     rt_matrix x;
     int32_t n_threads;
     rt_ctl ctl;
@@ -133,7 +134,19 @@ typedef struct prediction {
 static rt_status predict_body(void *argument, rt_error *err)
 {
     prediction *job = argument;
-    return rt_predict(job->forest, &job->x, job->n_threads, &job->ctl, job->out, err);
+    if (rt_model_is_linear(job->model)) {
+        return rt_linear_predict(&job->model->linear, &job->x, job->n_threads,
+                                 &job->ctl, job->out, err);
+    }
+    return rt_predict(&job->model->forest, &job->x, job->n_threads, &job->ctl, job->out,
+                      err);
+}
+
+static bool runs_alone(const prediction *job)
+{
+    return rt_model_is_linear(job->model)
+               ? rt_linear_runs_alone(&job->model->linear, job->x.rows)
+               : rt_predict_runs_alone(&job->model->forest, job->x.rows) != 0;
 }
 
 /* Little work is done at once on this thread, with its floating-point mode put
@@ -141,7 +154,7 @@ static rt_status predict_body(void *argument, rt_error *err)
 static int run_prediction(rt_module_state *state, prediction *job)
 {
     rt_error err = {RT_OK, NULL, ""};
-    if (!rt_predict_runs_alone(job->forest, job->x.rows)) {
+    if (!runs_alone(job)) {
         return rt_py_run(state, predict_body, job, &job->ctl);
     }
     uint32_t saved = rt_fp_enter();
@@ -154,10 +167,16 @@ static int run_prediction(rt_module_state *state, prediction *job)
     return 0;
 }
 
+static int32_t outputs_of(const rt_model *model)
+{
+    return rt_model_is_linear(model) ? model->linear.n_outputs
+                                     : model->forest.n_outputs;
+}
+
 PyDoc_STRVAR(predict_doc,
              "predict(x, *, n_threads=0) -> float64[n] or [n, K]\n\n"
              "P(label = 1) of each row of x, float32 or float64 [n, F] in any layout; "
-             "P of each class for softmax, the amount for squared error. "
+             "P of each class for softmax, the amount for squared error and Poisson. "
              "Categorical columns hold the number of the category; NaN is missing, "
              "and so is a number that names no category. Small inputs are scored on "
              "the calling thread whatever n_threads says; the bits are the same.");
@@ -169,7 +188,8 @@ static PyObject *model_predict(PyObject *self, PyObject *args, PyObject *kwargs)
     PyArrayObject *hold = NULL;
     PyArrayObject *out = NULL;
     rt_error err = {RT_OK, NULL, ""};
-    prediction job = {.forest = &((model_object *)self)->model.forest};
+    prediction job = {.model = &((model_object *)self)->model};
+    const int32_t outputs = outputs_of(job.model);
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$i:predict", names, &x,
                                      &job.n_threads) ||
         rt_py_matrix(x, "x", &job.x, &hold) < 0) {
@@ -179,8 +199,8 @@ static PyObject *model_predict(PyObject *self, PyObject *args, PyObject *kwargs)
         rt_py_raise(state_of(self), &err);
         goto done;
     }
-    npy_intp shape[2] = {job.x.rows, job.forest->n_outputs};
-    out = rt_py_new_array(NPY_FLOAT64, job.forest->n_outputs > 1 ? 2 : 1, shape);
+    npy_intp shape[2] = {job.x.rows, outputs};
+    out = rt_py_new_array(NPY_FLOAT64, outputs > 1 ? 2 : 1, shape);
     if (out == NULL) {
         goto done;
     }
@@ -271,22 +291,55 @@ static PyObject *model_threshold(PyObject *self, void *Py_UNUSED(closure))
 
 static PyObject *model_objective(PyObject *self, void *Py_UNUSED(closure))
 {
-    const rt_forest *forest = &((model_object *)self)->model.forest;
-    return PyUnicode_FromString(rt_py_objective(forest->loss));
+    const rt_model *model = &((model_object *)self)->model;
+    return PyUnicode_FromString(rt_model_is_linear(model)
+                                    ? rt_py_linear_objective(model->linear.loss)
+                                    : rt_py_objective(model->forest.loss));
+}
+
+static PyObject *model_kind(PyObject *self, void *Py_UNUSED(closure))
+{
+    const rt_model *model = &((model_object *)self)->model;
+    return PyUnicode_FromString(rt_model_is_linear(model) ? "linear" : "trees");
+}
+
+static PyObject *number_list(const double *numbers, int64_t count)
+{
+    PyObject *list = PyList_New(0);
+    for (int64_t i = 0; i < count && list != NULL; i++) {
+        PyObject *number = PyFloat_FromDouble(numbers[i]);
+        if (number == NULL || PyList_Append(list, number) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(number);
+    }
+    return list;
 }
 
 static PyObject *model_base_scores(PyObject *self, void *Py_UNUSED(closure))
 {
-    const rt_forest *forest = &((model_object *)self)->model.forest;
-    PyObject *list = PyList_New(0);
-    for (int32_t k = 0; k < forest->n_outputs && list != NULL; k++) {
-        PyObject *score = PyFloat_FromDouble(forest->base_score[k]);
-        if (score == NULL || PyList_Append(list, score) < 0) {
-            Py_CLEAR(list);
-        }
-        Py_XDECREF(score);
+    const rt_model *model = &((model_object *)self)->model;
+    return number_list(rt_model_is_linear(model) ? model->linear.intercept
+                                                 : model->forest.base_score,
+                       outputs_of(model));
+}
+
+static PyObject *model_slopes(PyObject *self, void *Py_UNUSED(closure))
+{
+    const rt_linear *linear = &((model_object *)self)->model.linear;
+    npy_intp shape[2] = {linear->n_outputs, linear->n_slopes};
+    PyArrayObject *out = rt_py_new_array(NPY_FLOAT64, 2, shape);
+    if (out != NULL && linear->n_outputs * linear->n_slopes > 0) {
+        memcpy(PyArray_DATA(out), linear->slope,
+               (size_t)(linear->n_outputs * linear->n_slopes) * sizeof(double));
     }
-    return list;
+    return (PyObject *)out;
+}
+
+static PyObject *model_fills(PyObject *self, void *Py_UNUSED(closure))
+{
+    const rt_linear *linear = &((model_object *)self)->model.linear;
+    return number_list(linear->fill, linear->n_features);
 }
 
 static PyObject *model_n_trees(PyObject *self, void *Py_UNUSED(closure))
@@ -301,7 +354,9 @@ static PyObject *model_n_features(PyObject *self, void *Py_UNUSED(closure))
 
 static PyObject *model_params(PyObject *self, void *Py_UNUSED(closure))
 {
-    return rt_py_params_dict(&((model_object *)self)->model.params);
+    const rt_model *model = &((model_object *)self)->model;
+    return rt_model_is_linear(model) ? rt_py_linear_params_dict(&model->linear_params)
+                                     : rt_py_params_dict(&model->params);
 }
 
 static PyObject *model_seed(PyObject *self, void *Py_UNUSED(closure))
@@ -321,10 +376,17 @@ static PyMethodDef model_methods[] = {
 static PyGetSetDef model_properties[] = {
     {"sha256", model_sha256, NULL, "SHA-256 of to_bytes(), hexadecimal.", NULL},
     {"threshold", model_threshold, NULL, "Scores from here on mean yes.", NULL},
-    {"objective", model_objective, NULL, "'binary', 'softmax' or 'squared_error'.",
-     NULL},
+    {"kind", model_kind, NULL, "'trees' or 'linear'.", NULL},
+    {"objective", model_objective, NULL,
+     "'binary', 'softmax', 'squared_error' or, of a linear model, 'poisson'.", NULL},
     {"base_scores", model_base_scores, NULL,
-     "Raw score before the first tree, of each output.", NULL},
+     "Raw score before the first tree, or the intercept, of each output.", NULL},
+    {"slopes", model_slopes, NULL,
+     "float64 [K, M] of a linear model: one for a number, one for each level of a "
+     "category; [0, 0] of trees.",
+     NULL},
+    {"fills", model_fills, NULL,
+     "What stands for a missing number, of each feature of a linear model.", NULL},
     {"n_trees", model_n_trees, NULL, "Trees; they add to the outputs in turn.", NULL},
     {"n_features", model_n_features, NULL, "Columns that predict expects.", NULL},
     {"features", model_features, NULL, "[(name, kind, [category, ...]), ...]", NULL},
@@ -334,7 +396,7 @@ static PyGetSetDef model_properties[] = {
 };
 
 static PyType_Slot model_slots[] = {
-    {Py_tp_doc, "A trained model; made by gbdt_train or from_bytes."},
+    {Py_tp_doc, "A trained model; made by gbdt_train, linear_fit or from_bytes."},
     {Py_tp_dealloc, model_dealloc},
     {Py_tp_traverse, model_traverse},
     {Py_tp_methods, model_methods},

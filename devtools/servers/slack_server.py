@@ -18,7 +18,10 @@ SECRET_PATH = "/services/T00000000/B00000000/canary-webhook-secret"
 
 @dataclass
 class SlackServer:
-    """`answers` are (status, headers) given in turn, then 200; `messages` what came, in order."""
+    """`answers` are (status, headers) given in turn, then 200; `messages` what came, in order.
+
+    The `text` of a message is what Slack shows; `sent` is what it was told.
+    """
 
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     record: Path | None = None
@@ -70,11 +73,17 @@ class SlackServer:
             return 400, {}
         if not isinstance(message, dict) or not message.get("text"):
             return 400, {}
+        message = {**message, "text": _shown(message["text"]), "sent": message["text"]}
         self.messages.append(message)
         if self.record is not None:
             with self.record.open("a") as out:
                 out.write(json.dumps(message) + "\n")
         return 200, {}
+
+
+def _shown(text: str) -> str:
+    """Slack's three escapes, read back."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ class FailedRunAlert:
 
 def _recorded_error(run: Run, step: str) -> str | None:
     """What the step itself said, if it came to saying anything."""
-    from retrain_ops.run import steps_name
+    from retrain_ops.run import run_record, steps_name
 
-    steps = (run.read("run.json") or {}).get(steps_name(run), {})
+    steps = run_record(run).get(steps_name(run), {})
     error = steps.get(step, {}).get("error")
     return None if error is None else str(error)

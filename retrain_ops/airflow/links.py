@@ -55,9 +55,11 @@ EXTRA_LINKS = (MlflowRunLink(), ModelVersionLink(), ReportLink())
 
 def links_of(run: Run, result: Mapping[str, Any]) -> dict[str, str]:
     """The addresses that a task can name; a day that trained nothing has no MLflow run."""
-    record = run.read("run.json") or {}
+    from retrain_ops.run import run_record
+
+    record = run_record(run)
     found: dict[str, str] = {}
-    if record.get("mlflow_run_id"):
+    if record.get("mlflow_run_id") and record.get("mlflow_experiment_id"):
         experiment, run_id = record["mlflow_experiment_id"], record["mlflow_run_id"]
         page = f"{run.client.tracking_uri}/#/experiments/{experiment}/runs/{run_id}"
         found |= {"mlflow_run": page, "report": f"{page}/artifacts/report.html"}

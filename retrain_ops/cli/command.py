@@ -29,12 +29,16 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of `retrain-ops`; `act` returns what is printed, `exit_code` when it is not 0."""
+    """A command of `retrain-ops`; `act` returns what is printed, `exit_code` when it is not 0.
+
+    One that opens a run has a run's options beside its own.
+    """
 
     name: str
     act: Callable[[argparse.Namespace], dict[str, Any]]
     help: str
     add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    opens_run: bool = True
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -59,11 +63,17 @@ def exit_code_of(problem: BaseException) -> int:
 
 
 def add_command(commands: Any, command: Command) -> None:
-    """Adds a command, with the options of a run, to the parser of `retrain-ops`."""
+    """Adds a command to the parser of `retrain-ops`."""
     parser: argparse.ArgumentParser = commands.add_parser(
         command.name, help=command.help, description=command.help
     )
     parser.set_defaults(command=command.act)
+    if command.opens_run:
+        _add_run_options(parser)
+    command.add_options(parser)
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spec", required=True, help="the TOML spec")
     parser.add_argument("--date", help="the window end, UTC (default: today)")
     parser.add_argument(
@@ -74,7 +84,6 @@ def add_command(commands: Any, command: Command) -> None:
     parser.add_argument("--tracking-uri", help="MLflow (default: the spec, MLFLOW_TRACKING_URI)")
     parser.add_argument("--model", help="another registered name for the same spec")
     parser.add_argument("--threads", type=int, default=0, help="team size (default: all allowed)")
-    command.add_options(parser)
 
 
 def run_of(options: argparse.Namespace) -> Run:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from retrain_ops.cli import decisions, registry
+from retrain_ops.cli import check, decisions, init, registry
 from retrain_ops.cli.command import (
     EXIT_OK,
     Command,
@@ -29,7 +29,7 @@ from retrain_ops.cli.command import (
 from retrain_ops.cli.process import EXIT_SIGNAL, Cancelled, cancellable, open_streams, write
 from retrain_ops.errors import BusyError, NotYet, is_expected, text_of
 from retrain_ops.notify import prepare
-from retrain_ops.run import Run, record_step
+from retrain_ops.run import Run, record_step, run_record
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.steps.runner import STEPS, TRAINING, run_step
 
@@ -106,8 +106,12 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="command", parser_class=CommandParser)
-    run = Command("run", _run, "run one day, all steps or a single one", _run_options)
-    for command in (run, *registry.COMMANDS):
+    firsts = (
+        Command("init", init.init, init.HELP, init.add_options, opens_run=False),
+        Command("check", check.check, check.HELP, check.add_options, opens_run=False),
+        Command("run", _run, "run one day, all steps or a single one", _run_options),
+    )
+    for command in (*firsts, *registry.COMMANDS):
         add_command(commands, command)
     decisions.add_commands(commands)
     return parser
@@ -145,7 +149,7 @@ def _run_steps(run: Run, names: Sequence[str]) -> dict[str, Any]:
     entries: list[dict[str, Any]] = []
     where = {"model": run.model, "window_end": run.window.end.isoformat()}
     output: dict[str, Any] = {**where, "steps": entries}
-    earlier = (run.read("run.json") or {}).get("attempt")
+    earlier = run_record(run).get("attempt")
     try:
         while left := _left(names, entries):
             entry, code = _one_step(run, left[0])
@@ -201,7 +205,7 @@ def _record_cancelled(
         problem: the signal.
     """
     with suppress(BusyError), run.workspace.lock(patience_s=0.0):
-        record = run.read("run.json") or {}
+        record = run_record(run)
         found = {name: record.get("steps", {}).get(name, {}).get("status") for name in left}
         met = next((n for n in left if found[n] in (None, "running", "failed")), None)
         if met is None or (found[met] is None and record.get("attempt") == earlier):

@@ -38,7 +38,7 @@ def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
         )
         for days, kept, other in zip(windows, fair, others, strict=True)
     ]
-    return judge_degraded(counted, rules)
+    return judge_degraded(counted, rules, run.spec.gate.scored_by)
 
 
 def seen_until(version: Version) -> str:

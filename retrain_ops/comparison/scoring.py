@@ -22,7 +22,7 @@ from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import TrainedModel, resolve_loader
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
-from retrain_ops.spec.train import NATIVE
+from retrain_ops.spec.train import DEFAULTS, NATIVE
 from retrain_ops.workspace import Workspace, earlier_attempt
 
 REFERENCE_FILE = "reference.json"
@@ -43,7 +43,7 @@ def model_folder(trained: Mapping[str, Any]) -> str:
 
 def mlmodel_of(trainer: str) -> bytes:
     """The MLmodel file that lies beside the model of a trainer."""
-    text = mlmodel_yaml() if trainer == NATIVE else mlmodel_yaml(trainer.partition(":")[0])
+    text = mlmodel_yaml() if trainer in DEFAULTS else mlmodel_yaml(trainer.partition(":")[0])
     return text.encode()
 
 

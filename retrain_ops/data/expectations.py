@@ -17,12 +17,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from retrain_ops.errors import ConfigError
+from retrain_ops.errors import ConfigError, import_problem
 
+PACKAGES = "great-expectations pandas"
 _ONE_AT_A_TIME = threading.Lock()
 """Great Expectations keeps "the" context in a module variable."""
-
-INSTALL = "Great Expectations is not installed: pip install 'retrain-ops[gx]'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,9 @@ def validate_table(table: pa.Table, rules: ValidationRules, name: str) -> Valida
         import great_expectations as gx
         import pandas as pd
     except ImportError as error:
-        raise ConfigError(INSTALL) from error
+        raise ConfigError(
+            import_problem(error, "Great Expectations", "great-expectations pandas")
+        ) from error
     types = {field.name: [str(field.type)] for field in table.schema}
     data = _frame(table, rules)
     with _ONE_AT_A_TIME:

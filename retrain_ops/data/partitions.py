@@ -7,6 +7,8 @@ digits of a whole number; a label of any type of number is int8; instants are in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,18 @@ from retrain_ops.errors import DataError, SourceError
 from retrain_ops.spec.spec import RetrainSpec
 
 Reader = Callable[[pa.ChunkedArray, str], pa.ChunkedArray]
+
+
+def partition_days(filesystem: pafs.FileSystem, root: str, partition: str) -> list[date]:
+    """The days with a folder `<root>/<partition>=YYYY-MM-DD`, oldest first."""
+    infos = filesystem.get_file_info(pafs.FileSelector(root, allow_not_found=True))
+    days = []
+    for info in infos:
+        key, _, value = info.base_name.partition("=")
+        with suppress(ValueError):
+            if key == partition:
+                days.append(date.fromisoformat(value))
+    return sorted(days)
 
 
 def partition_files(filesystem: pafs.FileSystem, folder: str) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.errors import ConfigError, DataError, import_problem
 
 KEY = "retrain_key"
 """The column that says which run published a row."""
@@ -48,9 +48,7 @@ def publish_features(table: pa.Table, *, url: str, table_name: str, retrain_key:
     try:
         import sqlalchemy as sa
     except ImportError as error:
-        raise ConfigError(
-            "SQLAlchemy is not installed: pip install 'retrain-ops[database]'"
-        ) from error
+        raise ConfigError(import_problem(error, "SQLAlchemy", "sqlalchemy")) from error
     target = _target(sa, table.schema, table_name)
     with _connection(sa, url, table_name) as connection:
         target.metadata.create_all(connection, checkfirst=True)

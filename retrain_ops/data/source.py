@@ -15,7 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
 from retrain_ops.data.categories import kind_of, numbers, plain
-from retrain_ops.data.partitions import joined, partition_files, read_partition, schema_of
+from retrain_ops.data.partitions import (
+    joined,
+    partition_days,
+    partition_files,
+    read_partition,
+    schema_of,
+)
 from retrain_ops.errors import DataError, SourceError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY
@@ -84,6 +90,11 @@ class Source:
             unknown = next((name for name in names if name in lacking), None)
             if unknown is not None:
                 raise self.spec.error(table, key, _no_column(unknown, *seen[0]))
+
+    def days(self) -> list[date]:
+        """The days that have a partition, oldest first."""
+        filesystem, root = open_filesystem(self.spec.source.path)
+        return partition_days(filesystem, root, self.spec.source.partition)
 
     def _folder(self, root: str, day: date) -> str:
         return f"{root}/{self.spec.source.partition}={day.isoformat()}"

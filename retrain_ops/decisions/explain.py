@@ -21,14 +21,19 @@ from retrain_ops.decisions.record import (
     FeatureDriftRecord,
     GateReason,
     GateRecord,
+    GuardRecord,
     Outcome,
     RulesRecord,
     SliceReason,
     SliceRecord,
     Trigger,
     compared,
+    degraded_scores,
+    metric_of,
+    scores_of,
 )
 from retrain_ops.stats.distributions import student_quantile
+from retrain_ops.stats.metrics import F1, Metric, metric_of_record
 
 OUTCOMES: Mapping[Outcome, str] = {
     "challenger": "The challenger passed and goes into shadow. The champion serves until then.",
@@ -53,7 +58,7 @@ UNJUDGED: Mapping[SliceReason, str] = {
     "too_few_positives": "too few positives",
     "too_few_discordant": "the models disagree on too few rows",
     "too_few_days": "rows on too few days",
-    "undefined": "its F1 is undefined",
+    "undefined": "its {metric} is undefined",
 }
 
 
@@ -84,7 +89,8 @@ def reasons(decision: Decision) -> list[str]:
     if gate is None:
         return [_bootstrap_reason(cast(BootstrapGate, decision["gate"]))]
     sentences = [_overall(decision, gate), _why(gate)]
-    sentences += [_stopping_slice(s, gate["rules"]) for s in gate["slices"] if _stands_against(s)]
+    sentences += [_stopping_slice(s, gate) for s in gate["slices"] if _stands_against(s)]
+    sentences += [_guard(guard, gate["rules"]) for guard in gate.get("guards", [])]
     sentences += [_check(check) for check in gate.get("checks", [])]
     sentences += [f"Passed unjudged, as the spec allows: {w}." for w in gate["warnings"]]
     if decision["outcome"] == "queued":
@@ -97,13 +103,17 @@ def literal(decision: Decision) -> str:
     gate = compared(decision)
     if gate is None:
         return ""
+    title = metric_of(gate).title
     if gate["literal"] is None:
-        return "The bare rule (F1 above the champion's plus the bar) is undefined, like an F1."
+        one = "an F1" if title == F1.title else f"the {title}"
+        return (
+            f"The bare rule ({title} above the champion's plus the bar) is undefined, like {one}."
+        )
     bar = float(Fraction(gate["rules"]["min_improvement"]))
     did = "have promoted" if gate["literal"] else "not have promoted"
     agrees = gate["literal"] == (gate["verdict"] == "pass")
     return (
-        f"The bare rule alone (F1 above the champion's by more than {bar:g}) would {did} it: "
+        f"The bare rule alone ({title} above the champion's by more than {bar:g}) would {did} it: "
         f"{'the same' if agrees else 'not the same'} as was decided."
     )
 
@@ -129,10 +139,11 @@ def needs(decision: Decision) -> list[str]:
     return missing
 
 
-def slice_line(s: SliceRecord) -> str:
-    """One slice's verdict in words."""
+def slice_line(s: SliceRecord, title: str = F1.title) -> str:
+    """One slice's verdict in words; `title` is the metric's."""
     if s["verdict"] == "undecided":
-        return f"cannot be judged: {UNJUDGED.get(s['reason'], s['reason'])}"
+        why = UNJUDGED.get(s["reason"], s["reason"]).format(metric=title)
+        return f"cannot be judged: {why}"
     if s["role"] == "protected":
         return "shown not to be worse" if s["verdict"] == "pass" else "not shown not to be worse"
     return "regression proven" if s["verdict"] == "fail" else "no regression proven"
@@ -152,7 +163,7 @@ def explain(decision: Decision) -> str:
         lines += ["", "What it would take", *(x for n in missing for x in _wrapped(n, "- "))]
     gate = compared(decision)
     if gate is not None and gate["slices"]:
-        lines += ["", "Slices", *_slice_table(gate["slices"])]
+        lines += ["", "Slices", *_slice_table(gate)]
     if decision["drift"]["features"]:
         lines += ["", "Drift", *_drift_table(decision["drift"]["features"])]
     if "degraded" in decision["drift"]:
@@ -175,10 +186,11 @@ def _wrapped(text: str, bullet: str = "") -> list[str]:
 def _overall(decision: Decision, gate: GateRecord) -> str:
     days = decision["holdout"]["days"]
     span = f"{days[0]} to {days[-1]}" if days else "no day"
+    champion, challenger = scores_of(gate)
     text = (
         f"On {_count(gate['rows'], 'hold-out row')} of {_count(gate['days'], 'day')} ({span}) the "
-        f"champion has F1 {shown(gate['f1_champion'])}, the challenger "
-        f"{shown(gate['f1_challenger'])}; they disagree on {gate['discordant']:,} rows."
+        f"champion has {metric_of(gate).title} {shown(champion)}, the challenger "
+        f"{shown(challenger)}; they disagree on {gate['discordant']:,} rows."
     )
     if decision["holdout"]["cut_days"]:
         cut = len(decision["holdout"]["cut_days"])
@@ -203,8 +215,7 @@ def _why(gate: GateRecord) -> str:
         "not_better": f"The difference {difference} does not exceed the bar of {bar:g}.",
         "not_proven": f"The difference {difference} exceeds the bar, but it is not proven: with "
         f"{sure} confidence, {unit} as the unit, it may be as low as {bound}.",
-        "undefined": "An F1 or its spread is undefined: no positives, no predictions, or no "
-        "disagreement at all.",
+        "undefined": _undefined(metric_of(gate)),
         "too_few_days": f"Rows lie on {_count(gate['days'], 'day')}; fewer than "
         f"{rules['min_days']} days prove nothing, since rows of one day share its circumstances.",
         "protected_regression": f"The difference {difference} is proven, but a protected slice is "
@@ -213,10 +224,37 @@ def _why(gate: GateRecord) -> str:
         "become worse.",
         "protected_undecided": f"The difference {difference} is proven, but a protected slice "
         "cannot be judged.",
+        "guard_regression": f"The difference {difference} is above the bar, but another metric may "
+        "lose more than its guard allows.",
+        "guard_undecided": f"The difference {difference} is above the bar, but a guard cannot be "
+        "judged.",
     }
     return sentences.get(
         gate["reason"], f"The difference {difference} is proven, but a limit of the spec stops it."
     )
+
+
+def _undefined(metric: Metric) -> str:
+    if metric is F1:
+        return (
+            "An F1 or its spread is undefined: no positives, no predictions, or no "
+            "disagreement at all."
+        )
+    return (
+        f"The {metric.title} or its spread is undefined: no row that it counts, or no "
+        "disagreement at all."
+    )
+
+
+def _guard(guard: GuardRecord, rules: RulesRecord) -> str:
+    title = metric_of_record({**rules, "name": guard["metric"]}).title
+    text = (
+        f"Guard on {title}: {shown(guard['score_champion'])} to "
+        f"{shown(guard['score_challenger'])}, difference {shown(guard['difference'], sign=True)}"
+    )
+    if rules["mode"] == "paired":
+        text += f", possibly as low as {shown(guard['lower_bound'], sign=True)}"
+    return f"{text}; it may lose {float(Fraction(guard['max_drop'])):g}. ({guard['verdict']})"
 
 
 def _bootstrap_reason(gate: BootstrapGate) -> str:
@@ -235,10 +273,11 @@ def _stands_against(s: SliceRecord) -> bool:
     return unjudged or s["verdict"] == "fail"
 
 
-def _stopping_slice(s: SliceRecord, rules: RulesRecord) -> str:
+def _stopping_slice(s: SliceRecord, gate: GateRecord) -> str:
+    rules = gate["rules"]
     name = f"{s['column']} = {s['level']}"
     if s["verdict"] == "undecided":
-        return f"Protected slice {name} {slice_line(s)}."
+        return f"Protected slice {name} {slice_line(s, metric_of(gate).title)}."
     bound = shown(s["lower_bound"], sign=True)
     if s["role"] == "protected":
         return (
@@ -315,21 +354,21 @@ def _check_needs(check: CheckRecord, needed: int, rows_per_day: float) -> str:
     return text + "."
 
 
-def _slice_table(slices: Sequence[SliceRecord]) -> list[str]:
+def _slice_table(gate: GateRecord) -> list[str]:
+    title = metric_of(gate).title
     rows: list[tuple[str, ...]] = [
         ("slice", "role", "rows", "champion", "challenger", "difference", "at least", "")
     ]
-    for s in slices:
+    for s in gate["slices"]:
         rows.append(
             (
                 f"{s['column']}={s['level']}",
                 s["role"],
                 f"{s['rows']:,}",
-                shown(s["f1_champion"]),
-                shown(s["f1_challenger"]),
+                *map(shown, scores_of(s)),
                 shown(s["difference"], sign=True),
                 shown(s["lower_bound"], sign=True),
-                slice_line(s),
+                slice_line(s, title),
             )
         )
     return _aligned(rows, left=(0, 1, 7))
@@ -350,7 +389,7 @@ def _degraded_table(windows: Sequence[DegradedWindowRecord]) -> list[str]:
     ]
     for w in windows:
         other = w["reference"]["retrain_key"] if w["reference"] else "none"
-        numbers = shown(w["f1_champion"]), shown(w["f1_reference"])
+        numbers = map(shown, degraded_scores(w))
         signed = shown(w["difference"], sign=True), shown(w["upper_bound"], sign=True)
         span = f"{w['first']} to {w['last']}"
         rows.append((span, f"{w['rows']:,}", *numbers, *signed, other, w["verdict"]))

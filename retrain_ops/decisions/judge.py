@@ -19,9 +19,19 @@ from retrain_ops.decisions.record import (
     Verdict,
 )
 from retrain_ops.spec.spec import RetrainSpec
-from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, LABEL, count_where, day_cells, f1, total
+from retrain_ops.stats.cells import (
+    ALL_ROWS,
+    CHALLENGER,
+    LABEL,
+    confusion,
+    count_where,
+    day_cells,
+    total,
+)
 from retrain_ops.stats.drift import DriftRules
-from retrain_ops.stats.gates import GateRules, judge
+from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.gates import judge
+from retrain_ops.stats.metrics import F1
 from retrain_ops.stats.rounding import to_significant
 
 DRIFT_COUNTS_FILE = "drift_counts.json"  # the current days, and the reference's totals
@@ -76,7 +86,7 @@ def bootstrap_report(
         "verdict": "pass" if better else "fail",
         "reason": "bootstrap" if better else lacking,
         "f1_champion": None,
-        "f1_challenger": to_significant(f1(counts, CHALLENGER)),
+        "f1_challenger": to_significant(F1.score(confusion(counts, CHALLENGER))),
         "difference": None,
         "lower_bound": None,
         "auc_lower_bound": to_significant(bound),

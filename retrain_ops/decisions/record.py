@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
+from retrain_ops.stats.metrics import Metric, MetricName, metric_of_record
 from retrain_ops.workspace import Workspace
 
 SCHEMA: Final = 1
@@ -31,9 +32,11 @@ GateReason = Literal[
     "not_proven",
     "protected_regression",
     "watched_regression",
+    "guard_regression",
     "undefined",
     "too_few_days",
     "protected_undecided",
+    "guard_undecided",
     CheckName,
 ]
 BootstrapReason = Literal["bootstrap", "not_better_than_constant", "scores_not_usable"]
@@ -85,6 +88,23 @@ class DegradedRulesRecord(TypedDict):
     min_days: int
 
 
+class CostsRecord(TypedDict):
+    """What a row of each cell costs, exact; see :class:`retrain_ops.stats.metrics.Costs`."""
+
+    tn: str
+    fp: str
+    fn: str
+    tp: str
+
+
+class MetricRecord(TypedDict):
+    """A metric other than F1, with what the spec has set of it."""
+
+    name: MetricName
+    beta: NotRequired[str]
+    costs: NotRequired[CostsRecord]
+
+
 class DegradedWindowRecord(TypedDict):
     """One window; see :class:`retrain_ops.stats.degraded.DegradedWindow`."""
 
@@ -96,6 +116,8 @@ class DegradedWindowRecord(TypedDict):
     days: int
     f1_champion: float | None
     f1_reference: float | None
+    score_champion: NotRequired[float | None]
+    score_reference: NotRequired[float | None]
     difference: float | None
     upper_bound: float | None
     verdict: Literal["degraded", "no", "undecided"]
@@ -106,6 +128,8 @@ class DegradedRecord(TypedDict):
 
     triggered: bool
     live_f1: float | None
+    live_score: NotRequired[float | None]
+    metric: NotRequired[MetricRecord]
     rules: DegradedRulesRecord
     windows: list[DegradedWindowRecord]
 
@@ -120,6 +144,13 @@ class DriftRecord(TypedDict):
     features: list[FeatureDriftRecord]
     age_days: int | None
     degraded: NotRequired[DegradedRecord]
+
+
+class GuardRulesRecord(TypedDict):
+    """One entry of `guards`; see :class:`retrain_ops.stats.gate_rules.Guard`."""
+
+    metric: MetricName
+    max_drop: str
 
 
 class RulesRecord(TypedDict):
@@ -143,10 +174,17 @@ class RulesRecord(TypedDict):
     min_label_coverage: NotRequired[float]
     max_model_bytes: NotRequired[int]
     max_calibration_error: NotRequired[float]
+    metric: NotRequired[MetricName]
+    beta: NotRequired[str]
+    costs: NotRequired[CostsRecord]
+    guards: NotRequired[list[GuardRulesRecord]]
 
 
 class PairedRecord(TypedDict):
-    """Both models on the same rows. F1 as a number and as an exact fraction."""
+    """Both models on the same rows. F1 as a number and as an exact fraction.
+
+    The scores are of the metric, where it is another one; `_exact` is null for a root.
+    """
 
     rows: int
     positives: int
@@ -156,6 +194,10 @@ class PairedRecord(TypedDict):
     f1_champion_exact: str | None
     f1_challenger: float | None
     f1_challenger_exact: str | None
+    score_champion: NotRequired[float | None]
+    score_champion_exact: NotRequired[str | None]
+    score_challenger: NotRequired[float | None]
+    score_challenger_exact: NotRequired[str | None]
     difference: float | None
     standard_error: float | None
     lower_bound: float | None
@@ -185,6 +227,22 @@ class CheckRecord(TypedDict):
     facts: dict[str, Any]
 
 
+class GuardRecord(TypedDict):
+    """One further metric; see :class:`retrain_ops.stats.guards.GuardVerdict`."""
+
+    metric: MetricName
+    max_drop: str
+    verdict: Verdict
+    reason: Literal["", "not_shown", "undefined", "too_few_days"]
+    score_champion: float | None
+    score_champion_exact: str | None
+    score_challenger: float | None
+    score_challenger_exact: str | None
+    difference: float | None
+    standard_error: float | None
+    lower_bound: float | None
+
+
 class GateRecord(PairedRecord):
     """Challenger against champion; see :class:`retrain_ops.stats.gates.GateReport`."""
 
@@ -196,6 +254,7 @@ class GateRecord(PairedRecord):
     needs_human: bool
     warnings: list[str]
     checks: NotRequired[list[CheckRecord]]
+    guards: NotRequired[list[GuardRecord]]
 
 
 class BootstrapGate(TypedDict):
@@ -323,6 +382,26 @@ def compared(decision: Decision) -> GateRecord | None:
     if "gate" not in decision or decision["champion"] is None:
         return None
     return cast(GateRecord, decision["gate"])
+
+
+def metric_of(gate: GateRecord) -> Metric:
+    """The metric that the gate compared by."""
+    rules = gate["rules"]
+    if "metric" not in rules:
+        return metric_of_record(None)
+    return metric_of_record({**rules, "name": rules["metric"]})
+
+
+def scores_of(found: PairedRecord) -> tuple[float | None, float | None]:
+    """Champion's and challenger's score in the metric of the gate."""
+    champion = found.get("score_champion", found["f1_champion"])
+    return champion, found.get("score_challenger", found["f1_challenger"])
+
+
+def degraded_scores(window: DegradedWindowRecord) -> tuple[float | None, float | None]:
+    """Champion's and the other model's score in the metric of the record."""
+    champion = window.get("score_champion", window["f1_champion"])
+    return champion, window.get("score_reference", window["f1_reference"])
 
 
 def champion_record(champion: Version) -> NamedModel:

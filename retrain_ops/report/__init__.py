@@ -38,7 +38,7 @@ def write_report(run: Run) -> bool:
         return False
     if importlib.util.find_spec("jinja2") is None:
         log.warning(
-            "%s: no report.html, Jinja2 is not installed: pip install 'retrain-ops[report]'",
+            "%s: no report.html, Jinja2 is not installed: pip install jinja2",
             run.retrain_key,
         )
         return False

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 from retrain_ops.decisions.curves import ScoreCounts
-from retrain_ops.stats.cells import f1_parts
 from retrain_ops.stats.checks import SCORE_QUANTUM, calibration_error
 
 CALIBRATION_BINS = 10
 SHOWN_LEVELS = 12  # of a categorical column; the rest share one bar
+
+
+def _steps() -> Iterator[float]:
+    """From .02 on, 1, 2 and 5 times the powers of ten."""
+    yield from (0.02, 0.05, 0.1, 0.2, 0.5)
+    for power in count():
+        yield from (float(factor * 10**power) for factor in (1, 2, 5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +33,10 @@ class Axis:
     @classmethod
     def around(cls, values: Sequence[float], *, least: float, most: float) -> Axis:
         """The round axis that holds all values and stays within [least, most]."""
-        low, high = min(values, default=least), max(values, default=most)
+        low = min(values, default=max(least, 0.0))
+        high = max(values, default=min(most, 1.0))
         span = max(high - low, 0.05)
-        step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.5) if span / s <= 6 or s == 0.5)
+        step = next(s for s in _steps() if span / s <= 6)
         low = max(least, math.floor(low / step) * step)
         high = min(most, math.ceil(high / step) * step)
         return cls(low=low, high=high if high > low else low + step, step=step)
@@ -45,27 +52,6 @@ class Axis:
         count = round((self.high - self.low) / self.step)
         values = [self.low + self.step * i for i in range(count + 1)]
         return [{"value": v, "at": self.percent(v) or 0.0} for v in values if v <= self.high + 1e-9]
-
-
-def f1_interval(
-    days: Sequence[Sequence[int]], said: Sequence[int]
-) -> tuple[float | None, float | None, int]:
-    """F1 of one model, its standard error with days as the unit, and the number of days.
-
-    A row's influence on F1 = T / D is (2 y yhat - F1 (y + yhat)) / mean(y + yhat); see
-    :mod:`retrain_ops.stats.paired`. `said`: `CHAMPION` or `CHALLENGER` of
-    :mod:`retrain_ops.stats.cells`.
-    """
-    filled = [day for day in days if any(day)]
-    sums = [f1_parts(day, said) for day in filled]
-    whole_t, whole_d = sum(t for t, _ in sums), sum(d for _, d in sums)
-    if whole_d == 0:
-        return None, None, len(filled)
-    f1, g = whole_t / whole_d, len(filled)
-    if g < 2:
-        return f1, None, g
-    squares = math.fsum((t - f1 * d) ** 2 for t, d in sums)
-    return f1, math.sqrt(g / (g - 1) * squares) / whole_d, g
 
 
 def roc(counted: ScoreCounts) -> dict[str, Any]:

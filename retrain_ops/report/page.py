@@ -16,10 +16,14 @@ from retrain_ops.decisions.record import (
     Outcome,
     PairedRecord,
     compared,
+    metric_of,
+    scores_of,
 )
-from retrain_ops.report.figures import Axis, calibration, distribution, f1_interval, roc
+from retrain_ops.report.figures import Axis, calibration, distribution, roc
 from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, LABEL, count_where
 from retrain_ops.stats.distributions import student_quantile
+from retrain_ops.stats.metrics import F1, Metric
+from retrain_ops.stats.paired import score_by_days
 
 HISTORY_DAYS = 30
 
@@ -64,15 +68,19 @@ def page(
 
 
 def _tiles(decision: Decision) -> list[dict[str, str]]:
-    gate, auc = decision["gate"], decision["auc"]
+    paired, auc = compared(decision), decision["auc"]
+    if paired is None:
+        title, champion, challenger = F1.title, None, decision["gate"]["f1_challenger"]
+    else:
+        title, (champion, challenger) = metric_of(paired).title, scores_of(paired)
+    title = title[:1].upper() + title[1:]
     tiles = [
         {
-            "name": "F1 challenger",
-            "value": _three(gate["f1_challenger"]),
-            "note": f"champion {_three(gate['f1_champion'])}" if gate["f1_champion"] else "",
+            "name": f"{title} challenger",
+            "value": _three(challenger),
+            "note": f"champion {_three(champion)}" if champion else "",
         }
     ]
-    paired = compared(decision)
     if paired and paired["difference"] is not None:
         sure = f"{paired['rules']['confidence']:.0%}"
         note = f"at least {explain.shown(paired['lower_bound'], sign=True)} ({sure}, by days)"
@@ -94,33 +102,47 @@ def _three(value: float | None) -> str:
 
 
 def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
-    """Each slice's F1 of both models with intervals by days, on one axis; all rows first."""
+    """Each slice's score of both models with intervals by days, on one axis; all rows first."""
     cells, confidence = holdout["cells"], gate["rules"]["confidence"]
-    whole = _models(cells[ALL_ROWS][ALL_ROWS], confidence)
+    metric = metric_of(gate)
+    whole = _models(cells[ALL_ROWS][ALL_ROWS], confidence, metric)
     rows = [_slice_row("all rows", gate, whole)]
     for s in gate["slices"]:
         days = cells[s["column"]].get(s["level"], [])
-        row = _slice_row(f"{s['column']} {s['level']}", s, _models(days, confidence))
+        row = _slice_row(f"{s['column']} {s['level']}", s, _models(days, confidence, metric))
         tone = {"fail": "bad", "undecided": "warn"}.get(s["verdict"], "plain")
-        rows.append(row | {"role": s["role"], "verdict": explain.slice_line(s), "tone": tone})
+        words = explain.slice_line(s, metric.title)
+        rows.append(row | {"role": s["role"], "verdict": words, "tone": tone})
     ends = [end for row in rows for model in row["models"] for end in (model["low"], model["high"])]
-    axis = Axis.around([e for e in ends if e is not None], least=0.0, most=1.0)
+    least, most = _scale(metric)
+    axis = Axis.around([e for e in ends if e is not None], least=least, most=most)
     for row in rows:
         for model in row["models"]:
             for end in ("low", "value", "high"):
                 model[f"{end}_at"] = axis.percent(model[end])
-    return {"rows": rows, "ticks": axis.ticks(), "confidence": confidence}
+    title = metric.title[:1].upper() + metric.title[1:]
+    return {"rows": rows, "ticks": axis.ticks(), "confidence": confidence, "title": title}
 
 
-def _models(days: Sequence[Sequence[int]], confidence: float) -> list[dict[str, Any]]:
-    """Each model's F1 on these days and its interval, within [0, 1]."""
+def _scale(metric: Metric) -> tuple[float, float]:
+    """The lowest and the highest score."""
+    if metric.span is None:
+        return -math.inf, math.inf
+    return (0.0, 1.0) if metric.span == 1 else (-1.0, 1.0)
+
+
+def _models(
+    days: Sequence[Sequence[int]], confidence: float, metric: Metric
+) -> list[dict[str, Any]]:
+    """Each model's score on these days and its interval, within what the metric can be."""
     models = []
+    least, most = _scale(metric)
     for role, said in (("champion", CHAMPION), ("challenger", CHALLENGER)):
-        value, error, n_days = f1_interval(days, said)
+        value, error, n_days = score_by_days(days, said, metric)
         low = high = value
         if value is not None and error is not None and n_days > 1:
             wide = student_quantile(confidence, n_days - 1) * error
-            low, high = max(0.0, value - wide), min(1.0, value + wide)
+            low, high = max(least, value - wide), min(most, value + wide)
         models.append({"role": role, "value": value, "low": low, "high": high})
     return models
 

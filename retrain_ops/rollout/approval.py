@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from retrain_ops.decisions.record import PairedRecord, compared, recover_decision
+from retrain_ops.decisions.record import (
+    PairedRecord,
+    compared,
+    metric_of,
+    recover_decision,
+    scores_of,
+)
 from retrain_ops.errors import NotYet
 from retrain_ops.notify import send
 from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, Version, utc_instant, utc_text
@@ -79,12 +85,19 @@ def expires_at(run: Run, candidate: Version) -> datetime | None:
 def give_answer(
     run: Run, candidate: Version, *, approved: bool, by: str, at: datetime | None = None
 ) -> Answer:
-    """Records a person's answer; the first one stands, and is what is returned."""
+    """Records a person's answer and reports it; the first one stands, and is what is returned."""
     at = at or datetime.now(UTC)
     given = answer_of(run, run.registry.version(candidate.number), at)
     answer = given or Answer("approved" if approved else "rejected", by or UNNAMED, at)
     record_answer(run, candidate, answer)
+    if given is None:
+        send(_reported(run, candidate, answer), webhook_url=run.webhook_url)
     return answer
+
+
+def _reported(run: Run, candidate: Version, answer: Answer) -> str:
+    day = candidate.window_end.isoformat()
+    return f"[{answer.verdict}] {run.model} {day}: version {candidate.number}, by {answer.by}"
 
 
 def record_answer(run: Run, candidate: Version, answer: Answer) -> None:
@@ -153,21 +166,22 @@ def question(run: Run, candidate: Version, expires: datetime, link: str) -> str:
 
 
 def evidence(run: Run, candidate: Version) -> Iterator[str]:
-    """What its decision found: F1 on all rows, and on every level of the protected slices."""
+    """What its decision found: scores on all rows, and on every level of the protected slices."""
     decision = recover_decision(run.workspace, candidate.window_end)
     gate = compared(decision) if decision else None
     if gate is None:
         return
-    yield f"all rows: {_f1(gate)}, lower bound {_shown(gate['lower_bound'])}"
+    title = metric_of(gate).title
+    yield f"all rows: {_scores(gate, title)}, lower bound {_shown(gate['lower_bound'])}"
     for level in gate["slices"]:
         if level["role"] == "protected":
             judged = level["verdict"] if not level["reason"] else level["reason"]
-            yield f"{level['column']}={level['level']}: {_f1(level)} ({judged})"
+            yield f"{level['column']}={level['level']}: {_scores(level, title)} ({judged})"
 
 
-def _f1(found: PairedRecord) -> str:
-    f1 = f"{_shown(found['f1_champion'])} -> {_shown(found['f1_challenger'])}"
-    return f"F1 {f1} on {found['rows']} rows"
+def _scores(found: PairedRecord, title: str) -> str:
+    champion, challenger = scores_of(found)
+    return f"{title} {_shown(champion)} -> {_shown(challenger)} on {found['rows']} rows"
 
 
 def _shown(value: float | None) -> str:

@@ -13,11 +13,11 @@ from retrain_ops.comparison.scoring import (
     registered_sha256,
 )
 from retrain_ops.errors import ConflictError, CorruptError, RemoteError
-from retrain_ops.spec.train import NATIVE
 from retrain_ops.registry.events import Version, World
 from retrain_ops.registry.protocol import Write, open_candidates
 from retrain_ops.registry.registry import Verification
 from retrain_ops.run import Run
+from retrain_ops.spec.train import NATIVE
 
 MLMODEL = "MLmodel"
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.registry.changes import Rollback
-from retrain_ops.registry.events import CHALLENGER, CHAMPION, PREVIOUS
+from retrain_ops.registry.events import CHALLENGER, CHAMPION, PREVIOUS, Event
 from retrain_ops.rollout import news
 from retrain_ops.run import Run
 from retrain_ops.workspace import LOCK_PATIENCE_S
+
+log = logging.getLogger(__name__)
 
 
 def roll_back(
@@ -46,10 +49,18 @@ def roll_back(
     with run.workspace.lock(patience_s=patience_s):
         event = run.registry.commit(change)
         if event is not None:
-            news.report(run, event)
+            _report(run, event)
     aliases = dict(run.registry.snapshot().aliases)
     rolled_back = None if event is None else event.failed
     return {"model": run.model, "rolled_back": rolled_back, "aliases": aliases}
+
+
+def _report(run: Run, event: Event) -> None:
+    """Notes that it was reported. It is done: a full disk must not make it look as if not."""
+    try:
+        news.report(run, event)
+    except OSError as problem:
+        log.warning("rolled back, and the next run says so once more: %s", problem)
 
 
 def set_alias(

@@ -36,7 +36,8 @@ def unreported(run: Run, kinds: Container[str]) -> Event | None:
 def report(run: Run, event: Event) -> None:
     """Notes that this key reports the event."""
     known = run.workspace.recover_json(_path(run)) or {}
-    run.workspace.overwrite_json(_path(run), {**known, str(event.epoch): run.retrain_key})
+    if known.get(str(event.epoch)) != run.retrain_key:
+        run.workspace.overwrite_json(_path(run), {**known, str(event.epoch): run.retrain_key})
 
 
 def _path(run: Run) -> str:

@@ -16,10 +16,10 @@ from typing import Annotated, Literal
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
 from retrain_ops.spec.toml_tables import TableReader, find_lines
-from retrain_ops.spec.train import NATIVE, is_trainer, refused_param
+from retrain_ops.spec.train import DEFAULTS, is_trainer, refused_param
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
-from retrain_ops.stats.gates import GateRules
+from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.rules import Days, Level, Psi, Rows, Share, quiet, recorded, require
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
@@ -48,7 +48,7 @@ class ModelTable:
 
     Attributes:
         name: the registered model's name, and the folder of its files: letters, digits, - and _.
-        trainer: "gbdt", or "package.module:function" for one of your own.
+        trainer: "gbdt", "logistic", or "package.module:function" for one of your own.
         seed: of training and of every random draw of a run.
     """
 
@@ -420,6 +420,7 @@ def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
     """What no single table can see."""
     _check_trainer(reader, spec)
     _check_columns(reader, spec)
+    _check_margins(reader, spec)
     for name in spec.drift.features:
         if name not in spec.features.all:
             raise reader.error("drift", "features", f"{name!r} is not a feature of [features]")
@@ -428,9 +429,21 @@ def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
         raise reader.error("drift", "current_days", f"is longer than the window ({longest} days)")
 
 
+def _check_margins(reader: TableReader, spec: RetrainSpec) -> None:
+    margins = (
+        ("canary", "max_f1_drop", spec.canary.max_f1_drop),
+        ("canary", "gross_drop", spec.canary.gross_drop),
+        ("degraded", "margin", spec.degraded.margin if spec.degraded else 0.0),
+    )
+    for table, key, margin in margins:
+        if not spec.gate.within_span(margin):
+            raise reader.error(table, key, f"{spec.gate.metric} cannot change by as much")
+
+
 def _check_trainer(reader: TableReader, spec: RetrainSpec) -> None:
-    """The parameters of "gbdt"; a trainer of one's own refuses what it does not know itself."""
-    refused = refused_param(spec.train) if spec.model.trainer == NATIVE else _too_long(spec.train)
+    """The parameters of our trainers; a trainer of the user's own refuses by itself."""
+    ours = spec.model.trainer in DEFAULTS
+    refused = refused_param(spec.train, spec.model.trainer) if ours else _too_long(spec.train)
     if refused is not None:
         raise reader.error("train", *refused)
 

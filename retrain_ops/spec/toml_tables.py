@@ -20,7 +20,7 @@ from retrain_ops.errors import ConfigError
 
 T = TypeVar("T")
 
-_HEADER = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-]+)\s*\]\s*(?:#.*)?$")
+_HEADER = re.compile(r"^\s*\[\[?\s*([A-Za-z0-9_.\-]+)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]+\")\s*=")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -86,6 +86,15 @@ class TableReader:
             raise self.error(table, key, text.removeprefix(f"{key}: ")) from problem
 
     def _convert(self, table: str, key: str, value: object, hint: Any) -> object:
+        origin, parts = typing.get_origin(hint), typing.get_args(hint)
+        kind: Any = parts[0] if origin is tuple else hint
+        if dataclasses.is_dataclass(kind) and origin is None:
+            return self._inner(table, key, value, typing.cast(type[object], kind))
+        if dataclasses.is_dataclass(kind):
+            if not isinstance(value, list):
+                raise self.error(table, key, f"must be an array of tables, it is {value!r}")
+            inner = typing.cast(type[object], kind)
+            return tuple(self._inner(table, key, item, inner) for item in value)
         converted = _converted(value, hint)
         if converted is _REFUSED:
             expected = _hint_name(hint)
@@ -94,6 +103,12 @@ class TableReader:
         if isinstance(converted, str):
             return self._expand(table, key, converted)
         return converted
+
+    def _inner(self, table: str, key: str, values: object, kind: type[T]) -> T:
+        """A table inside a table; the line is that of its key, unless it has a header itself."""
+        name = f"{table}.{key}"
+        lines = {(name, ""): self.lines.get((table, key), 1), **self.lines}
+        return dataclasses.replace(self, lines=lines).read(name, values, kind)
 
     def _expand(self, table: str, key: str, text: str) -> str:
         """`${NAME}` and `${NAME:-default}` from the environment: places and secrets."""

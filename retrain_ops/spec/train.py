@@ -1,11 +1,12 @@
-"""Who trains, and what `[train]` may say: the trainer "gbdt" knows its parameters and ranges."""
+"""Who trains, and what `[train]` may say: our own trainers know their parameters and ranges."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
 from types import MappingProxyType
+from typing import Any
 
 from retrain_ops import _core
 from retrain_ops.errors import ConfigError
@@ -18,23 +19,32 @@ DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(
 )
 """Parameters of the default trainer and their defaults; `models.training` says what they do."""
 
+_CHECKS: Mapping[str, Callable[[dict[str, Any]], dict[str, int | float]]] = MappingProxyType(
+    {NATIVE: _core.gbdt_params, "logistic": _core.linear_params}
+)
+DEFAULTS: Mapping[str, Mapping[str, int | float]] = MappingProxyType(
+    {NATIVE: DEFAULT_PARAMS, "logistic": MappingProxyType(_core.linear_params({}))}
+)
+"""Our own trainers by name, with their parameters' defaults."""
+
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_trainer(name: str) -> bool:
-    """Whether `name` is "gbdt" or has the form "package.module:function"."""
-    return name == NATIVE or _FUNCTION.fullmatch(name) is not None
+    """Whether `name` is one of ours or has the form "package.module:function"."""
+    return name in DEFAULTS or _FUNCTION.fullmatch(name) is not None
 
 
-def refused_param(params: Mapping[str, object]) -> tuple[str, str] | None:
-    """The first parameter that the trainer "gbdt" refuses and why, or None."""
+def refused_param(params: Mapping[str, object], trainer: str = NATIVE) -> tuple[str, str] | None:
+    """The first parameter that our trainer of that name refuses and why, or None."""
+    known = DEFAULTS[trainer]
     for name, value in params.items():
-        if name not in DEFAULT_PARAMS:
-            return name, f"unknown parameter; known parameters: {', '.join(sorted(DEFAULT_PARAMS))}"
+        if name not in known:
+            return name, f"unknown parameter; known parameters: {', '.join(sorted(known))}"
         if isinstance(value, bool) or not isinstance(value, Real):
             return name, f"must be a number, it is {value!r}"
         try:
-            _core.gbdt_params({name: value})
+            _CHECKS[trainer]({name: value})
         except TypeError:
             return name, "is too large"
         except ValueError as problem:
@@ -42,13 +52,13 @@ def refused_param(params: Mapping[str, object]) -> tuple[str, str] | None:
     return None
 
 
-def full_params(params: Mapping[str, object]) -> dict[str, int | float]:
-    """All parameters of the trainer "gbdt", those of `params` over the defaults.
+def full_params(params: Mapping[str, object], trainer: str = NATIVE) -> dict[str, int | float]:
+    """All parameters of our trainer of that name, those of `params` over the defaults.
 
     Raises:
         ConfigError: one is unknown, no number or out of its range.
     """
-    refused = refused_param(params)
+    refused = refused_param(params, trainer)
     if refused is not None:
         raise ConfigError(f"training parameter {refused[0]}: {refused[1]}")
-    return _core.gbdt_params(dict(params))
+    return _CHECKS[trainer](dict(params))

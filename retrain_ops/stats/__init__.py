@@ -16,7 +16,9 @@ from retrain_ops.stats.distances import (
 )
 from retrain_ops.stats.drift import DriftReport, DriftRules, drift_report
 from retrain_ops.stats.fairness import FairnessReport, fairness_report
-from retrain_ops.stats.gates import GateReport, GateRules, judge
+from retrain_ops.stats.gate_rules import GateRules, Guard
+from retrain_ops.stats.gates import GateReport, judge
+from retrain_ops.stats.metrics import Costs
 from retrain_ops.stats.psi import PsiResult, day_permutation_p, psi, psi_from_counts
 from retrain_ops.stats.ranks import (
     DelongResult,
@@ -43,6 +45,7 @@ __all__ = [
     "CanaryRules",
     "CanaryVerdict",
     "Chi2Result",
+    "Costs",
     "DelongResult",
     "Distances",
     "DriftReport",
@@ -50,6 +53,7 @@ __all__ = [
     "FairnessReport",
     "GateReport",
     "GateRules",
+    "Guard",
     "KsResult",
     "PsiResult",
     "ScoreMetrics",

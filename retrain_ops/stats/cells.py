@@ -1,4 +1,4 @@
-"""Joint counts: how often two models said what about which label. F1 from such counts.
+"""Joint counts: how often two models said what about which label.
 
 A row belongs to one of eight cells, 4 * label + 2 * champion + challenger, where the last two are
 the models' decisions, 0 or 1. Counts are kept per day and level of a slice column, as
@@ -9,7 +9,6 @@ models have other roles, the one that serves takes the champion's place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,8 @@ from retrain_ops.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from retrain_ops.stats.metrics import Confusion
+
     Cells = NDArray[np.int64] | Sequence[Sequence[int]]
 
 __all__ = [
@@ -29,11 +30,10 @@ __all__ = [
     "LABEL",
     "N_CELLS",
     "DayCells",
+    "confusion",
     "count_cells",
     "count_where",
     "day_cells",
-    "f1",
-    "f1_parts",
     "total",
 ]
 
@@ -111,19 +111,15 @@ def count_where(counts: Sequence[int], flags: Sequence[int | bool]) -> int:
     return sum(count for count, flag in zip(counts, flags, strict=True) if flag)
 
 
-def f1_parts(counts: Sequence[int], said: Sequence[int]) -> tuple[int, int]:
-    """T = 2 TP and D = positives + predicted of F1 = T / D.
+def confusion(counts: Sequence[int], said: Sequence[int]) -> Confusion:
+    """One model's true negatives, false positives, false negatives and true positives.
 
     Args:
         counts: eight counts.
         said: the model's decision in each cell, `CHAMPION` or `CHALLENGER`.
     """
-    t = sum(2 * c * y * p for c, y, p in zip(counts, LABEL, said, strict=True))
-    d = sum(c * (y + p) for c, y, p in zip(counts, LABEL, said, strict=True))
-    return t, d
-
-
-def f1(counts: Sequence[int], said: Sequence[int]) -> Fraction | None:
-    """F1 of one model, exact; None with neither a positive nor a prediction (not 0 and not 1)."""
-    t, d = f1_parts(counts, said)
-    return Fraction(t, d) if d else None
+    found = [0, 0, 0, 0]
+    for count, y, p in zip(counts, LABEL, said, strict=True):
+        found[2 * y + p] += count
+    tn, fp, fn, tp = found
+    return tn, fp, fn, tp

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from retrain_ops.stats.gates import GateRules
+    from retrain_ops.stats.gate_rules import GateRules
 
 __all__ = ["SCORE_QUANTUM", "Check", "calibration_error", "run_checks"]
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops.stats.cells import ALL_ROWS, count_cells
-from retrain_ops.stats.gates import GateReport, GateRules, judge
+from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.gates import GateReport, judge
 from retrain_ops.stats.labels import as_binary, numbered_days
 from retrain_ops.stats.slices import encode_levels
 

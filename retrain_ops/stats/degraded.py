@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from retrain_ops.stats.cells import DayCells, day_cells
 from retrain_ops.stats.distributions import student_quantile
+from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.paired import compare
 from retrain_ops.stats.rounding import to_json_value
-from retrain_ops.stats.rules import F1, Days, Level, require
+from retrain_ops.stats.rules import Days, Level, Score, require
 
 if TYPE_CHECKING:
     from retrain_ops.stats.cells import Cells
@@ -31,7 +32,8 @@ class DegradedRules:
     """`[degraded]`: when the champion counts as fallen behind; off without the table.
 
     Attributes:
-        margin: by how much the champion has to be worse than the other model, and more.
+        margin: by how much the champion has to be worse than the other model, and more, in the
+            metric of `[gate]`, F1 by default.
         confidence: one-sided confidence, by days, of the upper bound in each window.
         windows: windows that have to show it, of the newest `of`.
         of: newest windows that are looked at.
@@ -39,7 +41,7 @@ class DegradedRules:
         min_days: days with rows below which a window says nothing.
     """
 
-    margin: F1 = 0.03
+    margin: Score = 0.03
     confidence: Level = 0.95
     windows: Annotated[int, "windows"] = 2
     of: Annotated[int, "windows"] = 3
@@ -47,7 +49,7 @@ class DegradedRules:
     min_days: Days = 5
 
     def __post_init__(self) -> None:
-        require(0 < self.margin < 1, "margin: must lie between 0 and 1")
+        require(self.margin > 0, "margin: must be above 0")
         require(0.5 < self.confidence < 1, "confidence: must lie between 0.5 and 1")
         require(1 <= self.windows <= self.of, "windows: must lie in 1 to `of`")
         require(self.of <= 52, "of: must be at most 52")
@@ -59,9 +61,9 @@ class DegradedRules:
 class DegradedWindow:
     """One window: the champion beside `reference`, with the counts that decide.
 
-    `difference` is F1(champion) - F1(reference) on `rows`; `cells` are one list of 8 counts
-    per day, `reference` in the challenger's place. `verdict`: degraded, no, or undecided
-    (too few days, or an F1 that is undefined).
+    `difference` is the champion's score less that of `reference` on `rows`; `cells` are one list
+    of 8 counts per day, `reference` in the challenger's place. `verdict`: degraded, no, or
+    undecided (too few days, or a score that is undefined).
     """
 
     first: str
@@ -72,6 +74,8 @@ class DegradedWindow:
     days: int
     f1_champion: Fraction | None
     f1_reference: Fraction | None
+    score_champion: Fraction | None
+    score_reference: Fraction | None
     difference: float | None
     upper_bound: float | None
     verdict: Literal["degraded", "no", "undecided"]
@@ -79,23 +83,31 @@ class DegradedWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DegradedReport:
-    """All windows, newest first; `live_f1` is the champion's over all of them, for show only."""
+    """All windows, newest first; the live numbers are the champion's over all, for show only."""
 
     triggered: bool
     windows: tuple[DegradedWindow, ...]
     live_f1: Fraction | None
+    live_score: Fraction | None
     rules: DegradedRules
+    metric: Metric
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, floats to 9 significant digits."""
-        values = asdict(self)
-        values["live_f1"] = _float(self.live_f1)
-        for window in values["windows"]:
-            for name in ("f1_champion", "f1_reference"):
-                window[name] = _float(window[name])
+        """Plain data, floats to 9 significant digits; F1 as the metric leaves no trace."""
+        values = asdict(self) | {"metric": {"name": self.metric.name, **self.metric.arguments}}
+        for table in (values, *values["windows"]):
+            for name in table.keys() & _SCORES:
+                table[name] = _float(table[name])
+            if self.metric is F1:
+                for name in table.keys() & _OF_METRIC:
+                    del table[name]
         plain = to_json_value(values)
         assert isinstance(plain, dict)
         return plain
+
+
+_OF_METRIC = {"metric", "live_score", "score_champion", "score_reference"}
+_SCORES = (_OF_METRIC - {"metric"}) | {"live_f1", "f1_champion", "f1_reference"}
 
 
 def _float(x: Fraction | None) -> float | None:
@@ -103,7 +115,9 @@ def _float(x: Fraction | None) -> float | None:
 
 
 def judge_degraded(
-    windows: Sequence[tuple[str, str, Mapping[str, object] | None, Cells]], rules: DegradedRules
+    windows: Sequence[tuple[str, str, Mapping[str, object] | None, Cells]],
+    rules: DegradedRules,
+    metric: Metric = F1,
 ) -> DegradedReport:
     """The verdict on the champion.
 
@@ -111,17 +125,20 @@ def judge_degraded(
         windows: newest first: first and last day, the other model (None: there is none),
             joint counts int64[n_days, 8] with the other model in the challenger's place.
         rules: the `[degraded]` table.
+        metric: what the models are compared by; the margin is in its unit.
 
     Raises:
         DataError: counts are malformed.
     """
-    judged = tuple(_judge_window(*window, rules) for window in windows)
-    pooled = compare(tuple(day for window in judged for day in window.cells))
+    judged = tuple(_judge_window(*window, rules, metric) for window in windows)
+    pooled = compare(tuple(day for window in judged for day in window.cells), metric)
     return DegradedReport(
         triggered=sum(w.verdict == "degraded" for w in judged) >= rules.windows,
         windows=judged,
         live_f1=pooled.f1_champion,
+        live_score=pooled.score_champion,
         rules=rules,
+        metric=metric,
     )
 
 
@@ -131,9 +148,10 @@ def _judge_window(
     reference: Mapping[str, object] | None,
     cells: Cells,
     rules: DegradedRules,
+    metric: Metric,
 ) -> DegradedWindow:
     days: DayCells = day_cells(cells, name=f"cells of {first} to {last}")
-    paired = compare(days)
+    paired = compare(days, metric)
     difference = None if paired.difference is None else -float(paired.difference)
     error = paired.standard_error()
     upper = None
@@ -151,6 +169,8 @@ def _judge_window(
         days=paired.days,
         f1_champion=paired.f1_champion,
         f1_reference=paired.f1_challenger,
+        score_champion=paired.score_champion,
+        score_reference=paired.score_challenger,
         difference=difference,
         upper_bound=upper,
         verdict=verdict,

@@ -1,6 +1,6 @@
 """Whether a challenger may replace the champion, from joint counts alone.
 
-Three verdicts. *pass*: the literal rule holds, the paired lower bound of the F1
+Three verdicts. *pass*: the literal rule holds, the paired lower bound of the
 difference is above zero, and no slice stands against it. *fail*: the evidence
 is there and does not say so. *undecided*: the evidence is missing.
 
@@ -17,131 +17,24 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from retrain_ops.errors import DataError
+from retrain_ops.stats.bounds import as_float, degrees, lower_bound, too_few_days
 from retrain_ops.stats.cells import ALL_ROWS, DayCells, day_cells
 from retrain_ops.stats.checks import Check, run_checks
-from retrain_ops.stats.distributions import student_cdf, student_quantile
+from retrain_ops.stats.distributions import student_cdf
+from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.guards import GuardVerdict, exact_text, judge_guards, stopped_by
+from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.multiplicity import holm
 from retrain_ops.stats.paired import PairedDifference, compare
 from retrain_ops.stats.rounding import to_json_value
-from retrain_ops.stats.rules import (
-    F1,
-    Bytes,
-    Days,
-    ExactF1,
-    Level,
-    Rows,
-    Share,
-    quiet,
-    recorded,
-    require,
-)
 
 if TYPE_CHECKING:
     from retrain_ops.stats.cells import Cells
 
-__all__ = ["GateReport", "GateRules", "SliceVerdict", "judge", "rules_of_record"]
+__all__ = ["GateReport", "SliceVerdict", "judge"]
 
 Verdict = Literal["pass", "fail", "undecided"]
 Role = Literal["protected", "watched", "reported"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRules:
-    """`[gate]`: what a challenger must show on the hold-out.
-
-    The last five keys are limits: off at 0, in force in both modes.
-
-    Attributes:
-        mode: "paired" applies every rule below; "literal" asks for F1 above the champion's plus
-            `min_improvement` and nothing else, and only reports slices.
-        min_improvement: improvement that the literal rule asks for; exact, a number is read as
-            its decimal.
-        confidence: one-sided confidence of the lower bound of the difference, and of each
-            protected slice.
-        protected: slice columns; each level must be shown not to lose more than `slice_margin`.
-        slice_margin: difference that a protected slice may lose.
-        min_rows: labelled rows below which a slice cannot be judged.
-        min_positives: positive rows below which a slice cannot be judged.
-        min_discordant: rows on which the models disagree below which a slice cannot be judged.
-        undecided_protected: what a protected slice that cannot be judged does to a challenger
-            that would pass: "block" (undecided), "human" (undecided, and `needs_human` is set),
-            "allow_with_warning" (pass, with a warning).
-        watched: slice columns; a level vetoes only when its regression is proven.
-        watched_alpha: family-wise error of those vetoes (Holm).
-        min_days: days with rows below which the day is undecided.
-        resample_unit: "day", or "row" where there is no time.
-        cooldown_days: days after a promotion took effect in which nobody else is promoted.
-        min_holdout_rows: labelled hold-out rows below which the day is undecided.
-        min_label_coverage: least share of hold-out rows with a label; undecided below it.
-        max_model_bytes: largest model file that passes.
-        max_calibration_error: largest expected calibration error that passes.
-    """
-
-    mode: Literal["paired", "literal"] = "paired"
-    min_improvement: ExactF1 = Fraction(1, 200)
-    confidence: Level = 0.95
-    protected: tuple[str, ...] = ()
-    slice_margin: F1 = 0.05
-    min_rows: Rows = 500
-    min_positives: Rows = 100
-    min_discordant: Rows = 10
-    undecided_protected: Literal["block", "allow_with_warning", "human"] = "block"
-    watched: tuple[str, ...] = ()
-    watched_alpha: Level = 0.05
-    min_days: Days = 5
-    resample_unit: Literal["day", "row"] = "day"
-    cooldown_days: Days = quiet(0)
-    min_holdout_rows: Rows = quiet(0)
-    min_label_coverage: Share = quiet(0.0)
-    max_model_bytes: Bytes = quiet(0)
-    max_calibration_error: Share = quiet(0.0)
-
-    def __post_init__(self) -> None:
-        if isinstance(self.min_improvement, float | int):
-            object.__setattr__(self, "min_improvement", Fraction(str(self.min_improvement)))
-        require(
-            0 <= self.min_improvement < 1, "min_improvement: must lie in [0, 1), in units of F1"
-        )
-        require(0.5 <= self.confidence < 1, "confidence: must lie in [0.5, 1)")
-        require(0 < self.slice_margin < 1, "slice_margin: must lie between 0 and 1")
-        require(0 < self.watched_alpha < 0.5, "watched_alpha: must lie between 0 and 0.5")
-        require(self.min_days >= 2, "min_days: must be at least 2")
-        for name in _NOT_NEGATIVE:
-            require(getattr(self, name) >= 0, f"{name}: cannot be negative")
-        for name in ("min_label_coverage", "max_calibration_error"):
-            require(getattr(self, name) <= 1, f"{name}: is a share, at most 1")
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data. A limit that is off is left out: what it cannot change, it does not mark."""
-        plain = to_json_value(recorded(self))
-        assert isinstance(plain, dict)
-        return plain
-
-
-_NOT_NEGATIVE = (
-    "min_rows",
-    "min_positives",
-    "min_discordant",
-    "cooldown_days",
-    "min_holdout_rows",
-    "min_label_coverage",
-    "max_model_bytes",
-    "max_calibration_error",
-)
-
-
-def rules_of_record(record: Mapping[str, Any]) -> GateRules:
-    """The rules that `GateRules.to_json` wrote.
-
-    Raises:
-        DataError: the record is not one of rules.
-    """
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-    try:
-        values["min_improvement"] = Fraction(values["min_improvement"])
-        return GateRules(**values)
-    except (KeyError, TypeError, ValueError) as problem:
-        raise DataError(f"the rules in the record cannot be read: {problem}") from problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,15 +57,17 @@ class SliceVerdict:
     days: int
     f1_champion: Fraction | None
     f1_challenger: Fraction | None
+    score_champion: Fraction | None
+    score_challenger: Fraction | None
     difference: float | None
     standard_error: float | None
     lower_bound: float | None
     p_value: float | None = None
     p_adjusted: float | None = None
 
-    def to_json(self) -> dict[str, object]:
-        """Plain data, floats to 9 significant digits."""
-        return _with_rounded_f1(asdict(self))
+    def to_json(self, metric: Metric = F1) -> dict[str, object]:
+        """Plain data, floats to 9 significant digits; `metric` is the one of the scores."""
+        return _plain(asdict(self), metric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,15 +76,18 @@ class GateReport:
 
     Attributes:
         verdict, reason: reason is one of better (pass); not_better (the literal rule fails),
-            not_proven, protected_regression, watched_regression (fail); undefined,
-            too_few_days, protected_undecided (undecided).
-        literal: what the bare rule alone says; None when an F1 is undefined.
-        difference, standard_error, lower_bound: of F1(challenger) - F1(champion), one-sided at
-            `rules.confidence`.
+            not_proven, protected_regression, watched_regression, guard_regression (fail);
+            undefined, too_few_days, protected_undecided, guard_undecided (undecided).
+        literal: what the bare rule alone says; None when a score is undefined.
+        f1_champion, f1_challenger: F1, whatever the metric.
+        score_champion, score_challenger: in the metric of `rules`.
+        difference, standard_error, lower_bound: of the challenger's score less the champion's,
+            one-sided at `rules.confidence`.
         needs_human: a person may decide, by `undecided_protected = "human"`.
         warnings: protected slices that passed unjudged, by "allow_with_warning".
         checks: the limits that are on; a challenger that would pass fails, or is undecided, by
             the first that does not, and `reason` is its name.
+        guards: the further metrics; a challenger that would pass fails, or is undecided, by them.
     """
 
     verdict: Verdict
@@ -197,6 +95,8 @@ class GateReport:
     literal: bool | None
     f1_champion: Fraction | None
     f1_challenger: Fraction | None
+    score_champion: Fraction | None
+    score_challenger: Fraction | None
     difference: float | None
     standard_error: float | None
     lower_bound: float | None
@@ -209,25 +109,35 @@ class GateReport:
     needs_human: bool = False
     warnings: tuple[str, ...] = field(default=())
     checks: tuple[Check, ...] = field(default=())
+    guards: tuple[GuardVerdict, ...] = field(default=())
 
     def to_json(self) -> dict[str, object]:
         """Plain data, floats to 9 significant digits: equal bytes for equal counts and rules."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        values["slices"] = [s.to_json() for s in self.slices]
+        metric = self.rules.scored_by
+        values["slices"] = [s.to_json(metric) for s in self.slices]
         values["rules"] = self.rules.to_json()
         values["checks"] = [asdict(check) for check in self.checks]
-        if not self.checks:
-            del values["checks"]
-        return _with_rounded_f1(values)
+        values["guards"] = [guard.to_json() for guard in self.guards]
+        for name in ("checks", "guards"):
+            if not values[name]:
+                del values[name]
+        return _plain(values, metric)
 
 
-def _with_rounded_f1(values: dict[str, object]) -> dict[str, object]:
-    """F1s as numbers for readers and, beside them, as the exact fractions they are."""
-    for name in ("f1_champion", "f1_challenger"):
-        exact = values[name]
-        assert exact is None or isinstance(exact, Fraction)
-        values[name] = None if exact is None else float(exact)
-        values[f"{name}_exact"] = None if exact is None else str(exact)
+def _plain(values: dict[str, object], metric: Metric) -> dict[str, object]:
+    """Scores as numbers for readers and, beside them, as the exact fractions they are.
+
+    F1 always; the metric's own scores where it is another one.
+    """
+    for role in ("champion", "challenger"):
+        for kind, scored_by in (("f1", F1), ("score", metric)):
+            name = f"{kind}_{role}"
+            score = values.pop(name)
+            assert score is None or isinstance(score, Fraction)
+            if kind == "f1" or metric is not F1:
+                values[name] = as_float(score)
+                values[f"{name}_exact"] = exact_text(score, scored_by)
     plain = to_json_value(values)
     assert isinstance(plain, dict)
     return plain
@@ -257,11 +167,14 @@ def judge(
     """
     tables = _checked_tables(cells, rules)
     everything = next(iter(tables[ALL_ROWS].values()))
-    overall = compare(everything)
-    bound, error = _lower_bound(overall, rules)
+    overall = compare(everything, rules.scored_by)
+    bound, error = lower_bound(overall, rules)
     slices = _judge_slices(tables, rules, expected_levels or {})
     literal = _literal(overall, rules)
     verdict, reason = _decide(overall, literal, bound, slices, rules)
+    guards = judge_guards(everything, rules)
+    if verdict == "pass":
+        verdict, reason = stopped_by(guards) or (verdict, reason)
     checks = run_checks(rules, rows=overall.rows, days=overall.days, facts=facts or {})
     verdict, reason = _after_checks(verdict, reason, checks)
     unjudged = [
@@ -275,7 +188,9 @@ def judge(
         literal=literal,
         f1_champion=overall.f1_champion,
         f1_challenger=overall.f1_challenger,
-        difference=_float(overall.difference),
+        score_champion=overall.score_champion,
+        score_challenger=overall.score_challenger,
+        difference=as_float(overall.difference),
         standard_error=error,
         lower_bound=bound,
         rows=overall.rows,
@@ -287,6 +202,7 @@ def judge(
         needs_human=reason == "protected_undecided" and rules.undecided_protected == "human",
         warnings=tuple(unjudged) if verdict == "pass" and rules.mode == "paired" else (),
         checks=checks,
+        guards=guards,
     )
 
 
@@ -316,34 +232,9 @@ def _rows(days: DayCells) -> int:
     return sum(map(sum, days))
 
 
-def _float(x: Fraction | None) -> float | None:
-    return None if x is None else float(x)
-
-
 def _literal(overall: PairedDifference, rules: GateRules) -> bool | None:
-    """f1 > champion + min_improvement, in exact arithmetic."""
+    """score > champion's + min_improvement, in exact arithmetic."""
     return None if overall.difference is None else overall.difference > rules.min_improvement
-
-
-def _degrees(paired: PairedDifference, rules: GateRules) -> int:
-    return (paired.rows if rules.resample_unit == "row" else paired.days) - 1
-
-
-def _lower_bound(paired: PairedDifference, rules: GateRules) -> tuple[float | None, float | None]:
-    """Lower confidence bound d - t SE, and SE.
-
-    No bound where SE is zero: models that never disagree, or disagree in a way
-    that leaves no spread at all, have shown nothing.
-    """
-    error = paired.standard_error(rules.resample_unit)
-    if paired.difference is None or not error:
-        return None, error
-    quantile = student_quantile(rules.confidence, _degrees(paired, rules))
-    return float(paired.difference) - quantile * error, error
-
-
-def _too_few_days(paired: PairedDifference, rules: GateRules) -> bool:
-    return rules.resample_unit == "day" and paired.days < rules.min_days
 
 
 def _decide(
@@ -358,7 +249,7 @@ def _decide(
         return "undecided", "undefined"
     if rules.mode == "literal":
         return ("pass", "better") if literal else ("fail", "not_better")
-    if _too_few_days(overall, rules):
+    if too_few_days(overall, rules):
         return "undecided", "too_few_days"
     if not literal:
         return "fail", "not_better"
@@ -421,7 +312,7 @@ def _why_unjudged(paired: PairedDifference, bound: float | None, rules: GateRule
     for name, found, least in minima:
         if found < least:
             return f"too_few_{name}"
-    if _too_few_days(paired, rules):
+    if too_few_days(paired, rules):
         return "too_few_days"
     return "undefined" if bound is None else ""
 
@@ -429,8 +320,8 @@ def _why_unjudged(paired: PairedDifference, bound: float | None, rules: GateRule
 def _judge_slice(
     column: str, level: str, role: Role, days: DayCells, rules: GateRules
 ) -> SliceVerdict:
-    paired = compare(days)
-    bound, error = _lower_bound(paired, rules)
+    paired = compare(days, rules.scored_by)
+    bound, error = lower_bound(paired, rules)
     reason = _why_unjudged(paired, bound, rules)
     verdict: Verdict = "undecided"
     p_value = None
@@ -438,7 +329,7 @@ def _judge_slice(
         assert bound is not None
         assert error is not None
         assert paired.difference is not None
-        p_value = student_cdf(float(paired.difference) / error, _degrees(paired, rules))
+        p_value = student_cdf(float(paired.difference) / error, degrees(paired, rules))
         worse = role == "protected" and bound <= -rules.slice_margin
         verdict, reason = ("fail", "not_shown") if worse else ("pass", "")
     return SliceVerdict(
@@ -453,7 +344,9 @@ def _judge_slice(
         days=paired.days,
         f1_champion=paired.f1_champion,
         f1_challenger=paired.f1_challenger,
-        difference=_float(paired.difference),
+        score_champion=paired.score_champion,
+        score_challenger=paired.score_challenger,
+        difference=as_float(paired.difference),
         standard_error=error,
         lower_bound=bound,
         p_value=p_value,

@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 Bytes = Annotated[int, "bytes"]
 Days = Annotated[int, "days"]
-ExactF1 = Annotated[Fraction, "F1"]
-F1 = Annotated[float, "F1"]
+ExactScore = Annotated[Fraction, "the metric's"]
 Hours = Annotated[float, "hours"]
 Level = Annotated[float, "probability"]
 Milliseconds = Annotated[float, "milliseconds"]
 Psi = Annotated[float, "PSI"]
 Ratio = Annotated[float, "ratio"]
 Rows = Annotated[int, "rows"]
+Score = Annotated[float, "the metric's"]
 Share = Annotated[float, "share"]
 
 

@@ -7,7 +7,7 @@ daily without its error growing with the looks. One-sided normal mixture
     log M(s, v) = 1/2 ln(4 r / (v + r)) + s^2 / (2 (v + r)) + ln Phi(s / sqrt(v + r))
 
 and the boundary b(v) is the s with M = 1/alpha. Here v counts days: the sum of
-t daily influences has variance t sigma^2, so F1(canary) - F1(previous) stays
+t daily influences has variance t sigma^2, so score(canary) - score(previous) stays
 below d + SE b(t) / sqrt(t) at all times t, with SE of retrain_ops.stats.paired.
 The error is asymptotic; nothing is concluded before `first_look_days` days.
 
@@ -20,13 +20,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from retrain_ops.stats.cells import DayCells, day_cells
 from retrain_ops.stats.distributions import log_normal_cdf, normal_quantile
+from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.paired import PairedDifference, compare
 from retrain_ops.stats.rounding import to_json_value
-from retrain_ops.stats.rules import F1, Days, Level, Rows, Share, require
+from retrain_ops.stats.rules import Days, Level, Rows, Score, Share, require
 
 if TYPE_CHECKING:
     from retrain_ops.stats.cells import Cells
@@ -70,7 +72,8 @@ class CanaryRules:
 
     Attributes:
         share: traffic that the new champion answers meanwhile.
-        max_f1_drop: rolled back when the confidence sequence shows a larger drop.
+        max_f1_drop: rolled back when the confidence sequence shows a larger drop of the metric of
+            `[gate]`, F1 by default.
         alpha: error of the confidence sequence, over all looks together.
         first_look_days: days with matured rows before the sequence concludes anything.
         gross_drop: rolled back at once when a single day shows a larger drop.
@@ -84,10 +87,10 @@ class CanaryRules:
     """
 
     share: Share = 0.10
-    max_f1_drop: F1 = 0.10
+    max_f1_drop: Score = 0.10
     alpha: Level = 0.05
     first_look_days: Days = 5
-    gross_drop: F1 = 0.20
+    gross_drop: Score = 0.20
     gross_confidence: Level = 0.999
     gross_min_rows: Rows = 100
     gross_min_discordant: Rows = 10
@@ -98,8 +101,8 @@ class CanaryRules:
 
     def __post_init__(self) -> None:
         require(0 < self.share <= 1, "share: must lie in (0, 1]")
-        require(0 < self.max_f1_drop < 1, "max_f1_drop: must lie between 0 and 1")
-        require(0 < self.gross_drop < 1, "gross_drop: must lie between 0 and 1")
+        require(self.max_f1_drop > 0, "max_f1_drop: must be above 0")
+        require(self.gross_drop > 0, "gross_drop: must be above 0")
         require(0 < self.alpha < 0.5, "alpha: must lie between 0 and 0.5")
         require(0.5 < self.gross_confidence < 1, "gross_confidence: must lie between 0.5 and 1")
         require(self.first_look_days >= 2, "first_look_days: must be at least 2")
@@ -118,7 +121,8 @@ class CanaryVerdict:
     "better"), expire (expired: apply `on_expiry`), or continue (too_few_days,
     too_few_labelled, undefined). `numbers` has days, days_elapsed, rows, positives,
     discordant, f1_previous, f1_canary, difference, standard_error, upper_bound (of the
-    sequence now), and for a rollback breach_day (index from 0) with breach_bound.
+    sequence now), where the metric is not F1 its name and score_previous, score_canary, and
+    for a rollback breach_day (index from 0) with breach_bound.
     """
 
     action: Literal["continue", "rollback", "keep", "expire"]
@@ -132,7 +136,11 @@ class CanaryVerdict:
 
 
 def judge_canary(
-    cells: Cells, rules: CanaryRules | None = None, *, days_elapsed: int | None = None
+    cells: Cells,
+    rules: CanaryRules | None = None,
+    *,
+    days_elapsed: int | None = None,
+    metric: Metric = F1,
 ) -> CanaryVerdict:
     """Continue, roll back, keep or expire.
 
@@ -144,6 +152,7 @@ def judge_canary(
             previous model in the champion's place; days without matured rows are zero.
         rules: the `[canary]` table.
         days_elapsed: days since it began; `n_days` unless given.
+        metric: what harm is measured by; the drops of `rules` are in its unit.
 
     Raises:
         DataError: counts are malformed.
@@ -151,10 +160,10 @@ def judge_canary(
     rules = rules or CanaryRules()
     days = day_cells(cells)
     elapsed = len(days) if days_elapsed is None else days_elapsed
-    paired = compare(days)
-    numbers = _numbers(paired, elapsed, rules)
+    paired = compare(days, metric)
+    numbers = _numbers(paired, elapsed, rules) | _scores(paired, metric)
     for reason, find in (("gross_harm", _gross_harm), ("harm_shown", _shown_harm)):
-        breach = find(days, rules)
+        breach = find(days, rules, metric)
         if breach is not None:
             numbers["breach_day"], numbers["breach_bound"] = breach
             return CanaryVerdict(action="rollback", reason=reason, numbers=numbers)
@@ -178,22 +187,34 @@ def _missing(paired: PairedDifference, rules: CanaryRules) -> str:
 def _numbers(
     paired: PairedDifference, elapsed: int, rules: CanaryRules
 ) -> dict[str, float | int | str | None]:
-    def number(x: object) -> float | None:
-        return None if x is None else float(x)  # type: ignore[arg-type]
-
     return {
         "days": paired.days,
         "days_elapsed": elapsed,
         "rows": paired.rows,
         "positives": paired.positives,
         "discordant": paired.discordant,
-        "f1_previous": number(paired.f1_champion),
-        "f1_canary": number(paired.f1_challenger),
-        "difference": number(paired.difference),
+        "f1_previous": _number(paired.f1_champion),
+        "f1_canary": _number(paired.f1_challenger),
+        "difference": _number(paired.difference),
         "standard_error": paired.standard_error(),
         "upper_bound": _sequence_upper(paired, rules),
         "on_expiry": rules.on_expiry,
     }
+
+
+def _scores(paired: PairedDifference, metric: Metric) -> dict[str, float | int | str | None]:
+    """What the numbers add for a metric other than F1."""
+    if metric is F1:
+        return {}
+    return {
+        "metric": metric.name,
+        "score_previous": _number(paired.score_champion),
+        "score_canary": _number(paired.score_challenger),
+    }
+
+
+def _number(x: Fraction | None) -> float | None:
+    return None if x is None else float(x)
 
 
 def _sequence_upper(paired: PairedDifference, rules: CanaryRules) -> float | None:
@@ -206,21 +227,21 @@ def _sequence_upper(paired: PairedDifference, rules: CanaryRules) -> float | Non
     return float(paired.difference) + error * bound / math.sqrt(paired.days)
 
 
-def _shown_harm(days: DayCells, rules: CanaryRules) -> tuple[int, float] | None:
+def _shown_harm(days: DayCells, rules: CanaryRules, metric: Metric) -> tuple[int, float] | None:
     """The first prefix of days after which the drop is shown."""
     for last in range(rules.first_look_days - 1, len(days)):
         if any(days[last]):
-            upper = _sequence_upper(compare(days[: last + 1]), rules)
+            upper = _sequence_upper(compare(days[: last + 1], metric), rules)
             if upper is not None and upper < -rules.max_f1_drop:
                 return last, upper
     return None
 
 
-def _gross_harm(days: DayCells, rules: CanaryRules) -> tuple[int, float] | None:
+def _gross_harm(days: DayCells, rules: CanaryRules, metric: Metric) -> tuple[int, float] | None:
     """The first single day that shows gross harm by its rows alone."""
     quantile = normal_quantile(rules.gross_confidence)
     for index, day in enumerate(days):
-        paired = compare((day,))
+        paired = compare((day,), metric)
         if (
             paired.rows < rules.gross_min_rows
             or paired.discordant < rules.gross_min_discordant

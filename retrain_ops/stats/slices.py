@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops.errors import DataError
-from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, count_cells, f1_parts
+from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, confusion, count_cells
 from retrain_ops.stats.distributions import normal_quantile
 from retrain_ops.stats.labels import as_binary
 
@@ -113,7 +113,8 @@ def _f1(cells: Sequence[int], confidence: float) -> dict[str, object]:
     A true positive's influence is (2 - 2 F1) n / D, an error's -F1 n / D, so
     the variance is (TP (2 - 2 F1)^2 + (FP + FN) F1^2) / D^2, with FP + FN = D - T.
     """
-    t, d = f1_parts(cells, CHALLENGER)
+    _, fp, fn, tp = confusion(cells, CHALLENGER)
+    t, d = 2 * tp, 2 * tp + fp + fn
     if d == 0:
         return {"f1": None, "f1_low": None, "f1_high": None}
     f1 = t / d

@@ -19,8 +19,8 @@ def alert_failure(run: Run, step: str, message: str) -> bool:
     record = run_record(run)
     attempt = record.get("attempt", 0)
     kind = "looks" if run.context.look else "attempts"
-    sent = run.workspace.recover_json(run.path("alerts.json"), {"attempts": list}) or {}
-    sent = {"attempts": [], "looks": [], **sent}
+    sent = run.read("alerts.json", {"attempts": list, "looks": list})
+    sent = sent or {"attempts": [], "looks": []}
     if attempt in sent[kind]:
         return False
     sent[kind] = [*sent[kind], attempt]

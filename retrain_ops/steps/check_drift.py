@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from retrain_ops.comparison.degraded import compare_matured
 from retrain_ops.comparison.drift import drift_of_features
+from retrain_ops.data.source import Source
 from retrain_ops.decisions.judge import (
     DRIFT_COUNTS_FILE,
     EVENT_FILE,
@@ -27,6 +28,8 @@ from retrain_ops.models.training import resolve_trainer
 from retrain_ops.registry.events import Version
 from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run
+from retrain_ops.spec.spec import RetrainSpec
+from retrain_ops.spec.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def check_drift(run: Run) -> DriftResult:
         ConfigError: there is no champion and nobody asked to bootstrap one, or the spec names
             a column that the source has not, or a trainer that cannot be loaded.
     """
-    _check_spec(run)
+    check_spec(run.spec, run.window)
     settle(run)
     champion = decide_champion(run)
     if champion is None:
@@ -83,13 +86,17 @@ def check_drift(run: Run) -> DriftResult:
     return result
 
 
-def _check_spec(run: Run) -> None:
-    """What the spec's text alone cannot show is refused on quiet days too."""
-    run.source.check_columns(run.window.days)
+def check_spec(spec: RetrainSpec, window: Window) -> None:
+    """What the spec's text alone cannot show is refused on quiet days too.
+
+    Raises:
+        ConfigError: a column that the source has not, or a trainer that cannot be loaded.
+    """
+    Source(spec).check_columns(window.days)
     try:
-        resolve_trainer(run.spec.model.trainer)
+        resolve_trainer(spec.model.trainer)
     except ConfigError as problem:
-        raise run.spec.error("model", "trainer", str(problem)) from problem
+        raise spec.error("model", "trainer", str(problem)) from problem
 
 
 def _bootstrap(run: Run) -> DriftResult:

@@ -28,7 +28,8 @@ from retrain_ops.mlflow.tracking import log_run
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, note
-from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, f1, total
+from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, confusion, total
+from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
 from retrain_ops.steps.train import LOSSES_FILE
@@ -175,7 +176,7 @@ def _log(run: Run, result: EvaluateResult) -> None:
         run,
         hashes=result.hashes,
         params=_params(run, trained, drift),
-        metrics=_metrics(result, trained, drift),
+        metrics=_metrics(result, trained, drift, run.spec.gate.scored_by),
         history=run.read(LOSSES_FILE) or {},
         files=_files(run, model_folder(trained)),
     )
@@ -206,9 +207,16 @@ def _params(run: Run, trained: Mapping[str, Any], drift: Mapping[str, Any]) -> d
 
 
 def _metrics(
-    result: EvaluateResult, trained: Mapping[str, Any], drift: Mapping[str, Any]
+    result: EvaluateResult, trained: Mapping[str, Any], drift: Mapping[str, Any], metric: Metric
 ) -> dict[str, float]:
+    """F1 always, and the spec's metric under its own name."""
     counts = total(result.cells[ALL_ROWS][ALL_ROWS])
+    scores = {
+        f"{scored_by.name}_{role}": to_significant(scored_by.score(confusion(counts, said)))
+        for scored_by in (F1, metric)
+        for role, said in (("challenger", CHALLENGER), ("champion", CHAMPION))
+        if role == "challenger" or drift["champion"] is not None  # who is not there has none
+    }
     metrics = {
         "rows_train": float(trained["rows"]),
         "rows_holdout": float(result.rows),
@@ -216,7 +224,6 @@ def _metrics(
         "auc_challenger": result.auc_challenger,
         "auc_champion": result.auc_champion,
         "psi_max": drift["psi_max"],
-        "f1_challenger": to_significant(f1(counts, CHALLENGER)),
-        "f1_champion": to_significant(f1(counts, CHAMPION)),
+        **scores,
     }
     return {k: float(v) for k, v in metrics.items() if v is not None}

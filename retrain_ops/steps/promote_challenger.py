@@ -17,19 +17,24 @@ from retrain_ops.decisions.record import (
     Outcome,
     champion_of_key,
     recover_decision,
+    scores_of,
     write_decision,
 )
 from retrain_ops.mlflow.tracking import find_run, upload_once
 from retrain_ops.registry.events import ENDED_STATES, Version, utc_instant, utc_text
 from retrain_ops.registry.registry import Registry
 from retrain_ops.run import Run, note
+from retrain_ops.stats.rules import quiet
 
 NOT_BETTER = "challenger is not significantly better"
 
 
 @dataclass(frozen=True, slots=True)
 class PromoteResult:
-    """The day's outcome: `challenger`, `skipped`, `undecided` or `queued`."""
+    """The day's outcome: `challenger`, `skipped`, `undecided` or `queued`.
+
+    The scores are of `metric`, None where it is F1.
+    """
 
     outcome: Outcome
     reason: str
@@ -38,6 +43,9 @@ class PromoteResult:
     difference: float | None
     lower_bound: float | None
     literal: bool | None
+    metric: str | None = quiet(None)
+    score_champion: float | None = quiet(None)
+    score_challenger: float | None = quiet(None)
 
     @property
     def status(self) -> str:
@@ -47,8 +55,11 @@ class PromoteResult:
     @property
     def summary(self) -> str:
         """One line for people, with the numbers."""
+        champion, challenger = self.f1_champion, self.f1_challenger
+        if self.metric:
+            champion, challenger = self.score_champion, self.score_challenger
         numbers = (
-            f"f1 {_shown(self.f1_champion)} -> {_shown(self.f1_challenger)}, "
+            f"{self.metric or 'f1'} {_shown(champion)} -> {_shown(challenger)}, "
             f"difference {_shown(self.difference)}, lower bound {_shown(self.lower_bound)}"
         )
         if self.outcome == "challenger":
@@ -78,15 +89,16 @@ def promote_challenger(run: Run) -> PromoteResult:
         difference=report["difference"],
         lower_bound=report["lower_bound"],
         literal=report["literal"],
+        **_metric_fields(run, report),
     )
     _note_difference(run, result.outcome)
     _write(run, evaluated, report, result)
     run.registry.set_tag(version, "outcome", result.outcome)
     behind = _is_behind(run, version)
-    ended = behind or _has_ended(run)
-    if outcome == "challenger" and version.opened_at is None and not ended:
+    ended = _ended_as(run)
+    if outcome == "challenger" and version.opened_at is None and not (behind or ended):
         run.registry.open_shadow(version, opened_at=run.instant)
-    note(run, version=version.number, behind_newer_champion=behind)
+    note(run, version=version.number, behind_newer_champion=behind, ended_as=ended)
     return result
 
 
@@ -110,6 +122,15 @@ def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> GateRecord:
             "calibration": evaluated["calibration"] or {},
         },
     )
+
+
+def _metric_fields(run: Run, report: GateRecord | BootstrapGate) -> dict[str, Any]:
+    """What the result adds for a metric other than F1."""
+    if "score_champion" not in report:
+        return {}
+    champion, challenger = scores_of(cast(GateRecord, report))
+    metric = run.spec.gate.metric
+    return {"metric": metric, "score_champion": champion, "score_challenger": challenger}
 
 
 def _cooldown_facts(run: Run) -> dict[str, Any]:
@@ -168,10 +189,10 @@ def _is_behind(run: Run, version: Version) -> bool:
     return newest is not None and version.window_end <= newest
 
 
-def _has_ended(run: Run) -> bool:
-    """Whether this key had its candidate already: other bytes do not ask the same people again."""
+def _ended_as(run: Run) -> str | None:
+    """How this key's candidate ended, if it had one: other bytes ask nobody again."""
     same = (v for v in run.registry.versions() if v.retrain_key == run.retrain_key)
-    return any(v.state in ENDED_STATES for v in same)
+    return next((v.state for v in same if v.state in ENDED_STATES), None)
 
 
 def _note_difference(run: Run, outcome: Outcome) -> None:

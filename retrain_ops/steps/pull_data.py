@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from retrain_ops.data.processed import write_processed
 from retrain_ops.data.source import sha256_of_rows
-from retrain_ops.errors import DataError
+from retrain_ops.data.window_rows import window_rows
 from retrain_ops.run import Run
-from retrain_ops.spec.window import DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,12 @@ def pull_data(run: Run) -> PullResult:
     With `[publish]` the features also go to a database, once per retrain key.
 
     Raises:
-        DataError: a day is missing, the window is empty, or a request id is doubled.
+        SourceError: a day is missing or wrong, the window is empty, or a request id is doubled.
     """
-    table = _window_rows(run)
+    table = window_rows(run.spec, run.window)
     digest = sha256_of_rows(table, run.spec.features.numeric)
     path = run.workspace.processed_path(run.window.end)
-    known = run.read("pull_data.json")
+    known = run.read("pull_data.json", {"data_sha256": str})
     same = known is not None and known["data_sha256"] == digest
     if not (same and run.workspace.is_sound(path)):
         write_processed(run.workspace, run.window.end, table)
@@ -63,30 +61,6 @@ def pull_data(run: Run) -> PullResult:
         data_sha256=digest,
         path=path,
     )
-
-
-def _window_rows(run: Run) -> pa.Table:
-    source = run.spec.source
-    columns = (*run.spec.features.all, *run.spec.slice_columns, source.label)
-    table = run.source.read(run.window.days, columns=columns, before=run.instant)
-    if table.num_rows == 0:
-        raise DataError(f"{run.retrain_key}: the window has no rows at all")
-    ids = table[source.request_id]
-    doubled = table.num_rows - pc.count_distinct(ids, mode="all").as_py()
-    if doubled:
-        raise DataError(
-            f"{run.retrain_key}: {doubled} row(s) repeat a {source.request_id}; "
-            "the source was loaded twice or the id is not unique: fix it and run again"
-        )
-    return _without_immature_labels(run, table)
-
-
-def _without_immature_labels(run: Run, table: pa.Table) -> pa.Table:
-    """At the run's instant the newest days have no (complete) outcomes: nothing looks ahead."""
-    name = run.spec.source.label
-    mature = pc.less_equal(table[DAY], pa.scalar(run.window.newest_labelled, type=pa.date32()))
-    label = pc.if_else(mature, table[name], pa.scalar(None, type=table.schema.field(name).type))
-    return table.set_column(table.schema.get_field_index(name), name, label)
 
 
 def _publish(run: Run, table: pa.Table) -> None:

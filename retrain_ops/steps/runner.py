@@ -10,7 +10,8 @@ from typing import Any
 
 from retrain_ops.errors import NotYet, text_of
 from retrain_ops.notify import send
-from retrain_ops.run import RUN_FILE, Run, begin_attempt, record_step
+from retrain_ops.run import Run, begin_attempt, record_step, run_record
+from retrain_ops.stats.rules import recorded
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.workspace import LOCK_PATIENCE_S
 
@@ -98,15 +99,24 @@ def _said_before(run: Run, name: str, result: Any) -> Any:
     """What this key's step found and did before it was run again; its line stays what it was."""
     if name not in ROLLOUT or result.status != "idle" or run.context.look:
         return result
-    record = run.read(f"{name}.json")
-    return result if record is None else type(result)(**record)
+    path = run.path(f"{name}.json")
+    record = run.workspace.recover_json(path)
+    if record is None:
+        return result
+    try:
+        before = type(result)(**record)
+        log.debug("%s", before.summary)
+    except (TypeError, ValueError) as problem:
+        run.workspace.set_aside(path, f"it is no record of {name} ({problem})")
+        return result
+    return before
 
 
 def _lost_news(run: Run, name: str, result: Any) -> dict[str, str]:
     """What an earlier attempt found whose record was damaged: what is over is not found twice."""
     if name not in ROLLOUT or result.status != "idle" or run.context.look:
         return {}
-    attempts = (run.read(RUN_FILE) or {}).get("earlier", [])
+    attempts = run_record(run).get("earlier", [])
     found = [attempt.get("steps", {}).get(name, {}) for attempt in attempts]
     told = [entry for entry in found if entry.get("status") == "ok"]
     return {key: told[-1][key] for key in ("status", "summary")} if told else {}
@@ -116,7 +126,13 @@ def _write_result(run: Run, name: str, result: Any) -> None:
     """A rollout step that found nothing to do leaves the record of the day it did."""
     if name in ROLLOUT and result.status == "idle":
         return
-    run.workspace.write_json(run.path(f"{name}.json"), asdict(result))
+    run.workspace.write_json(run.path(f"{name}.json"), _record(result))
+
+
+def _record(result: Any) -> dict[str, Any]:
+    """A result as plain data, without the quiet fields that are at their defaults."""
+    kept = recorded(result)
+    return {name: value for name, value in asdict(result).items() if name in kept}
 
 
 def _small(run: Run, name: str, result: Any) -> dict[str, Any]:

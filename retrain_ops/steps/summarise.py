@@ -14,6 +14,12 @@ from retrain_ops.run import Run, run_record
 
 log = logging.getLogger(__name__)
 
+CLOSED_WORDS = {
+    "rejected": "was rejected",
+    "expired": "expired",
+    "failed": "failed its shadow",
+    "rolled_back": "was rolled back",
+}
 SKIPPED_WORDS = ("skipped", "undecided", "queued")
 
 
@@ -50,7 +56,7 @@ def summarise(run: Run) -> SummaryResult:
         return SummaryResult(outcome="failed", line=f"[FAILED] {where}: {': '.join(failure)}")
     outcome, line = _line(run, record.get("steps", {}))
     _report(run)
-    earlier = run.read("summarise.json")
+    earlier = run.read("summarise.json", {"line": str})
     log.info("%s", line)
     if earlier is None or earlier["line"] != line:
         send(line, webhook_url=run.webhook_url)
@@ -80,11 +86,19 @@ def _failure(run: Run, steps: dict[str, Any]) -> tuple[str, str] | None:
 def _line(run: Run, steps: dict[str, Any]) -> tuple[str, str]:
     where = f"{run.model} {run.window.end.isoformat()}"
     decision = require_decision(run.workspace, run.window.end)
-    parts = [_outcome_line(where, steps, decision), *_rollout_news(steps)]
+    parts = [_outcome_line(where, steps, decision, _ended_as(run)), *_rollout_news(steps)]
     return decision["outcome"], " | ".join(parts)
 
 
-def _outcome_line(where: str, steps: dict[str, Any], decision: Decision) -> str:
+def _ended_as(run: Run) -> str | None:
+    """How the key's own candidate ended: before this run, or in its own rollout steps."""
+    record = run_record(run)
+    look = run.read("promote_champion.json") or {}
+    own = look.get("candidate") is not None and look["candidate"] == record.get("version")
+    return record.get("ended_as") or (look.get("verdict") if own else None)
+
+
+def _outcome_line(where: str, steps: dict[str, Any], decision: Decision, ended: str | None) -> str:
     outcome = decision["outcome"]
     if outcome == "no_train":
         drift = decision["drift"]
@@ -93,6 +107,8 @@ def _outcome_line(where: str, steps: dict[str, Any], decision: Decision) -> str:
     parts = steps.get("promote_challenger", {}).get("summary", outcome)
     if outcome in SKIPPED_WORDS:
         return f"{parts} ({where})"
+    if ended in CLOSED_WORDS:
+        return f"[closed] {where}: its candidate {CLOSED_WORDS[ended]}, which is final; {parts}"
     return f"[OK] {where}: {parts}"
 
 

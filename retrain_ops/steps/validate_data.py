@@ -11,6 +11,7 @@ from retrain_ops.data.expectations import ValidationReport, ValidationRules, val
 from retrain_ops.data.processed import read_processed
 from retrain_ops.errors import ValidationError
 from retrain_ops.run import Run
+from retrain_ops.spec.spec import RetrainSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +39,19 @@ def validate_data(run: Run) -> ValidationResult:
         ValidationError: with every expectation that failed; nothing else happens.
     """
     table = read_processed(run.workspace, run.window.end)
-    report = validate_table(table, rules_of(run, table.schema), name=run.retrain_key)
+    report = validate_table(table, rules_of(run.spec, table.schema), name=run.retrain_key)
     if not report.success:
-        raise ValidationError(f"{run.retrain_key}: {_failures(report)}")
+        raise ValidationError(f"{run.retrain_key}: {failures_of(report)}")
     return ValidationResult(expectations=report.evaluated, rows=table.num_rows)
 
 
-def rules_of(run: Run, schema: pa.Schema) -> ValidationRules:
+def rules_of(spec: RetrainSpec, schema: pa.Schema) -> ValidationRules:
     """The suite that the spec asks for.
 
     The spec says number or text, not which width: a column of the right kind is
     expected to be what it is, any other one what it should be.
     """
-    spec, validate = run.spec, run.spec.validate
+    validate = spec.validate
     texts = dict.fromkeys((spec.source.request_id, *spec.features.categorical))
     texts |= dict.fromkeys(spec.slice_columns)
     columns = {n: _kind(schema, n, _is_number, "a number") for n in spec.features.numeric}
@@ -83,6 +84,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _failures(report: ValidationReport) -> str:
+def failures_of(report: ValidationReport) -> str:
+    """The expectations that failed, the first ten in words."""
     shown = [str(f) for f in report.failures[:10]]
     return f"{len(report.failures)} expectation(s) failed: " + "; ".join(shown)

@@ -132,7 +132,8 @@ def _judge(
 ) -> CanaryVerdict:
     elapsed = (run.instant - since).days
     cells = count_versions(run, table, previous, candidate)
-    return judge_canary(cells, run.spec.canary, days_elapsed=max(elapsed, 0))
+    metric = run.spec.gate.scored_by
+    return judge_canary(cells, run.spec.canary, days_elapsed=max(elapsed, 0), metric=metric)
 
 
 def _word(action: str, run: Run) -> str:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from datetime import date
 
 import pytest
+
+from devtools.synthetic import SPEC, toy_run
+from retrain_ops.errors import ConfigError
+from retrain_ops.mlflow.tracking import log_run
+from retrain_ops.mlflow.types import LONGEST_PARAM, LONGEST_TAG
 
 pytestmark = pytest.mark.mlflow
 
@@ -34,6 +40,71 @@ print(json.dumps({
 }))
 """
 
+METRICS = """
+import json, sys
+import mlflow
+from mlflow import MlflowClient
+uri, run_id = sys.argv[1:]
+mlflow.set_tracking_uri(uri)
+client = MlflowClient()
+run = client.get_run(run_id)
+print(json.dumps({"metrics": run.data.metrics, "model_sha256": run.data.tags["model_sha256"]}))
+"""
+
+
+def read_by_mlflow(contract_server, script, *arguments):
+    done = subprocess.run(
+        [str(contract_server.python), "-c", script, contract_server.url, *arguments],
+        env=contract_server.variables(),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_mlflows_own_client_shows_the_newest_attempt(client, fresh, contract_server, tmp_path):
+    """After a fix the value is the new one, smaller or larger, and the first one after another."""
+    spec = SPEC.replace('name = "toy"', f'name = "{fresh("toy")}"')
+    day = toy_run(tmp_path, client, date(2020, 2, 6), spec=spec)
+    attempts = (("a", 0.9, 5), ("b", 0.4, 3), ("b", 0.4, 3), ("a", 0.9, 5), ("c", 0.95, 1))
+    ids = set()
+    for digest, f1, rounds in attempts:
+        logged = log_run(
+            day,
+            hashes={"model_sha256": digest},
+            params={"seed": "1"},
+            metrics={"f1_challenger": f1},
+            history={"oof_log_loss": [f1 / step for step in range(1, rounds + 1)]},
+            files={"model/model.rtm": digest.encode()},
+        )
+        ids.add(logged.run_id)
+        read = read_by_mlflow(contract_server, METRICS, logged.run_id)
+        assert read["model_sha256"] == digest
+        assert read["metrics"] == {"f1_challenger": f1, "oof_log_loss": f1 / rounds}
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize("name", ["a%20b.txt", "x%2Fy.txt", "%41.txt"])
+def test_no_upload_lands_under_another_name(client, run, name):
+    client.upload_artifact(run, "a b.txt", b"first")
+    with pytest.raises(ConfigError):
+        client.upload_artifact(run, name, b"second")
+    assert [a.path for a in client.list_artifacts(run)] == ["a b.txt"]
+    assert client.download_artifact(run, "a b.txt") == b"first"
+
+
+def test_the_longest_values_are_kept_whole_and_longer_ones_refused(client, run):
+    longest = {"params": {"p": "é" * LONGEST_PARAM}, "tags": {"t": "é" * LONGEST_TAG}}
+    client.log_batch(run.run_id, **longest)
+    kept = client.get_run(run.run_id)
+    assert kept.params["p"] == longest["params"]["p"]
+    assert kept.tags["t"] == longest["tags"]["t"]
+    for what, pairs in longest.items():
+        with pytest.raises(ConfigError):
+            client.log_batch(run.run_id, **{what: {k: v + "x" for k, v in pairs.items()}})
+
 
 def test_mlflows_own_client_reads_what_ours_wrote(client, run, model, contract_server, tmp_path):
     data = bytes(range(256)) * 300
@@ -50,16 +121,8 @@ def test_mlflows_own_client_reads_what_ours_wrote(client, run, model, contract_s
     client.create_model_version(model, source, run.run_id, {"k": "é"}, key_tag=("key", "1"))
     client.set_alias(model, "champion", "1")
 
-    arguments = [contract_server.url, run.run_id, model, "champion", str(tmp_path)]
-    done = subprocess.run(
-        [str(contract_server.python), "-c", READ, *arguments],
-        env=contract_server.variables(),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    read = json.loads(done.stdout.splitlines()[-1])
+    arguments = [run.run_id, model, "champion", str(tmp_path)]
+    read = read_by_mlflow(contract_server, READ, *arguments)
     assert (read["status"], read["end"], read["name"]) == ("FINISHED", 1_700_000_009_000, "day")
     assert read["metrics"] == {"f1": 1 / 3}
     assert read["history"] == [[0, 0.1, 5], [1, 1 / 3, 6]]

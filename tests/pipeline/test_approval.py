@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from devtools.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_days
+import retrain_ops.rollout.approval
+from devtools.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_day, write_days
 from retrain_ops.cli.command import EXIT_NOT_YET
 from retrain_ops.cli.main import run_day
 from retrain_ops.rollout.approval import awaiting_answer, give_answer
@@ -12,6 +13,16 @@ from retrain_ops.rollout.approval import awaiting_answer, give_answer
 REQUIRED = SPEC + '\n[rollout]\napproval = "required"\n'
 CHANGED = FIRST + timedelta(days=36)
 CONTENT = ("decision.json", "model.rtm", "reference.json", "evaluate.json")
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """What Slack hears of an answer."""
+    sent = []
+    monkeypatch.setattr(
+        retrain_ops.rollout.approval, "send", lambda text, **_: sent.append(text) or True
+    )
+    return sent
 
 
 @pytest.fixture
@@ -57,7 +68,9 @@ def test_running_a_rejected_day_again_writes_the_same_bytes_and_opens_nothing(
     before = files_of(waiting_world / "workspace", CONTENT)
     answer(waiting_world, client, approved=False)
     for _ in range(2):
-        assert "exit_code" not in play(waiting_world, client)
+        output = play(waiting_world, client)
+        assert "exit_code" not in output
+        assert output["summary"].startswith("[closed] toy 2020-02-06: its candidate was rejected")
         assert server.versions["toy", "2"].tags["retrain.state"] == "rejected"
         assert server.models["toy"].aliases == {"champion": "1"}
     assert files_of(waiting_world / "workspace", CONTENT) == before
@@ -72,3 +85,35 @@ def test_other_bytes_for_a_rejected_day_ask_nobody_again(waiting_world, client, 
     assert output["outcome"] == "challenger"  # it is better, and that is recorded
     assert server.versions["toy", "3"].tags["retrain.state"] == "registered"
     assert server.models["toy"].aliases == {"champion": "1"}
+
+
+@pytest.mark.parametrize(("approved", "word"), [(True, "approved"), (False, "rejected")])
+def test_an_answer_is_reported_once_however_often_it_is_given(
+    waiting_world, client, answers, approved, word
+):
+    run = toy_run(waiting_world, client, CHANGED, spec=REQUIRED)
+    candidate = awaiting_answer(run)
+    for _ in range(2):
+        give_answer(run, candidate, approved=approved, by="amy", at=run.instant)
+    assert answers == [f"[{word}] toy 2020-02-06: version 2, by amy"]
+
+
+def test_good_rows_after_spoilt_ones_open_the_first_candidate_again(waiting_world, client, server):
+    """Good rows, a re-run on spoilt ones, then the good rows again: somebody waits."""
+    run = toy_run(waiting_world, client, CHANGED, spec=REQUIRED)
+    first = run.read("decision.json")
+    spoilt = waiting_world / "rows" / f"day={CHANGED - timedelta(days=12)}" / "part-0.parquet"
+    good = spoilt.read_bytes()
+    write_day(waiting_world / "rows", CHANGED - timedelta(days=12), shift=3.0)
+    play(waiting_world, client)
+    assert server.versions["toy", "2"].tags["retrain.state"] == "superseded"
+    assert run.read("decision.json") != first
+    spoilt.write_bytes(good)
+    output = play(waiting_world, client)
+    assert (output["outcome"], output["exit_code"]) == ("challenger", EXIT_NOT_YET)
+    assert output["summary"].startswith("[OK] toy")
+    assert run.read("decision.json") == first
+    assert awaiting_answer(run).number == "2"
+    assert server.models["toy"].aliases == {"champion": "1", "challenger": "2"}
+    assert server.versions["toy", "3"].tags["retrain.state"] == "superseded"
+    assert len(server.versions) == 3

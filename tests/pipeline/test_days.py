@@ -1,6 +1,7 @@
 """Whole days through all ten steps on synthetic rows, every outcome once."""
 
 import json
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -210,6 +211,29 @@ def test_a_fix_during_the_shadow_reopens_the_key_with_the_new_bytes(changed_worl
     assert (fixed.read("decision.json") or {})["outcome"] == "challenger"
 
 
+def test_a_bootstrap_has_no_champions_f1_and_its_equal_rerun_writes_nothing(
+    tmp_path, client, server, messages
+):
+    write_days(tmp_path / "rows", 30)
+    run = bootstrap(tmp_path, client, START)
+    (logged,) = server.runs.values()
+    assert "f1_challenger" in logged.metrics
+    assert "f1_champion" not in logged.metrics
+    assert "auc_champion" not in logged.metrics
+
+    def state():
+        found = (p for p in (tmp_path / "workspace").rglob("*") if p.is_file())
+        kept = [p for p in found if p.name not in ("run.json", "alerts.json")]
+        files = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in kept}
+        return files, repr((server.runs, server.versions, server.models)), list(messages)
+
+    before = state()
+    run_day(toy_run(tmp_path, client, START, context=RunContext(bootstrap=True)))
+    run_day(toy_run(tmp_path, client, START))
+    assert state() == before
+    assert run.read("decision.json")["outcome"] == "challenger"
+
+
 def test_a_fix_of_the_version_that_serves_moves_nothing_silently(changed_world, client, server):
     run_day(toy_run(changed_world, client, CHANGED))
     for days in range(1, 12):  # until its canary is kept
@@ -261,6 +285,28 @@ def test_a_model_of_your_own_goes_through_the_same_day(tmp_path, client, server,
     assert output["outcome"] in ("skipped", "undecided")
     (mlmodel,) = {v for k, v in server.artifacts.items() if k.endswith("MLmodel")}
     assert f"loader_module: {__name__}".encode() in mlmodel
+
+
+def test_logistic_regression_goes_through_the_same_day(tmp_path, client, server, messages):
+    write_days(tmp_path / "rows", 60, rule_changes=18, shift_from=18, shift=0.6)
+    train = "[train]\nl2 = 2.0\n"
+    spec = SPEC.replace('name = "toy"', 'name = "toy"\ntrainer = "logistic"')
+    spec = re.sub(r"\[train\]\n(?:[^\[].*\n|\n)*", train + "\n", spec)
+    bootstrap(tmp_path, client, FIRST + timedelta(days=17), spec=spec)
+    run = toy_run(tmp_path, client, CHANGED, spec=spec)
+    assert run_day(run)["outcome"] == "challenger"
+    model = load_version(run, run.registry.version("2"))
+    assert (model.kind, model.core.params["l2"]) == ("linear", 2.0)
+    assert 0.0 < model.threshold < 1.0
+    kept = {name: run.workspace.read(run.path(name)) for name in ("decision.json", "model.rtm")}
+    run_day(toy_run(tmp_path, client, CHANGED, spec=spec))
+    assert kept == {name: run.workspace.read(run.path(name)) for name in kept}
+    assert len(server.versions) == 2
+    assert all(
+        b"loader_module: retrain_ops.models.mlflow_flavor" in data
+        for name, data in server.artifacts.items()
+        if name.endswith("MLmodel")
+    )
 
 
 def test_evaluate_without_a_usable_reference_says_which_file_and_what_to_run(world, client):

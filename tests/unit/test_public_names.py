@@ -16,13 +16,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {
     "retrain_ops": "MlflowClient RetrainSpec Run Window __version__",
     "retrain_ops.models": """
-        DEFAULT_PARAMS Feature GBDTClassifier GBDTRegressor TabularModel TrainedModel Trainer
-        TrainingData encode load_model resolve_loader resolve_trainer train_gbdt""",
+        DEFAULT_PARAMS Feature GBDTClassifier GBDTRegressor LinearRegression LogisticRegression
+        PoissonRegressor TabularModel TrainedModel Trainer TrainingData encode load_model
+        resolve_loader resolve_trainer train_gbdt train_logistic""",
     "retrain_ops.stats": """
-        CalibrationLine CanaryRules CanaryVerdict Chi2Result DelongResult Distances DriftReport
-        DriftRules FairnessReport GateReport GateRules KsResult PsiResult ScoreMetrics ShadowRules
-        ShadowVerdict average_precision calibration_line chi2_homogeneity compare_models
-        day_permutation_p delong_test distances drift_report fairness_report judge judge_canary
+        CalibrationLine CanaryRules CanaryVerdict Chi2Result Costs DelongResult Distances
+        DriftReport DriftRules FairnessReport GateReport GateRules Guard KsResult PsiResult
+        ScoreMetrics ShadowRules ShadowVerdict average_precision calibration_line
+        chi2_homogeneity compare_models day_permutation_p delong_test distances drift_report
+        fairness_report judge judge_canary
         judge_shadow ks_test psi psi_from_counts psi_tolerance_p roc_auc score_metrics slice_report
         to_significant wasserstein_distance""",
     "retrain_ops.airflow": """
@@ -64,7 +66,7 @@ def test_every_name_of_an_orchestrator_is_defined_where_it_is_looked_for(module:
 
 def test_the_command_is_there_as_a_script_and_as_a_module() -> None:
     script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert script == {"retrain-ops": "retrain_ops.cli.main:main"}
+    assert script == {"retrain-ops": "retrain_ops.cli.main:process"}
     for command in (["retrain-ops"], [sys.executable, "-m", "retrain_ops.cli"]):
         done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
         assert done.stdout.startswith("usage: retrain-ops ")

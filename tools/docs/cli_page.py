@@ -53,7 +53,8 @@ def _rows(command: argparse.ArgumentParser) -> Iterator[tuple[str, str, str]]:
         if isinstance(action, argparse._HelpAction):
             continue
         name = ", ".join(action.option_strings)
-        value = "" if action.nargs == 0 else " " + (action.metavar or action.dest.upper())
+        metavar = "STEP" if action.choices else action.metavar or action.dest.upper()
+        value = "" if action.nargs == 0 else f" {metavar}"
         others = [
             f"`{other.option_strings[0]}`"
             for group in [apart.get(action.dest)]
@@ -61,7 +62,7 @@ def _rows(command: argparse.ArgumentParser) -> Iterator[tuple[str, str, str]]:
             if other is not action
         ]
         note = "required" if action.required else f"not with {', '.join(others)}" if others else ""
-        yield f"`{name}{value if not action.choices else ' STEP'}`", note, _help(action)
+        yield f"`{(name + value).strip()}`", note, _help(action)
 
 
 def _help(action: argparse.Action) -> str:

@@ -27,7 +27,10 @@ The spec's hash is part of every decision. `[publish]`, `[registry]`, `[notify]`
 `[source]` are not in it, since they change no decision. A key marked with ° is in it only when it
 differs from its default."""
 
-TRAIN = "Parameters of the trainer. A trainer of your own has its own; these are those of `gbdt`."
+TRAIN = (
+    "Parameters of the trainer. A trainer of your own has its own; these are those of `gbdt`, and "
+    "[`train_logistic`](api/models.md) names those of `logistic`."
+)
 
 _KINDS: Mapping[Any, str] = {
     str: "string",
@@ -130,12 +133,16 @@ def _type(hint: Any) -> tuple[str, str]:
     if origin is typing.Literal:
         return " or ".join(f'`"{a}"`' for a in arguments), ""
     if origin is tuple:
+        if dataclasses.is_dataclass(arguments[0]):
+            return _type(arguments[0])[0].replace("table", "array of tables"), ""
         inner, unit = _type(arguments[0])
         pair = arguments[-1] is not Ellipsis
         return f"two {inner}s" if pair else f"array of {inner}s", unit
     if origin is not None and issubclass(origin, Mapping):
         inner, unit = _type(arguments[1])
         return f"table: {inner} by column", unit
+    if dataclasses.is_dataclass(hint):
+        return "table: " + ", ".join(f"`{f.name}`" for f in dataclasses.fields(hint)), ""
     return _KINDS[hint], ""
 
 
@@ -145,7 +152,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
     value = field.default
     if value is dataclasses.MISSING:
         return "required"
-    if value is None or value == ():
+    if value is None or value == () or dataclasses.is_dataclass(value):
         return "none"
     if isinstance(value, str):
         return f'`"{value}"`'

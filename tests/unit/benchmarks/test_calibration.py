@@ -12,7 +12,7 @@ from devtools import year
 from devtools.decisions import SPEC, random_cells, split
 from retrain_ops.spec.spec import parse_spec
 from retrain_ops.stats.cells import day_cells
-from retrain_ops.stats.gates import GateRules
+from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.paired import compare
 
 RNG = np.random.default_rng(0)

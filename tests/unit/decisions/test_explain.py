@@ -7,7 +7,7 @@ import pytest
 
 from devtools.decisions import decision, random_cells
 from retrain_ops.decisions.explain import explain
-from retrain_ops.stats.gates import GateRules
+from retrain_ops.stats.gate_rules import GateRules
 from tests.unit.decisions.test_replay import random_decision
 
 RULES = GateRules()

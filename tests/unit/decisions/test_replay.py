@@ -10,7 +10,7 @@ import pytest
 from devtools.decisions import END, SCHEMA, decision, random_cells, spec, split, stored
 from retrain_ops.decisions.replay import replay
 from retrain_ops.errors import DataError
-from retrain_ops.stats.gates import GateRules
+from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.workspace import canonical_json
 
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))

@@ -10,10 +10,10 @@ import pytest
 from devtools.decisions import decision, random_cells, split
 from retrain_ops.decisions.curves import curve
 from retrain_ops.report import render
-from retrain_ops.report.figures import Axis, calibration, distribution, f1_interval, roc
+from retrain_ops.report.figures import Axis, calibration, distribution, roc
 from retrain_ops.stats.cells import CHALLENGER, CHAMPION, day_cells
-from retrain_ops.stats.gates import GateRules
-from retrain_ops.stats.paired import compare
+from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.paired import compare, score_by_days
 from retrain_ops.stats.ranks import roc_auc
 from tests.unit.decisions.test_replay import random_decision
 
@@ -127,7 +127,7 @@ def test_the_month_says_how_many_would_pass_by_chance():
 def test_the_interval_of_a_slice_is_that_of_its_f1():
     """Against a champion that always says 0 the paired difference is F1 itself, SE as well."""
     days = random_cells(np.random.default_rng(5), 9)
-    value, error, n_days = f1_interval(days.tolist(), CHALLENGER)
+    value, error, n_days = score_by_days(days.tolist(), CHALLENGER)
     exact = compare(day_cells(days))
     assert value == pytest.approx(float(exact.f1_challenger))
     assert n_days == 9
@@ -138,8 +138,8 @@ def test_the_interval_of_a_slice_is_that_of_its_f1():
 
 
 def test_an_f1_that_is_undefined_has_no_interval():
-    assert f1_interval([[5, 0, 0, 0, 0, 0, 0, 0]], CHALLENGER) == (None, None, 1)
-    assert f1_interval([], CHAMPION) == (None, None, 0)
+    assert score_by_days([[5, 0, 0, 0, 0, 0, 0, 0]], CHALLENGER) == (None, None, 1)
+    assert score_by_days([], CHAMPION) == (None, None, 0)
 
 
 def test_the_roc_of_counts_is_close_to_the_exact_area_and_ends_in_the_corners():

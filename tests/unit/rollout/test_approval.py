@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +17,7 @@ from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, utc_text
 from retrain_ops.rollout.approval import ask, awaiting_answer, give_answer
 from retrain_ops.rollout.looks import candidate_path
 from retrain_ops.rollout.promotion import promote_candidate
-from retrain_ops.steps.promote_challenger import _has_ended
+from retrain_ops.steps.promote_challenger import _ended_as
 from retrain_ops.steps.promote_champion import promote_champion
 from tests.unit.registry.test_registry import A, B, instant, promote, registered
 
@@ -164,6 +165,7 @@ DECISION = {
     "schema": 1,
     "champion": {"retrain_key": "m/2013-08-01", "model_sha256": "a" * 64},
     "gate": {
+        "rules": {},
         **{"f1_champion": 0.4615, "f1_challenger": 0.5161, "rows": 439, "lower_bound": 0.0257},
         "slices": [
             {
@@ -184,6 +186,7 @@ def test_slack_is_told_once_with_evidence_link_and_what_to_do(open_run):
             with pytest.raises(NotYet):
                 promote_champion(run)
     (message,) = slack.messages
+    shown = html.unescape(message["text"])  # as Slack shows it
     for part in (
         "[APPROVAL] m 2013-08-12: version 2 passed its shadow. Promote it?",
         "all rows: F1 0.4615 -> 0.5161 on 439 rows, lower bound 0.0257",
@@ -192,7 +195,7 @@ def test_slack_is_told_once_with_evidence_link_and_what_to_do(open_run):
         "Answer: http://mlflow.example.com/#/models/m/versions/2",
         "retrain-ops approve --version 2 --by NAME",
     ):
-        assert part in message["text"]
+        assert part in shown
 
 
 def test_a_message_that_slack_refused_is_told_at_the_next_look(open_run):
@@ -225,7 +228,7 @@ def test_a_front_end_killed_before_the_answer_is_whole_asks_again(open_run, monk
 
 def test_a_key_that_was_decided_never_opens_again_with_other_bytes(open_run):
     run = open_run()
-    assert not _has_ended(run)
+    assert not _ended_as(run)
     give_answer(run, awaiting_answer(run), approved=False, by="amy")
     promote_champion(run)
-    assert _has_ended(run)
+    assert _ended_as(run)

@@ -6,6 +6,8 @@ import pytest
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.spec.spec import load_spec, parse_spec
+from retrain_ops.stats.gate_rules import Guard, rules_of_record
+from retrain_ops.stats.metrics import Costs
 
 FLIGHTS = Path(__file__).parents[3] / "dags" / "flights.toml"
 
@@ -129,3 +131,69 @@ def test_the_hash_of_the_flights_example_is_what_its_decisions_carry():
         load_spec(FLIGHTS).sha256()
         == "1d579354258c01a36d1ca261751ef098becca3820aa3cf1f4e890cf3ca9e9b99"
     )
+
+
+def test_a_metric_its_costs_and_guards_are_read():
+    spec = parse(
+        MINIMAL
+        + """
+[gate]
+metric = "net_benefit"
+min_improvement = 2.5
+slice_margin = 10
+costs = { fp = 5.5, fn = 80, tp = -1 }
+guards = [{ metric = "recall", max_drop = 0.02 }, { metric = "fbeta", max_drop = 0.1 }]
+beta = 0.5
+[canary]
+max_f1_drop = 20
+"""
+    )
+    assert spec.gate.costs == Costs(fp=Fraction(11, 2), fn=80, tp=-1)
+    assert spec.gate.guards[0] == Guard(metric="recall", max_drop=Fraction(1, 50))
+    assert spec.gate.scored_by.score((1, 1, 1, 1)) == Fraction(-169, 8)
+    assert rules_of_record(spec.gate.to_json()) == spec.gate
+
+
+def test_guards_may_have_headers_of_their_own():
+    header = '[[gate.guards]]\nmetric = "recall"\nmax_drop = 0.02\n'
+    assert parse(MINIMAL + header).gate.guards[0].metric == "recall"
+    with pytest.raises(ConfigError, match=r"line 13: \[gate.guards\] max_drop: must be a number"):
+        parse(MINIMAL + header.replace("0.02", '"x"'))
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ('metric = "auc"', "metric: must be one of 'f1'"),
+        ("min_improvement = 1", r"min_improvement: must lie in \[0, 1\), in units of F1"),
+        ('metric = "mcc"\nslice_margin = 2', r"slice_margin: must lie in \(0, 2\)"),
+        ('metric = "net_benefit"', 'costs: "net_benefit" needs what a row of each cell costs'),
+        ("costs = { fp = 1 }", "costs: are of metric"),
+        ("costs = { fq = 1 }", r"\[gate.costs\] fq: unknown key"),
+        ("beta = 2", "beta: is of metric"),
+        ('metric = "fbeta"\nbeta = 0', "beta: must lie in"),
+        ('guards = "recall"', "guards: must be an array of tables"),
+        ("guards = [{ max_drop = 0.1 }]", r"\[gate.guards\] metric: is required and missing"),
+        ('guards = [{ metric = "recall", max_drop = 1 }]', "max_drop of recall .* below 1"),
+        (
+            'guards = [{ metric = "mcc", max_drop = 0 }, { metric = "mcc", max_drop = 1 }]',
+            "listed twice",
+        ),
+    ],
+)
+def test_an_impossible_metric_is_refused_with_its_line(keys, words):
+    with pytest.raises(ConfigError, match=f"m.toml, line 1[2-4]: .*{words}"):
+        parse(MINIMAL + "\n[gate]\n" + keys)
+
+
+def test_a_drop_that_the_metric_cannot_have_is_refused():
+    with pytest.raises(ConfigError, match=r"\[canary\] max_f1_drop: recall cannot change by"):
+        parse(MINIMAL + '[gate]\nmetric = "recall"\n[canary]\nmax_f1_drop = 1')
+
+
+def test_a_metric_is_in_the_hash_of_the_spec_and_the_default_is_not():
+    plain = parse(MINIMAL).sha256()
+    assert parse(MINIMAL + '[gate]\nmetric = "f1"').sha256() == plain
+    assert parse(MINIMAL + '[gate]\nmetric = "recall"').sha256() != plain
+    guarded = MINIMAL + '[gate]\nguards = [{ metric = "recall", max_drop = 0.1 }]'
+    assert parse(guarded).sha256() != plain

@@ -10,13 +10,13 @@ from retrain_ops.stats.cells import (
     CHALLENGER,
     CHAMPION,
     LABEL,
+    confusion,
     count_cells,
     count_where,
     day_cells,
-    f1,
-    f1_parts,
     total,
 )
+from retrain_ops.stats.metrics import F1
 
 
 def rows(n=500, seed=3):
@@ -37,15 +37,16 @@ def test_f1_of_the_counts_is_f1_of_the_rows(model, said):
     day = np.arange(500, dtype=np.int32) % 5
     counts = total(count_cells(day, np.zeros(500, np.int32), *found, 5, 1)[:, 0].tolist())
     y, yhat = found[0].astype(int), found[model].astype(int)
-    assert f1_parts(counts, said) == (2 * (y * yhat).sum(), (y + yhat).sum())
-    assert f1(counts, said) == Fraction(int(2 * (y * yhat).sum()), int((y + yhat).sum()))
+    assert confusion(counts, said)[3] == (y * yhat).sum()
+    exact = Fraction(int(2 * (y * yhat).sum()), int((y + yhat).sum()))
+    assert F1.score(confusion(counts, said)) == exact
     assert count_where(counts, LABEL) == y.sum()
 
 
 def test_f1_without_positives_and_predictions_is_undefined():
-    assert f1([9, 3, 0, 0, 0, 0, 0, 0], CHAMPION) is None
-    assert f1([9, 3, 0, 0, 0, 0, 0, 0], CHALLENGER) == 0
-    assert f1(total([]), CHALLENGER) is None
+    assert F1.score(confusion([9, 3, 0, 0, 0, 0, 0, 0], CHAMPION)) is None
+    assert F1.score(confusion([9, 3, 0, 0, 0, 0, 0, 0], CHALLENGER)) == 0
+    assert F1.score(confusion(total([]), CHALLENGER)) is None
 
 
 def test_malformed_counts_and_rows_are_refused():

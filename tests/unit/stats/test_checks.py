@@ -10,7 +10,8 @@ from devtools.decisions import random_cells, spec
 from retrain_ops.decisions.curves import BINS, curve
 from retrain_ops.errors import DataError
 from retrain_ops.stats.checks import calibration_error
-from retrain_ops.stats.gates import GateRules, judge, rules_of_record
+from retrain_ops.stats.gate_rules import GateRules, rules_of_record
+from retrain_ops.stats.gates import judge
 
 RULES = GateRules()
 GOOD = {"": {"": random_cells(np.random.default_rng(3), 7, gain=0.8)}}

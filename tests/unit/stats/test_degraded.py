@@ -10,6 +10,7 @@ from devtools.decisions import SPEC, random_cells
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.spec.spec import parse_spec
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
+from retrain_ops.stats.metrics import metric_named
 
 RULES = DegradedRules()
 OTHER = {"retrain_key": "m/2020-01-20", "model_sha256": "a" * 64}
@@ -76,3 +77,17 @@ def test_the_table_turns_it_on_and_enters_the_hash(tmp_path):
     on = parse_spec(f"{SPEC}\n[degraded]\n", where="m.toml", folder=tmp_path)
     assert (off.degraded, on.degraded) == (None, RULES)
     assert off.sha256() != on.sha256()
+
+
+def test_the_champion_falls_behind_in_the_metric_of_the_gate():
+    """The other model finds more, at the price of false alarms."""
+    week = np.array([[600, 60, 0, 60, 20, 60, 0, 120]] * 7) + np.arange(7)[:, None]
+    three = [(f"2020-01-0{i}", f"2020-01-1{i}", OTHER, week) for i in range(1, 4)]
+    recall = judge_degraded(three, RULES, metric_named("recall"))
+    assert recall.triggered
+    assert not judge_degraded(three, RULES, metric_named("precision")).triggered
+    plain = recall.to_json()
+    assert plain["metric"] == {"name": "recall"}
+    exact = recall.windows[0].score_reference
+    assert plain["windows"][0]["score_reference"] == pytest.approx(float(exact))
+    assert plain["live_score"] < exact

@@ -11,7 +11,8 @@ import pytest
 
 from retrain_ops.errors import DataError
 from retrain_ops.stats.cells import day_cells
-from retrain_ops.stats.gates import GateRules, judge
+from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.gates import judge
 from retrain_ops.stats.paired import compare
 
 # A day's cells: index 4 y + 2 champion + challenger. On GOOD the challenger

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from retrain_ops.errors import DataError
+from retrain_ops.stats.metrics import metric_named
 from retrain_ops.stats.sequential import CanaryRules, judge_canary, log_mixture, mixture_bound
 
 # cell = 4 y + 2 previous + canary
@@ -111,3 +112,16 @@ def test_a_drop_at_the_limit_is_rarely_called_larger_however_often_looked_at():
         table = [rng.poisson([600, 11, 11, 60, 40, 8, x, 116]) for x in lost]
         rolled_back += judge_canary(table, rules).reason == "harm_shown"
     assert rolled_back / runs < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_harm_is_looked_for_in_the_metric_of_the_gate():
+    """A canary that decides 1 far more often: precision falls, recall rises."""
+    eager = days([600, 120, 0, 60, 20, 60, 0, 120], 5)
+    assert judge_canary(eager, metric=metric_named("recall")).action == "continue"
+    verdict = judge_canary(eager, metric=metric_named("precision"))
+    assert verdict.reason == "harm_shown"
+    numbers = verdict.to_json()["numbers"]
+    assert numbers["metric"] == "precision"
+    assert numbers["score_previous"] == pytest.approx(120 / 180)
+    assert numbers["score_canary"] == pytest.approx(180 / 360)
+    assert "metric" not in judge_canary(eager).numbers

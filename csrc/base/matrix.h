@@ -1,6 +1,6 @@
 /* A borrowed table of numbers, float32 or float64, in any layout. */
-#ifndef RT_GBDT_MATRIX_H
-#define RT_GBDT_MATRIX_H
+#ifndef RT_BASE_MATRIX_H
+#define RT_BASE_MATRIX_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,245 @@
+/* _core.linear_fit and _core.linear_params. */
+#include "python/linear.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "linear/fit.h"
+#include "model/check.h"
+#include "parallel/threads.h"
+#include "python/gbdt_args.h"
+#include "python/gbdt_model.h"
+
+typedef struct fitting {
+    rt_model model;
+    rt_linear_rows rows;
+    PyArrayObject *hold_x, *hold_y, *hold_weight;
+    int32_t *levels;
+    int32_t n_threads;
+    rt_ctl ctl;
+    rt_linear_report report;
+} fitting;
+
+static const char *const objectives[] = {
+    [RT_LINEAR_LOGISTIC] = "binary",
+    [RT_LINEAR_SOFTMAX] = "softmax",
+    [RT_LINEAR_SQUARE] = "squared_error",
+    [RT_LINEAR_POISSON] = "poisson",
+};
+
+const char *rt_py_linear_objective(rt_linear_loss loss)
+{
+    return objectives[loss];
+}
+
+static rt_status fit_body(void *argument, rt_error *err)
+{
+    fitting *job = argument;
+    rt_status status =
+        rt_linear_fit(&job->rows, &job->model.linear_params, job->n_threads, &job->ctl,
+                      &job->model.linear, &job->report, err);
+    return status == RT_OK ? rt_model_check(&job->model, err) : status;
+}
+
+static int take_objective(const char *name, rt_linear_loss *loss)
+{
+    for (int32_t i = RT_LINEAR_LOGISTIC; i <= RT_LINEAR_POISSON; i++) {
+        if (strcmp(objectives[i], name) == 0) {
+            *loss = (rt_linear_loss)i;
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_ValueError,
+                 "objective is 'binary', 'softmax', 'squared_error' or 'poisson', not "
+                 "'%s'",
+                 name);
+    return -1;
+}
+
+static int take_params(PyObject *dict, rt_linear_params *params)
+{
+    Py_ssize_t at = 0;
+    PyObject *key = NULL;
+    PyObject *value = NULL;
+    *params = rt_linear_defaults();
+    while (PyDict_Next(dict, &at, &key, &value)) {
+        int32_t which = 0;
+        while (which < RT_LINEAR_PARAMS &&
+               !(PyUnicode_Check(key) && PyUnicode_CompareWithASCIIString(
+                                             key, rt_linear_rules[which].name) == 0)) {
+            which++;
+        }
+        if (which == RT_LINEAR_PARAMS) {
+            PyErr_Format(PyExc_ValueError, "unknown parameter %R of a linear model",
+                         key);
+            return -1;
+        }
+        params->value[which] = PyFloat_AsDouble(value) + 0.0; /* no -0 */
+        if (PyErr_Occurred()) {
+            PyErr_Format(PyExc_TypeError, "parameter %s must be a number",
+                         rt_linear_rules[which].name);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyObject *rt_py_linear_params_dict(const rt_linear_params *params)
+{
+    PyObject *dict = PyDict_New();
+    for (int32_t i = 0; i < RT_LINEAR_PARAMS && dict != NULL; i++) {
+        const double number = params->value[i];
+        PyObject *value = rt_linear_rules[i].whole ? PyLong_FromDouble(number)
+                                                   : PyFloat_FromDouble(number);
+        int failed = value == NULL ||
+                     PyDict_SetItemString(dict, rt_linear_rules[i].name, value) < 0;
+        Py_XDECREF(value);
+        if (failed) {
+            Py_CLEAR(dict);
+        }
+    }
+    return dict;
+}
+
+static int take_vector(PyObject *object, const char *name, int64_t rows,
+                       PyArrayObject **hold, const double **out)
+{
+    *hold = rt_py_array(object, NPY_FLOAT64, 1, name);
+    if (*hold == NULL) {
+        return -1;
+    }
+    if (PyArray_DIM(*hold, 0) != rows) {
+        PyErr_Format(PyExc_ValueError, "%s has %zd rows, x has %lld", name,
+                     (Py_ssize_t)PyArray_DIM(*hold, 0), (long long)rows);
+        return -1;
+    }
+    *out = PyArray_DATA(*hold);
+    return 0;
+}
+
+static int take_levels(rt_module_state *state, fitting *job)
+{
+    rt_error err = {RT_OK, NULL, ""};
+    void *block = NULL;
+    if (job->model.n_features != job->rows.x.columns) {
+        PyErr_Format(PyExc_ValueError, "x has %d columns, features names %d",
+                     job->rows.x.columns, job->model.n_features);
+        return -1;
+    }
+    if (rt_check_threads(job->n_threads, "linear_fit", &err) != RT_OK ||
+        rt_alloc(&block, job->model.n_features, sizeof(int32_t), "linear_fit", &err) !=
+            RT_OK) {
+        rt_py_raise(state, &err);
+        return -1;
+    }
+    job->levels = block;
+    for (int32_t f = 0; f < job->model.n_features; f++) {
+        job->levels[f] = rt_model_levels(&job->model, f);
+    }
+    job->rows.levels = job->levels;
+    return 0;
+}
+
+static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
+                     fitting *job)
+{
+    static char *names[] = {"x",      "y",         "features", "params", "objective",
+                            "weight", "n_threads", "classes",  NULL};
+    PyObject *x = NULL, *y = NULL, *features = NULL, *params = NULL;
+    PyObject *weight = Py_None;
+    const char *objective = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!s|$Oii:linear_fit", names, &x,
+                                     &y, &features, &PyDict_Type, &params, &objective,
+                                     &weight, &job->n_threads, &job->rows.classes) ||
+        take_objective(objective, &job->rows.loss) < 0 ||
+        rt_py_features(state, features, &job->model) < 0 ||
+        take_params(params, &job->model.linear_params) < 0 ||
+        rt_py_matrix(x, "x", &job->rows.x, &job->hold_x) < 0 ||
+        take_vector(y, "y", job->rows.x.rows, &job->hold_y, &job->rows.target) < 0 ||
+        (weight != Py_None && take_vector(weight, "weight", job->rows.x.rows,
+                                          &job->hold_weight, &job->rows.weight) < 0)) {
+        return -1;
+    }
+    return take_levels(state, job);
+}
+
+static void drop_job(fitting *job)
+{
+    rt_model_clear(&job->model);
+    rt_free(job->levels);
+    Py_CLEAR(job->hold_x);
+    Py_CLEAR(job->hold_y);
+    Py_CLEAR(job->hold_weight);
+}
+
+/* (model, iterations, converged, loss, gradient) */
+static PyObject *run_fit(rt_module_state *state, fitting *job)
+{
+    if (rt_py_run(state, fit_body, job, &job->ctl) < 0) {
+        return NULL;
+    }
+    const rt_linear_report *report = &job->report;
+    PyObject *model = rt_py_model_new(state, &job->model);
+    if (model == NULL) {
+        return NULL;
+    }
+    return Py_BuildValue("(NiNdd)", model, (int)report->iterations,
+                         PyBool_FromLong(report->converged), report->loss,
+                         report->gradient);
+}
+
+PyDoc_STRVAR(
+    fit_doc,
+    "linear_fit(x, y, features, params, objective, *, weight=None, n_threads=0, "
+    "classes=0) -> (Model, iterations, converged, loss, gradient)\n\n"
+    "A linear model on x, float32 or float64 [n, F], by Newton's method. y, float64 "
+    "[n], "
+    "holds 0 and 1 ('binary'), classes 0 to classes - 1 ('softmax'), amounts "
+    "('squared_error') or amounts >= 0 ('poisson', whose logarithm is linear). "
+    "features as in gbdt_train; a category gets a slope for each of its levels. NaN "
+    "counts as the column's mean. The model's bytes depend on all arguments but "
+    "n_threads. loss and gradient (the largest derivative over the sum of weights) are "
+    "those before the last step.");
+
+static PyObject *linear_fit(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    rt_module_state *state = rt_module_get_state(module);
+    fitting job = {.n_threads = 0};
+    PyObject *result = NULL;
+    if (take_call(state, args, kwargs, &job) == 0) {
+        result = run_fit(state, &job);
+    }
+    drop_job(&job);
+    return result;
+}
+
+PyDoc_STRVAR(params_doc,
+             "linear_params(params) -> dict\n\n"
+             "All parameters of a linear fit: the defaults with `params` over them. "
+             "Unknown names and values outside their range raise ValueError.");
+
+static PyObject *linear_params(PyObject *module, PyObject *args)
+{
+    rt_error err = {RT_OK, NULL, ""};
+    rt_linear_params parsed;
+    PyObject *params = NULL;
+    if (!PyArg_ParseTuple(args, "O!:linear_params", &PyDict_Type, &params) ||
+        take_params(params, &parsed) < 0) {
+        return NULL;
+    }
+    if (rt_linear_params_check(&parsed, &err) != RT_OK) {
+        return rt_py_raise(rt_module_get_state(module), &err);
+    }
+    return rt_py_linear_params_dict(&parsed);
+}
+
+static PyMethodDef methods[] = {
+    {"linear_fit", RT_PY_KEYWORDS(linear_fit), fit_doc},
+    {"linear_params", linear_params, METH_VARARGS, params_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int rt_bind_linear(PyObject *module)
+{
+    return PyModule_AddFunctions(module, methods);
+}

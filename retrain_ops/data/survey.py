@@ -1,0 +1,209 @@
+"""What lies in a folder of daily partitions that no spec describes yet: columns, and guesses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from retrain_ops.data.categories import kind_of, numbers, plain
+from retrain_ops.data.partitions import partition_days, partition_files
+from retrain_ops.errors import DataError, SourceError
+from retrain_ops.workspace import open_filesystem
+
+DAYS_READ = 60
+LEVELS_AT_MOST = 255
+"""Categories above which a text is taken for a name, not for a category."""
+
+Role = Literal["label", "event_time", "request_id", "numeric", "categorical", "left out"]
+_LABEL_NAME = re.compile(r"label|target|outcome|^y$|churn|default|fraud|reject|approv|late|clicked")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the source: what is guessed of it, and what its rows say.
+
+    `unknown` holds the share of missing values, `lowest` and `highest` the ends of its numbers,
+    `distinct` how many values it has; `why` says why it is left out.
+    """
+
+    name: str
+    type: str
+    role: Role
+    unknown: float
+    distinct: int
+    lowest: float | None = None
+    highest: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A source as it was found; `unlabelled` counts its newest days without any label."""
+
+    path: str
+    partition: str
+    days: tuple[date, ...]
+    rows: int
+    label_rate: float
+    unlabelled: int
+    columns: tuple[Column, ...]
+
+    def of_role(self, role: Role) -> list[Column]:
+        """The columns that were taken for it, in the source's order."""
+        return [column for column in self.columns if column.role == role]
+
+
+def look_at(path: str, wanted: Mapping[Role, str]) -> Survey:
+    """Reads the newest days of a source and guesses what `wanted` does not name.
+
+    Raises:
+        SourceError: there are no daily partitions, or no column can be the label, time or id.
+    """
+    filesystem, root = open_filesystem(path)
+    partition, days = _partition(filesystem, root)
+    table, by_day = _read(filesystem, root, partition, days[-DAYS_READ:])
+    roles = _named(table, wanted, path)
+    columns = tuple(_column(table, name, roles) for name in table.column_names)
+    label = numbers(table[_holder(roles, "label")], "label")
+    return Survey(
+        path=path,
+        partition=partition,
+        days=tuple(days),
+        rows=table.num_rows,
+        label_rate=float(np.nanmean(label)),
+        unlabelled=_unlabelled(label, by_day),
+        columns=columns,
+    )
+
+
+def _partition(filesystem: pafs.FileSystem, root: str) -> tuple[str, list[date]]:
+    infos = filesystem.get_file_info(pafs.FileSelector(root, allow_not_found=True))
+    for name in sorted({i.base_name.partition("=")[0] for i in infos if "=" in i.base_name}):
+        if days := partition_days(filesystem, root, name):
+            return name, days
+    raise SourceError(
+        f"{root} has no daily partitions: write each day's rows to "
+        "day=YYYY-MM-DD/part-0.parquet below it"
+    )
+
+
+def _read(
+    filesystem: pafs.FileSystem, root: str, partition: str, days: Sequence[date]
+) -> tuple[pa.Table, np.ndarray]:
+    """All columns of some days, and each row's day as an index."""
+    tables, index = [], []
+    for number, day in enumerate(days):
+        for file in partition_files(filesystem, f"{root}/{partition}={day.isoformat()}"):
+            try:
+                with filesystem.open_input_file(file) as stream:
+                    tables.append(_plain(pq.ParquetFile(stream).read(), file))
+            except (pa.ArrowException, OSError) as problem:
+                raise SourceError(f"{file} cannot be read as Parquet: {problem}") from problem
+            index.append(np.full(tables[-1].num_rows, number))
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    except pa.ArrowException as problem:
+        raise SourceError(f"the days of {root} have columns of several types: {problem}") from None
+    if table.num_rows == 0:
+        raise SourceError(f"the newest {len(days)} days of {root} have no rows")
+    return table, np.concatenate(index)
+
+
+def _plain(table: pa.Table, file: str) -> pa.Table:
+    """Columns as a run reads them; what no run can read is kept as it is, to be left out."""
+    columns = []
+    for name in table.column_names:
+        try:
+            columns.append(plain(table[name], name))
+        except (DataError, KeyError) as problem:
+            raise SourceError(f"{file}: {problem}") from problem
+    return pa.table(columns, names=table.column_names)
+
+
+# -- guesses --------------------------------------------------------------------------------
+
+
+def _named(table: pa.Table, wanted: Mapping[Role, str], path: str) -> dict[str, Role]:
+    """Who is label, time and id: as named, else the likeliest column."""
+    roles: dict[str, Role] = {}
+    for role, fits, like, words in _GUESSED:
+        named = wanted.get(role)
+        if named is not None and named not in table.column_names:
+            known = ", ".join(table.column_names)
+            raise SourceError(f"{path} has no column {named!r}; it has {known}")
+        found = [n for n in table.column_names if n not in roles and fits(table[n])]
+        if named is None and not found:
+            raise SourceError(f"{path} has no column that can be the {role}: {words}")
+        # The likeliest: its own name, then a name that sounds like it, then the first.
+        rank = {n: (n != role, like.search(n.lower()) is None) for n in found}
+        roles[named or min(found, key=rank.__getitem__)] = role
+    return roles
+
+
+def _is_instant(column: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_timestamp(column.type) and column.type.tz is not None)
+
+
+def _is_id(column: pa.ChunkedArray) -> bool:
+    if not (kind_of(column) == "category" or pa.types.is_integer(column.type)):
+        return False
+    return bool(column.null_count == 0 and pc.count_distinct(column).as_py() == len(column))
+
+
+def _is_label(column: pa.ChunkedArray) -> bool:
+    if kind_of(column) != "number":
+        return False
+    values = numbers(column, "label")
+    return bool(np.array_equal(np.unique(values[~np.isnan(values)]), (0.0, 1.0)))
+
+
+_GUESSED: tuple[tuple[Role, Callable[[pa.ChunkedArray], bool], re.Pattern[str], str], ...] = (
+    ("event_time", _is_instant, re.compile(r"time|_at$|^ts"), "a timestamp with a time zone"),
+    ("request_id", _is_id, re.compile(r"id$"), "a text or whole number, another in every row"),
+    ("label", _is_label, _LABEL_NAME, "0 and 1 (or false and true), null while it is unknown"),
+)
+"""A role, what can have it, what such a column is called, and what to add where none is."""
+
+
+def _unlabelled(label: np.ndarray, by_day: np.ndarray) -> int:
+    known = by_day[~np.isnan(label)]
+    return int(by_day.max() - known.max())
+
+
+def _holder(roles: dict[str, Role], role: Role) -> str:
+    return next(name for name, held in roles.items() if held == role)
+
+
+def _column(table: pa.Table, name: str, roles: dict[str, Role]) -> Column:
+    column = table[name]
+    unknown = (pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0) / len(column)
+    facts: dict[str, Any] = {"name": name, "type": str(column.type), "unknown": unknown}
+    if name in roles:
+        return Column(**facts, role=roles[name], distinct=0)
+    kind = kind_of(column)
+    if kind not in ("number", "category"):
+        return Column(**facts, role="left out", distinct=0, why=f"is {column.type}")
+    distinct = pc.count_distinct(column).as_py()
+    if distinct < 2:
+        return Column(**facts, role="left out", distinct=distinct, why="has one value only")
+    if kind == "number":
+        low, high = _ends(numbers(column, name))
+        return Column(**facts, role="numeric", distinct=distinct, lowest=low, highest=high)
+    if distinct > LEVELS_AT_MOST:
+        why = f"has {distinct} different texts"
+        return Column(**facts, role="left out", distinct=distinct, why=why)
+    return Column(**facts, role="categorical", distinct=distinct)
+
+
+def _ends(values: np.ndarray) -> tuple[float | None, float | None]:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (None, None)

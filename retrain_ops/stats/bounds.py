@@ -1,0 +1,39 @@
+"""The one-sided bound of a paired difference, for the gate, its slices and its guards."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from retrain_ops.stats.distributions import student_quantile
+from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.paired import PairedDifference
+
+__all__ = ["as_float", "degrees", "lower_bound", "too_few_days"]
+
+
+def degrees(paired: PairedDifference, rules: GateRules) -> int:
+    """Degrees of freedom of the standard error."""
+    return (paired.rows if rules.resample_unit == "row" else paired.days) - 1
+
+
+def lower_bound(paired: PairedDifference, rules: GateRules) -> tuple[float | None, float | None]:
+    """Lower confidence bound d - t SE, and SE.
+
+    No bound where SE is zero: models that never disagree, or disagree in a way
+    that leaves no spread at all, have shown nothing.
+    """
+    error = paired.standard_error(rules.resample_unit)
+    if paired.difference is None or not error:
+        return None, error
+    quantile = student_quantile(rules.confidence, degrees(paired, rules))
+    return float(paired.difference) - quantile * error, error
+
+
+def too_few_days(paired: PairedDifference, rules: GateRules) -> bool:
+    """Whether the rows lie on too few days to prove anything."""
+    return rules.resample_unit == "day" and paired.days < rules.min_days
+
+
+def as_float(x: Fraction | None) -> float | None:
+    """None for None."""
+    return None if x is None else float(x)

@@ -1,0 +1,55 @@
+"""Metrics that a team gates on, one file per family, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+from retrain_ops.stats.metrics.decisions import BY_NAME, Costs, fbeta, net_benefit
+from retrain_ops.stats.metrics.metric import Confusion, Metric
+
+__all__ = ["F1", "Confusion", "Costs", "Metric", "MetricName", "metric_named", "metric_of_record"]
+
+MetricName = Literal[
+    "f1",
+    "precision",
+    "recall",
+    "fbeta",
+    "accuracy",
+    "balanced_accuracy",
+    "mcc",
+    "jaccard",
+    "specificity",
+    "net_benefit",
+]
+
+F1: Final[Metric] = BY_NAME["f1"]
+"""The default."""
+
+
+@lru_cache(maxsize=64)
+def metric_named(name: str, *, beta: Fraction = Fraction(1), costs: Costs | None = None) -> Metric:
+    """The metric of a name; `beta` and `costs` are read by the one that has them.
+
+    Raises:
+        KeyError: there is no such metric.
+    """
+    if name == "fbeta":
+        return fbeta(beta)
+    if name == "net_benefit":
+        return net_benefit(costs or Costs())
+    return BY_NAME[name]
+
+
+def metric_of_record(record: Mapping[str, Any] | None) -> Metric:
+    """The metric that a record names, `{"name": ..., **arguments}`; F1 where it names none."""
+    if record is None:
+        return F1
+    costs = record.get("costs")
+    return metric_named(
+        record["name"],
+        beta=Fraction(record.get("beta", 1)),
+        costs=None if costs is None else Costs(**costs),
+    )

