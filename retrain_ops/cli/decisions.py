@@ -63,7 +63,7 @@ def _replay(options: argparse.Namespace) -> dict[str, Any]:
 
     spec, workspace, window_end = _open(options)
     done = replay(spec, workspace, window_end)
-    stored = workspace.read(workspace.key_path(window_end, DECISION_FILE))
+    stored = workspace.read_as_it_is(workspace.key_path(window_end, DECISION_FILE))
     equal = canonical_json(done.computed) == stored
     return {
         "model": workspace.model,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "look at a folder of daily Parquet partitions and write a commented spec for it"
 LINE = 96
+SLICE_LEVELS = 20
 SPARE_DAYS = 3
 """Days that a short source keeps for runs after the first."""
 
@@ -171,7 +172,7 @@ def _validate(survey: Survey) -> Iterator[str]:
 
 
 def _gate(survey: Survey) -> Iterator[str]:
-    slices = [c for c in survey.of_role("categorical") if c.distinct <= 20]
+    slices = [c for c in survey.columns if 2 <= c.distinct <= SLICE_LEVELS and not c.why]
     yield "[gate]"
     yield "# Groups that must be shown not to lose. Only you know which: of these, or any column"
     yield "# of the source, which need not be a feature."

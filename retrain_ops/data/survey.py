@@ -143,8 +143,9 @@ def _named(table: pa.Table, wanted: Mapping[Role, str], path: str) -> dict[str, 
         found = [n for n in table.column_names if n not in roles and fits(table[n])]
         if named is None and not found:
             raise SourceError(f"{path} has no column that can be the {role}: {words}")
-        # The likeliest: its own name, then a name that sounds like it, then the first.
-        rank = {n: (n != role, like.search(n.lower()) is None) for n in found}
+        # The likeliest: its own name, a name that sounds like it, false and true, the first.
+        sounds = {n: like.search(n.lower()) is not None for n in found}
+        rank = {n: (n != role, not sounds[n], table[n].type != pa.bool_()) for n in found}
         roles[named or min(found, key=rank.__getitem__)] = role
     return roles
 

@@ -340,7 +340,7 @@ def read_decision(workspace: Workspace, window_end: date) -> Decision | None:
         DataError: the file is not a decision of a known schema.
     """
     path = workspace.key_path(window_end, DECISION_FILE)
-    return _of_known_schema(workspace, path, workspace.read_json(path))
+    return _of_known_schema(workspace, path, workspace.read_json_as_it_is(path))
 
 
 def recover_decision(workspace: Workspace, window_end: date) -> Decision | None:

@@ -54,8 +54,9 @@ def rules_of(spec: RetrainSpec, schema: pa.Schema) -> ValidationRules:
     validate = spec.validate
     texts = dict.fromkeys((spec.source.request_id, *spec.features.categorical))
     texts |= dict.fromkeys(spec.slice_columns)
-    columns = {n: _kind(schema, n, _is_number, "a number") for n in spec.features.numeric}
-    columns |= {n: _kind(schema, n, _is_text, "text") for n in texts}
+    columns = {n: _kind(schema, n, _is_text, "text") for n in texts}
+    # A slice that is a number to the model too is pulled as one.
+    columns |= {n: _kind(schema, n, _is_number, "a number") for n in spec.features.numeric}
     columns[spec.source.label] = _kind(schema, spec.source.label, _is_number, "0 or 1")
     return ValidationRules(
         columns=columns,
