@@ -143,6 +143,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     run.open_run = recorder.open_run  # type: ignore[attr-defined]
     run.RunContext = FakeRunContext  # type: ignore[attr-defined]
     run.require_workspace = lambda value: value  # type: ignore[attr-defined]
+    run.run_record = lambda run: run.read("run.json") or {}  # type: ignore[attr-defined]
     run.steps_name = lambda run: "steps"  # type: ignore[attr-defined]
     runner = types.ModuleType("retrain_ops.steps.runner")
     runner.run_step = recorder.run_step  # type: ignore[attr-defined]

@@ -109,10 +109,12 @@ def test_links_name_run_report_and_version_where_there_are_any() -> None:
     from retrain_ops.airflow.links import links_of
     from retrain_ops.registry.registry import Registry
 
-    record: dict[str, str] = {}
+    record: dict[str, Any] = {"attempt": 1}
     client: Any = SimpleNamespace(tracking_uri="http://mlflow:5000")
     registry = Registry(client=client, name="toy")
-    run: Any = SimpleNamespace(client=client, registry=registry, read=lambda name: record)
+    run: Any = SimpleNamespace(
+        client=client, registry=registry, read=lambda name: record, path=lambda name: name
+    )
     assert links_of(run, {}) == {}
     record |= {"mlflow_run_id": "r1", "mlflow_experiment_id": "7", "version": "3"}
     page = "http://mlflow:5000/#/experiments/7/runs/r1"

@@ -131,7 +131,7 @@ def test_a_rollback_without_a_version_can_be_called_again(world, client, server)
     run = toy_run(world, client, START)
     with pytest.raises(Exception, match="first champion"):
         roll_back(run)
-    with pytest.raises(ConfigError, match="no @champion"):
+    with pytest.raises(ConfigError, match="nobody has @champion"):
         roll_back(replace(run, registry=replace(run.registry, name="nobody")))
     assert server.models["toy"].aliases == {"champion": "1"}
 
