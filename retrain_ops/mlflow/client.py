@@ -304,7 +304,8 @@ class MlflowClient:
 
     def list_artifacts(self, run: MlflowRun | str, path: str = "") -> list[Artifact]:
         """Files and folders directly below `path`; empty when there is nothing."""
-        found = self._call("GET mlflow-artifacts/artifacts", path=self._artifact(run, path))
+        folder = self._artifact(run, path).rstrip("/")
+        found = self._call("GET mlflow-artifacts/artifacts", path=folder)
         prefix = f"{path.rstrip('/')}/" if path else ""
         return [
             Artifact(prefix + f["path"], bool(f.get("is_dir")), int(f.get("file_size", 0)))

@@ -94,7 +94,7 @@ def _quoted(value: str) -> str:
 
 
 def artifact_path(uri: str, name: str) -> str:
-    """Where an artefact of a run lies below the server's artefact root; the folder for "".
+    """Where an artefact of a run lies below the server's artefact root.
 
     Raises:
         ConfigError: this server does not serve it, or would store it under another name.
@@ -110,7 +110,7 @@ def artifact_path(uri: str, name: str) -> str:
             f"the artefact {name!r} holds {found[0]!r}, which MLflow decodes twice: it would be "
             "stored under another name; rename it"
         )
-    return f"{path.rstrip('/')}/{name}".rstrip("/")
+    return f"{path.rstrip('/')}/{name}"
 
 
 def run_pairs(kind: str, values: Mapping[str, str] | None) -> list[dict[str, str]]:

@@ -67,7 +67,7 @@ def test_other_artefacts_lie_below_their_run():
     root = "mlflow-artifacts:/1/abc/artifacts/"
     for name in ("100%.txt", "%zz", "a b.txt", "model/model.rtm", "é.txt"):
         assert artifact_path(root, name) == f"1/abc/artifacts/{name}"
-    assert artifact_path(root, "") == "1/abc/artifacts"
+    assert artifact_path(root, "") == "1/abc/artifacts/"
 
 
 @pytest.mark.parametrize(("kind", "longest"), [("param", LONGEST_PARAM), ("tag", LONGEST_TAG)])
