@@ -325,7 +325,8 @@ def _replace_local(target: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(aside, target)
     except OSError as problem:  # a full disk does not say which
-        raise OSError(problem.errno, problem.strerror, str(target)) from problem
+        why = problem.strerror or str(problem)
+        raise OSError(problem.errno, why, str(target)) from problem
     finally:
         aside.unlink(missing_ok=True)
     folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
