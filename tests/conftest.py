@@ -19,9 +19,13 @@ from retrain_ops.spec.spec import RetrainSpec, load_spec
 def pytest_runtest_setup() -> None:
     """A time limit from outside must end the servers too, not leave them behind.
 
-    Said anew for every test: Airflow's `dag.test` leaves a handler of its own in place.
+    Set anew for every test: Airflow's `dag.test` leaves a handler of its own in place. A shell
+    starts its background jobs with SIGINT ignored, and their children inherit that: undone here,
+    for tests and the commands they start are to meet SIGINT as on a terminal.
     """
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", returncode=143))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
