@@ -1,6 +1,6 @@
 /* The loops that take the time, built once per x86 level and chosen at run time.
  *
- * hot_body.h is compiled three times (baseline, AVX2, AVX-512) from one source.
+ * loops.h is compiled three times (baseline, AVX2, AVX-512) from one source.
  * Integers are exact and doubles go through the same IEEE operations in the same
  * order without contraction, so all builds give the same bits; on other
  * processors there is the baseline build alone. */

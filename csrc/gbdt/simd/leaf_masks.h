@@ -1,5 +1,5 @@
-/* The loops of prediction by leaf masks (quick.h); hot_body.h includes it for each x86
- * level. No guard. */
+/* The loops of prediction by leaf masks (gbdt/leaf_masks.h); loops.h includes it for
+ * each x86 level. No guard. */
 static void quick_set(const rt_quick_node *node, const uint64_t *words,
                       const double *restrict x, uint64_t *restrict leaves)
 {
