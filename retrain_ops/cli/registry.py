@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
+from retrain_ops.cli import tables
 from retrain_ops.cli.command import EXIT_FAILED, EXIT_NOT_YET, Command, run_of
 from retrain_ops.decisions.record import read_decision
 from retrain_ops.errors import ConfigError, ConflictError, DataError, NotYet
@@ -371,8 +372,15 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = (
-    Command("status", _status, "who serves, what is open, what the days decided"),
-    Command("history", _history, "every change of @champion, from the audit events"),
+    Command(
+        "status", _status, "who serves, what is open, what the days decided", table=tables.status
+    ),
+    Command(
+        "history",
+        _history,
+        "every change of @champion, from the audit events",
+        table=tables.history,
+    ),
     Command(
         "approve",
         _answer,
