@@ -1,4 +1,4 @@
-"""Whoever waits is told for what, and nobody is told of what is quick."""
+"""What takes long is said on standard error, and what is quick is not."""
 
 from __future__ import annotations
 
