@@ -32,6 +32,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from retrain_ops.busy import busy_with
 from retrain_ops.errors import BusyError, DamagedError
 from retrain_ops.lease import lease
 
@@ -282,7 +283,8 @@ class Workspace:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _acquire(handle, folder, patience_s)
+            with busy_with(f"waiting for another run, which holds {folder}/.lock"):
+                _acquire(handle, folder, patience_s)
             yield
         finally:
             os.close(handle)

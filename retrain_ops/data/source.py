@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
+from retrain_ops.busy import busy_with
 from retrain_ops.data.categories import kind_of, numbers, plain
 from retrain_ops.data.partitions import (
     joined,
@@ -39,11 +40,11 @@ class Source:
         days: Iterable[date],
         *,
         columns: Sequence[str],
-        before: datetime,
+        before: datetime | None,
         since: datetime | None = None,
         allow_missing: bool = False,
     ) -> pa.Table:
-        """Rows of `days` whose request time lies in `[since, before)`.
+        """Rows of `days` whose request time lies in `[since, before)`; None leaves an end open.
 
         Returns a table of `day` (date32), request id, event time and `columns`,
         sorted by (day, event time, request id).
@@ -55,17 +56,18 @@ class Source:
         wanted = self._columns(columns)
         parts: list[tuple[str, pa.Table]] = []
         missing = []
-        for day in sorted(set(days)):
-            found = self._day(filesystem, root, day, wanted)
-            parts += found
-            if not found:
-                missing.append(day)
+        with busy_with(f"reading {root}"):
+            for day in sorted(set(days)):
+                found = self._day(filesystem, root, day, wanted)
+                parts += found
+                if not found:
+                    missing.append(day)
         if missing and not allow_missing:
             raise SourceError(_missing_days(missing, root, self.spec.source.partition))
         if not parts:
             return self._empty(wanted)
         table = joined(parts, self.spec.features.numeric)
-        return self._ordered(_within(table, self.spec.source.event_time, since, before))
+        return self._ordered(within(table, self.spec.source.event_time, since, before))
 
     def check_columns(self, days: Iterable[date]) -> None:
         """Refuses a spec that names a column which no day has; one that lacks on some days only
@@ -133,12 +135,15 @@ def _no_column(name: str, file: str, schema: pa.Schema) -> str:
     return f"{name!r} is no column of the source{meant} ({file} has {known})"
 
 
-def _within(table: pa.Table, event_time: str, since: datetime | None, before: datetime) -> pa.Table:
-    kind = table.schema.field(event_time).type
-    keep = pc.less(table[event_time], pa.scalar(before, type=kind))
-    if since is not None:
-        keep = pc.and_(keep, pc.greater_equal(table[event_time], pa.scalar(since, type=kind)))
-    return table.filter(keep)
+def within(
+    table: pa.Table, event_time: str, since: datetime | None, before: datetime | None
+) -> pa.Table:
+    """The rows whose request time lies in `[since, before)`, in the order they are in."""
+    for end, inside in ((before, pc.less), (since, pc.greater_equal)):
+        if end is not None:
+            bound = pa.scalar(end, type=table.schema.field(event_time).type)
+            table = table.filter(inside(table[event_time], bound))
+    return table
 
 
 def _missing_days(missing: list[date], root: str, partition: str) -> str:
