@@ -55,8 +55,9 @@ def mlmodel_of(run: Run, trainer: str, window_end: date) -> bytes:
     except (DataError, DamagedError, KeyError):
         numeric = run.spec.features.numeric
         inputs = [(n, pa.float64() if n in numeric else pa.string()) for n in names]
-    module = () if trainer in DEFAULTS else (trainer.partition(":")[0],)
-    return mlmodel_yaml(*module, inputs=inputs).encode()
+    if trainer in DEFAULTS:
+        return mlmodel_yaml(inputs=inputs).encode()
+    return mlmodel_yaml(trainer.partition(":")[0], inputs=inputs).encode()
 
 
 def file_of_version(run: Run, version: Version, name: str) -> bytes:
