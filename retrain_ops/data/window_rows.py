@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retrain_ops.data.pins import Pins
 from retrain_ops.data.source import Source
 from retrain_ops.errors import SourceError
 from retrain_ops.spec.spec import RetrainSpec
@@ -16,15 +17,18 @@ def pulled_columns(spec: RetrainSpec) -> tuple[str, ...]:
     return (*spec.features.all, *spec.slice_columns, spec.source.label)
 
 
-def window_rows(spec: RetrainSpec, window: Window) -> pa.Table:
+def window_rows(source: Source, window: Window, pins: Pins | None = None) -> pa.Table:
     """The rows of a window; labels of days that are not complete at its instant are null.
+
+    `pins` gets what was read.
 
     Raises:
         SourceError: a day is missing or wrong, the window is empty, or a request id is doubled.
     """
+    spec = source.spec
     key = f"{spec.model.name}/{window.end.isoformat()}"
     columns = pulled_columns(spec)
-    table = Source(spec).read(window.days, columns=columns, before=window.instant)
+    table = source.read(window.days, columns=columns, before=window.instant, pins=pins)
     if table.num_rows == 0:
         raise SourceError(f"{key}: the window has no rows at all")
     ids = table[spec.source.request_id]
