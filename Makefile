@@ -78,4 +78,5 @@ bench-quality: build
 	@tools/in_environment.sh bench-training python -m benchmarks.quality_flights build/data/flights
 
 bench-training: build
+	@tools/in_environment.sh dev python -m retrain_ops.examples.flights build/data/flights
 	@tools/in_environment.sh bench-training python -m benchmarks.bench_training $(ARGS)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from retrain_ops.data.processed import read_schema
 from retrain_ops.errors import (
     ConflictError,
     CorruptError,
@@ -41,10 +43,20 @@ def model_folder(trained: Mapping[str, Any]) -> str:
     return f"model/{hashlib.sha256(both.encode()).hexdigest()[:16]}"
 
 
-def mlmodel_of(trainer: str) -> bytes:
-    """The MLmodel file that lies beside the model of a trainer."""
-    text = mlmodel_yaml() if trainer in DEFAULTS else mlmodel_yaml(trainer.partition(":")[0])
-    return text.encode()
+def mlmodel_of(run: Run, trainer: str, window_end: date) -> bytes:
+    """The MLmodel file that lies beside the model of a trainer and window.
+
+    Its columns are those of the window's rows; without them the features' kinds must do.
+    """
+    names, inputs = run.spec.features.all, []
+    try:
+        schema = read_schema(run.workspace, window_end)
+        inputs = [(name, schema.field(name).type) for name in names]
+    except (DataError, DamagedError, KeyError):
+        numeric = run.spec.features.numeric
+        inputs = [(n, pa.float64() if n in numeric else pa.string()) for n in names]
+    module = () if trainer in DEFAULTS else (trainer.partition(":")[0],)
+    return mlmodel_yaml(*module, inputs=inputs).encode()
 
 
 def file_of_version(run: Run, version: Version, name: str) -> bytes:

@@ -1,8 +1,8 @@
 """What a key's rows were read from, so that a re-run reads the same, or says that it does not.
 
 `source.json` of a key holds the kind of source, the version of a table or the hash of a query,
-and per day its rows and the SHA-256 of its files, or of the rows themselves where these lie in no
-file. Rows that a run left out are counted too: they were read.
+and per day its rows and the SHA-256 of its files, or of the rows that the run saw where these lie
+in no file: rows and labels that came after its instant are none of its business.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ class Pins:
     def add(self, part: Part) -> None:
         """Notes one part of a day."""
         day = self.days.setdefault(part.day.isoformat(), {"rows": 0})
-        day["rows"] += part.table.num_rows
         if part.file:
+            day["rows"] += part.table.num_rows
             day.setdefault("files", {})[part.file] = part.sha256
 
     def has_files(self, day: date) -> bool:
         """Whether the rows of a day came from files that were hashed."""
         return "files" in self.days.get(day.isoformat(), {})
 
-    def add_contents(self, day: date, sha256: str) -> None:
-        """Notes the hash of the rows that a run saw of a day."""
-        self.days[day.isoformat()]["sha256"] = sha256
+    def add_contents(self, day: date, rows: int, sha256: str) -> None:
+        """Notes the rows that a run saw of a day, by their number and their hash."""
+        self.days[day.isoformat()] |= {"rows": rows, "sha256": sha256}
 
     def to_json(self) -> dict[str, Any]:
         """The content of `source.json`."""

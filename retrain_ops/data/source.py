@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retrain_ops.busy import busy_with
 from retrain_ops.data.canonical import canonical, joined
 from retrain_ops.data.categories import kind_of, numbers, plain
 from retrain_ops.data.pins import Pins
 from retrain_ops.data.sources.kind import VERSION, Part, open_kind
+from retrain_ops.data.sources.secrets import shown
 from retrain_ops.errors import DataError, SourceError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY
@@ -37,12 +39,12 @@ class Source:
         days: Iterable[date],
         *,
         columns: Sequence[str],
-        before: datetime,
+        before: datetime | None,
         since: datetime | None = None,
         allow_missing: bool = False,
         pins: Pins | None = None,
     ) -> pa.Table:
-        """Rows of `days` whose request time lies in `[since, before)`.
+        """Rows of `days` whose request time lies in `[since, before)`; None leaves an end open.
 
         Returns a table of `day` (date32), request id, event time and `columns`,
         sorted by (day, event time, request id). `pins` gets what was read.
@@ -55,11 +57,12 @@ class Source:
         wanted, asked = self._columns(columns), sorted(set(days))
         parts: list[tuple[str, pa.Table]] = []
         seen = set()
-        for part in kind.read(asked, wanted, pinned=pins is not None):
-            seen.add(part.day)
-            parts.append((part.where, self._rows(part)))
-            if pins is not None:
-                pins.add(part)
+        with busy_with(f"reading {self._place}"):
+            for part in kind.read(asked, wanted, pinned=pins is not None):
+                seen.add(part.day)
+                parts.append((part.where, self._rows(part)))
+                if pins is not None:
+                    pins.add(part)
         if pins is not None:
             pins.facts = {"kind": self.spec.source.kind, **kind.pin()}
         missing = [day for day in asked if day not in seen]
@@ -68,10 +71,7 @@ class Source:
         if not parts:
             return self._empty(wanted)
         table = joined(parts, self.spec.features.numeric)
-        table = self._ordered(_within(table, self.spec.source.event_time, since, before))
-        if pins is not None:
-            self._pin_contents(table, pins)
-        return table
+        return self._ordered(within(table, self.spec.source.event_time, since, before))
 
     def check_columns(self, days: Iterable[date]) -> None:
         """Refuses a spec that names a column which no day has; one that lacks on some days only
@@ -112,6 +112,11 @@ class Source:
         """How a day should lie in the source, and what to do about one that is missing."""
         return open_kind(self.spec, self.version).expected
 
+    @property
+    def _place(self) -> str:
+        source = self.spec.source
+        return shown(source.path) or source.table or "the rows of [source] query"
+
     def _columns(self, columns: Sequence[str]) -> list[str]:
         source = self.spec.source
         return list(dict.fromkeys([source.request_id, source.event_time, *columns]))
@@ -128,15 +133,6 @@ class Source:
         order = pc.sort_indices(table, sort_keys=[*keys, (source.request_id, "ascending")])
         return table.take(order).combine_chunks()
 
-    def _pin_contents(self, table: pa.Table, pins: Pins) -> None:
-        """Rows that lie in no file are known again by their values."""
-        codes, days = day_index(table)
-        ends = np.searchsorted(codes, np.arange(len(days) + 1))
-        for day, begin, end in zip(days, ends[:-1], ends[1:], strict=True):
-            if not pins.has_files(day):
-                rows = table.slice(begin, end - begin)
-                pins.add_contents(day, sha256_of_rows(rows, self.spec.features.numeric))
-
     def _empty(self, wanted: list[str]) -> pa.Table:
         fields = [pa.field(DAY, pa.date32())]
         fields += [pa.field(name, pa.null()) for name in wanted]
@@ -150,12 +146,15 @@ def _no_column(name: str, file: str, schema: pa.Schema) -> str:
     return f"{name!r} is no column of the source{meant} ({file} has {known})"
 
 
-def _within(table: pa.Table, event_time: str, since: datetime | None, before: datetime) -> pa.Table:
-    kind = table.schema.field(event_time).type
-    keep = pc.less(table[event_time], pa.scalar(before, type=kind))
-    if since is not None:
-        keep = pc.and_(keep, pc.greater_equal(table[event_time], pa.scalar(since, type=kind)))
-    return table.filter(keep)
+def within(
+    table: pa.Table, event_time: str, since: datetime | None, before: datetime | None
+) -> pa.Table:
+    """The rows whose request time lies in `[since, before)`, in the order they are in."""
+    for end, inside in ((before, pc.less), (since, pc.greater_equal)):
+        if end is not None:
+            bound = pa.scalar(end, type=table.schema.field(event_time).type)
+            table = table.filter(inside(table[event_time], bound))
+    return table
 
 
 def _missing_days(missing: list[date], expected: str) -> str:
@@ -169,6 +168,16 @@ def day_index(table: pa.Table) -> tuple[np.ndarray, tuple[date, ...]]:
     days = table[DAY].to_numpy()
     distinct, codes = np.unique(days, return_inverse=True)
     return codes.astype(np.int32), tuple(d.astype(object) for d in distinct)
+
+
+def pin_contents(table: pa.Table, numeric: Collection[str], pins: Pins) -> None:
+    """Rows that lie in no file are known again by their values: those that a run saw, as it did."""
+    codes, days = day_index(table)
+    ends = np.searchsorted(codes, np.arange(len(days) + 1))
+    for day, begin, end in zip(days, ends[:-1], ends[1:], strict=True):
+        if not pins.has_files(day):
+            rows = table.slice(begin, end - begin)
+            pins.add_contents(day, rows.num_rows, sha256_of_rows(rows, numeric))
 
 
 def sha256_of_rows(table: pa.Table, numeric: Collection[str] = ()) -> str:

@@ -286,7 +286,7 @@ def _stopping_slice(s: SliceRecord, gate: GateRecord) -> str:
         )
     return (
         f"Watched slice {name}: difference {shown(s['difference'], sign=True)}, a regression with "
-        f"p {shown(s['p_adjusted'])} (Holm, all watched slices)."
+        f"p {shown_p(s['p_adjusted'])} (Holm, all watched slices)."
     )
 
 
@@ -371,7 +371,7 @@ def _slice_table(gate: GateRecord) -> list[str]:
                 slice_line(s, title),
             )
         )
-    return _aligned(rows, left=(0, 1, 7))
+    return aligned(rows, left=(0, 1, 7))
 
 
 def _drift_table(features: Sequence[FeatureDriftRecord]) -> list[str]:
@@ -379,8 +379,9 @@ def _drift_table(features: Sequence[FeatureDriftRecord]) -> list[str]:
     ordered = sorted(features, key=lambda f: -(f["psi"] or 0.0))
     for f in ordered:
         words = f["verdict"].replace("_", " ") + (" (triggers)" if f["triggers"] else "")
-        rows.append((f["name"], shown(f["psi"]), shown(f["debiased"]), shown(f["p_value"]), words))
-    return _aligned(rows, left=(0, 4))
+        psi, debiased = shown(f["psi"]), shown(f["debiased"])
+        rows.append((f["name"], psi, debiased, shown_p(f["p_value"]), words))
+    return aligned(rows, left=(0, 4))
 
 
 def _degraded_table(windows: Sequence[DegradedWindowRecord]) -> list[str]:
@@ -393,10 +394,11 @@ def _degraded_table(windows: Sequence[DegradedWindowRecord]) -> list[str]:
         signed = shown(w["difference"], sign=True), shown(w["upper_bound"], sign=True)
         span = f"{w['first']} to {w['last']}"
         rows.append((span, f"{w['rows']:,}", *numbers, *signed, other, w["verdict"]))
-    return _aligned(rows, left=(0, 6, 7))
+    return aligned(rows, left=(0, 6, 7))
 
 
-def _aligned(rows: list[tuple[str, ...]], left: tuple[int, ...]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]], left: Sequence[int]) -> list[str]:
+    """Lines of a table; the columns of `left` begin at one edge, the others end at one."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(
@@ -424,6 +426,13 @@ def shown(value: float | None, *, sign: bool = False) -> str:
     if value is None:
         return "-"
     return f"{value:+.4f}" if sign else f"{value:.4f}"
+
+
+def shown_p(value: float | None) -> str:
+    """A p value with three decimals; none of them is ever zero."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value >= 0.0005 else "< .001"
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.paired import score_by_days
 
 HISTORY_DAYS = 30
+WORD_END = re.compile(r"(?<=[\s_./=-])")
+LONGEST_WORD = 26  # characters; what is longer may be broken
 
 TONES: Mapping[Outcome, str] = {
     "challenger": "good",
@@ -64,6 +67,7 @@ def page(
         "history": [_day(d) for d in history],
         "false_promotions": _false_promotions(history),
         "shown": explain.shown,
+        "shown_p": explain.shown_p,
     }
 
 
@@ -121,7 +125,19 @@ def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
             for end in ("low", "value", "high"):
                 model[f"{end}_at"] = axis.percent(model[end])
     title = metric.title[:1].upper() + metric.title[1:]
-    return {"rows": rows, "ticks": axis.ticks(), "confidence": confidence, "title": title}
+    return {
+        "rows": rows,
+        "ticks": axis.ticks(),
+        "confidence": confidence,
+        "title": title,
+        "name_ch": _name_ch(rows),
+    }
+
+
+def _name_ch(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Characters of the longest word of the names, which no line is to break; see `breakable`."""
+    words = (word for row in rows for word in WORD_END.split(row["name"]))
+    return min(LONGEST_WORD, max(map(len, words)))
 
 
 def _scale(metric: Metric) -> tuple[float, float]:
@@ -221,7 +237,12 @@ def _drift(
         }
         for feature in sorted(features, key=lambda f: -(f["psi"] or 0.0))
     ]
-    return {"rows": rows, "threshold": threshold, "threshold_at": _root_share(threshold, most)}
+    return {
+        "rows": rows,
+        "threshold": threshold,
+        "threshold_at": _root_share(threshold, most),
+        "name_ch": _name_ch(rows),
+    }
 
 
 def _root_share(value: float | None, most: float) -> float:

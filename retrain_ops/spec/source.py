@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from retrain_ops.stats.rules import Days, require
+from retrain_ops.stats.rules import Days, Share, quiet, require
 
 PLACE = ("path", "kind", "url", "query", "table", "catalog", "options", "time_zone")
 """The keys that say where and how rows lie: the spec's hash leaves them out, since equal rows
@@ -45,6 +45,9 @@ class SourceTable:
         options: what is told to the kind's library: a CSV takes `delimiter` and `null`, Delta the
             storage's options, Iceberg the catalog's properties.
         time_zone: whose clock an event time without an offset shows; refused when empty.
+        max_stray_share: largest share of a window's rows that may lie outside their day in every
+            time zone, or at or after the run's instant; the day fails above it. Above 1 % of
+            either is a warning in any case.
     """
 
     label: str
@@ -60,6 +63,7 @@ class SourceTable:
     catalog: str = "default"
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     time_zone: str = ""
+    max_stray_share: Share = quiet(1.0)
 
     def __post_init__(self) -> None:
         needed, allowed = _KEYS_OF_KIND.get(self.kind, ((), _KEYS))
@@ -73,6 +77,7 @@ class SourceTable:
             1 <= self.label_delay_days <= 366,
             "label_delay_days: must lie in 1 to 366; the day of the run itself has no labels",
         )
+        require(0 <= self.max_stray_share <= 1, "max_stray_share: must lie in 0 to 1")
 
 
 def _is_zone(name: str) -> bool:

@@ -18,10 +18,18 @@ from retrain_ops.mlflow.types import LONGEST_PARAM
 from retrain_ops.spec.source import PLACE, SourceTable
 from retrain_ops.spec.toml_tables import TableReader, find_lines
 from retrain_ops.spec.train import DEFAULTS, is_trainer, refused_param
+from retrain_ops.spec.validate import ValidateTable
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
 from retrain_ops.stats.gate_rules import GateRules
-from retrain_ops.stats.rules import Days, Level, Psi, Rows, Share, quiet, recorded, require
+from retrain_ops.stats.rules import (
+    Days,
+    Level,
+    Psi,
+    quiet,
+    recorded,
+    require,
+)
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
 
@@ -148,40 +156,6 @@ class DriftTable:
         require(2 <= self.bins <= 100, "bins: must lie in 2 to 100")
         require(99 <= self.draws <= 1_000_000, "draws: must lie in 99 to 1,000,000")
         require(self.max_age_days >= 1, "max_age_days: must be at least 1")
-
-
-@dataclass(frozen=True, slots=True)
-class ValidateTable:
-    """`[validate]`: what Great Expectations must find in a window before it trains a model.
-
-    Attributes:
-        min_rows: least rows of the window.
-        max_rows: most rows of the window; no limit when absent.
-        label_rate: `[low, high]` share of ones among the known labels.
-        not_null: columns without a missing value.
-        ranges: `[low, high]`, both included.
-        max_null_share: largest share of missing values; NaN counts as missing.
-    """
-
-    min_rows: Rows = 1
-    max_rows: Rows | None = None
-    label_rate: tuple[Share, Share] = (0.0, 1.0)
-    not_null: tuple[str, ...] = ()
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    max_null_share: Mapping[str, Share] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        require(self.min_rows >= 1, "min_rows: must be at least 1")
-        require(
-            self.max_rows is None or self.max_rows >= self.min_rows,
-            "max_rows: must not lie below min_rows",
-        )
-        low, high = self.label_rate
-        require(0 <= low < high <= 1, "label_rate: must be [low, high] within 0 to 1")
-        for name, (least, most) in self.ranges.items():
-            require(least <= most, f"ranges: {name}: the lower end lies above the upper")
-        for name, share in self.max_null_share.items():
-            require(0 <= share <= 1, f"max_null_share: {name}: must lie in 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

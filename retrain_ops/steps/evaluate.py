@@ -25,7 +25,7 @@ from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts, curve, usable
 from retrain_ops.decisions.record import champion_of_key
 from retrain_ops.errors import DataError
 from retrain_ops.mlflow.tracking import log_run
-from retrain_ops.models.mlflow_flavor import MODEL_FILE
+from retrain_ops.models.mlflow_flavor import MODEL_FILE, environment_files
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, note
 from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, confusion, total
@@ -192,7 +192,9 @@ def _files(run: Run, folder: str) -> dict[str, bytes]:
     """What MLflow keeps of the model; train has just written it."""
     kept = {name: run.workspace.read(run.path(name)) for name in (MODEL_FILE, REFERENCE_FILE)}
     files = {f"{folder}/{name}": data for name, data in kept.items() if data is not None}
-    return {f"{folder}/MLmodel": mlmodel_of(run.spec.model.trainer), **files}
+    mlmodel = mlmodel_of(run, run.spec.model.trainer, run.window.end)
+    beside = {f"{folder}/{name}": text.encode() for name, text in environment_files().items()}
+    return {f"{folder}/MLmodel": mlmodel, **beside, **files}
 
 
 def _params(run: Run, trained: Mapping[str, Any], drift: Mapping[str, Any]) -> dict[str, str]:

@@ -12,13 +12,17 @@ from retrain_ops.data.processed import write_processed
 from retrain_ops.data.source import sha256_of_rows
 from retrain_ops.data.window_rows import window_rows
 from retrain_ops.run import Run, note
+from retrain_ops.stats.rules import quiet
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PullResult:
-    """What was pulled; `data_sha256` is the hash of the rows' logical content."""
+    """What was pulled; `data_sha256` is the hash of the rows' logical content.
+
+    `outside_day` and `after_instant` count the rows that strayed, the second kind is left out.
+    """
 
     rows: int
     labelled: int
@@ -26,6 +30,9 @@ class PullResult:
     last_day: str
     data_sha256: str
     path: str
+    outside_day: int = quiet(0)
+    after_instant: int = quiet(0)
+    warnings: tuple[str, ...] = quiet(())
 
     @property
     def status(self) -> str:
@@ -45,10 +52,11 @@ def pull_data(run: Run) -> PullResult:
     With `[publish]` the features also go to a database, once per retrain key.
 
     Raises:
-        SourceError: a day is missing or wrong, the window is empty, or a request id is doubled.
+        SourceError: a day is missing or wrong, too many rows have strayed, the window is empty,
+            or a request id is doubled.
     """
     pins = Pins()
-    table = window_rows(run.source, run.window, pins)
+    table, strays = window_rows(run.source, run.window, pins)
     digest = sha256_of_rows(table, run.spec.features.numeric)
     path = run.workspace.processed_path(run.window.end)
     known = run.read("pull_data.json", {"data_sha256": str})
@@ -66,6 +74,9 @@ def pull_data(run: Run) -> PullResult:
         last_day=run.window.days[-1].isoformat(),
         data_sha256=digest,
         path=path,
+        outside_day=strays.outside,
+        after_instant=strays.late,
+        warnings=tuple(strays.warnings()),
     )
 
 

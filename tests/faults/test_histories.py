@@ -61,7 +61,7 @@ def test_an_opening_of_two_writes_is_found(monkeypatch):
     read = events._read
 
     def read_shown(number, run_id, source, tags):
-        tags = {k: v for k, v in tags.items() if k != INTENT_TAG}
+        tags = {k: v for k, v in tags.items() if not k.startswith(INTENT_TAG)}
         return read(number, run_id, source, tags)
 
     def shown_intent(tags, junk):

@@ -136,6 +136,10 @@ def _type(hint: Any) -> tuple[str, str]:
     if origin is tuple:
         if dataclasses.is_dataclass(arguments[0]):
             return _type(arguments[0])[0].replace("table", "array of tables"), ""
+        if typing.get_origin(arguments[0]) is typing.Literal:
+            return "array of any of " + ", ".join(
+                f'`"{a}"`' for a in typing.get_args(arguments[0])
+            ), ""
         inner, unit = _type(arguments[0])
         pair = arguments[-1] is not Ellipsis
         return f"two {inner}s" if pair else f"array of {inner}s", unit

@@ -12,6 +12,8 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 def shown(url: str) -> str:
     """A URL for messages: without password, and without options, which may hold one."""
+    if "://" not in url:
+        return url
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

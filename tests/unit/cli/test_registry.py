@@ -181,3 +181,27 @@ def test_verify_tells_and_repairs(registry, say, monkeypatch):
     code, told = say("verify", "--repair")
     assert (code, told["ok"], len(told["repaired"])) == (0, True, 1)
     assert registry.snapshot().aliases["champion"] == "2"
+
+
+@pytest.mark.parametrize("name", ["status", "history"])
+def test_a_person_at_a_terminal_gets_a_table(registry, tmp_path, capsys, monkeypatch, name):
+    candidate(registry)
+    where = [name, "--spec", str(SPEC), "--workspace", str(tmp_path), "--tracking-uri", "http://x"]
+    assert main(where) == 0
+    piped = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main([*where, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == piped
+    assert main(where) == 0
+    lines = capsys.readouterr().out.splitlines()
+    served = "@challenger version 3, @champion version 2, @previous version 1"
+    assert lines[0] == f"flights_delay: {served}"
+    assert any(line.split()[:3] == ["2", "promote", "2"] for line in lines)
+    told = f"candidate: version 3 (m/{C}), shadow passed since {instant(C).isoformat()}"
+    assert (told in lines) == (name == "status")
+
+
+def test_a_failure_at_a_terminal_is_a_document(registry, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["status", "--spec", "nowhere.toml", "--workspace", str(tmp_path)]) == 2
+    assert json.loads(capsys.readouterr().out)["status"] == "failed"

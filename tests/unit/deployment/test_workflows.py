@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -136,6 +137,15 @@ def test_the_build_publishes_what_make_wheel_leaves() -> None:
     assert steps["Build and try"]["run"].strip() == "make wheel"
     makefile = (ROOT / "Makefile").read_text()
     assert "tools/release/wheel.py" in makefile.partition("\nwheel:")[2]
+
+
+def test_the_nightly_run_installs_the_wheel_it_has_built() -> None:
+    steps = _shell_steps("schedule")
+    assert "pip wheel --no-deps --wheel-dir build/dist ." in steps["Build"]["run"]
+    assert '"$(ls build/dist/retrain_ops-*.whl)[gx,slack]"' in steps["Install"]["run"]
+    for name in (path.name for path in (ROOT / ".github" / "workflows").glob("*.yml")):
+        text = (ROOT / ".github" / "workflows" / name).read_text()
+        assert not re.search(r"pip install[^\n]*['\" ]retrain-ops\b", text)  # no index serves it
 
 
 def test_the_tests_are_those_of_ci_run() -> None:
