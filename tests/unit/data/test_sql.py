@@ -21,7 +21,7 @@ from devtools.source_kinds import (
 from devtools.synthetic import FIRST, SPEC, toy_run, write_days
 from retrain_ops.cli.main import main
 from retrain_ops.data.pins import Pins
-from retrain_ops.data.source import sha256_of_rows
+from retrain_ops.data.source import pin_contents, sha256_of_rows
 from retrain_ops.data.sources.kind import open_kind
 from retrain_ops.data.sources.secrets import redacted, shown
 from retrain_ops.errors import ConfigError, DataError, SourceError, UnreachableError
@@ -78,6 +78,7 @@ def test_equal_values_give_the_equal_hash_on_every_database(world, name):
     found = source.read(days, columns=columns, before=BEFORE, pins=pins)
     assert sha256_of_rows(found, NUMERIC) == sha256_of_rows(expected, NUMERIC)
     assert found.drop_columns(NUMERIC).equals(expected.drop_columns(NUMERIC))
+    pin_contents(found, NUMERIC, pins)
     assert [day["rows"] for day in pins.days.values()] == [300, 300, 300]
     assert len({day["sha256"] for day in pins.days.values()}) == 3
 

@@ -11,7 +11,7 @@ from pyiceberg.catalog import load_catalog
 from devtools.source_kinds import all_days, in_delta, in_iceberg, with_source
 from devtools.synthetic import FIRST, SPEC, toy_run, write_days
 from retrain_ops.data.pins import Pins
-from retrain_ops.data.source import Source, sha256_of_rows
+from retrain_ops.data.source import Source, pin_contents, sha256_of_rows
 from retrain_ops.errors import ConfigError, SourceError, UnreachableError
 from tests.unit.data.test_files import read
 from tests.unit.data.test_source import BEFORE
@@ -49,6 +49,7 @@ def test_equal_values_give_the_equal_hash(tmp_path, rows, kind):
     expected = read(tmp_path)
     assert digest(found) == digest(expected)
     assert found.drop_columns(NUMERIC).equals(expected.drop_columns(NUMERIC))
+    pin_contents(found, NUMERIC, pins)
     facts = pins.to_json()
     assert (facts["kind"], facts["version"]) == (kind, source.newest_version())
     assert [day["rows"] for day in facts["days"].values()] == [300, 300, 300]
