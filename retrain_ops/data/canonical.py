@@ -103,7 +103,8 @@ def _parsed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
             return column.cast(kind)
         except pa.ArrowInvalid as error:
             problem = problem or error
-    raise DataError(f"{name} is no ISO 8601 time in every row: {problem}")
+    said = str(problem).partition(" as a scalar")[0]
+    raise DataError(f"{name} is {column.type}, and not an ISO 8601 time in every row: {said}")
 
 
 def _on_clock(column: pa.ChunkedArray, name: str, zone: str) -> pa.ChunkedArray:

@@ -48,11 +48,10 @@ def _open_jsonl(
     if not bytes(data).strip():  # nothing happened on that day
         return OpenFile(None, _no_rows)
     table = _read_json(data, None)
-    # Arrow takes texts that read like instants for instants; whole numbers may be categories.
+    # Arrow takes texts that read like instants for such, and drops their offset.
     times = [f.name for f in table.schema if pa.types.is_timestamp(f.type)]
-    kept = [name for name in texts if name in times]
-    if kept:
-        table = _read_json(data, pa.schema([pa.field(name, pa.string()) for name in kept]))
+    if times:
+        table = _read_json(data, pa.schema([pa.field(name, pa.string()) for name in times]))
     return OpenFile(table.schema, table.select)
 
 

@@ -108,7 +108,11 @@ def test_a_time_that_a_clock_shows_twice_or_never_is_refused(source, clock):
         (HEAD.replace("a,b", "a,a"), "csv", "rows.csv has no column b"),
         (HEAD.replace("late", "a"), "csv", "has no column late"),
         (HEAD.replace("\n", ",a\n"), "csv", "more than one column a"),
-        (f"{HEAD}1,yesterday,1,2,x,1\n", "csv", "event_time is no ISO 8601 time in every row"),
+        (
+            f"{HEAD}1,yesterday,1,2,x,1\n",
+            "csv",
+            "event_time is string, and not an ISO 8601 time in every row",
+        ),
         (f"{HEAD}1,,1,2,x,1\n", "csv", "event_time is null in 1 row"),
         ("[1]\n", "jsonl", "rows.jsonl cannot be read as JSON lines"),
         ('{"a": 1}\n{"a": "x"}\n', "jsonl", "changed from number to string"),
