@@ -132,6 +132,11 @@ def build_parser() -> argparse.ArgumentParser:
 def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bootstrap", action="store_true", help="train the first champion")
     parser.add_argument("--force", action="store_true", help="train whatever the drift check says")
+    parser.add_argument(
+        "--backfill",
+        action="store_true",
+        help="the day again after a fix: read the newest version of a source that has versions",
+    )
     parser.add_argument("--step", choices=STEPS, help="run this step alone")
 
 

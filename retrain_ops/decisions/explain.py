@@ -414,6 +414,10 @@ def _identity(decision: Decision) -> list[str]:
     lines = [f"champion  {champion['retrain_key'] if champion else 'none'}"]
     for name, digest in sorted(decision.get("hashes", {}).items()):
         lines.append(f"{name.removesuffix('_sha256'):<9} {digest}")
+    if "source" in decision:
+        source = decision["source"]
+        version = f", version {source['version']}" if "version" in source else ""
+        lines.append(f"source    {source['kind']}{version}: {source['rows']:,} rows read")
     return lines
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
+from retrain_ops.data.pins import Sourced, source_of
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
@@ -317,7 +318,7 @@ class Judged(TypedDict, total=False):
     auc: AucRecord
 
 
-class Decision(Judged):
+class Decision(Judged, Sourced):
     """The content of decision.json. Numbers have 9 significant digits."""
 
     schema: Literal[1]
@@ -461,6 +462,7 @@ def write_decision(
         drift: the record of check_drift.
         judged: what a day that trained a model adds; empty for one that did not.
     """
+    source = source_of(run.workspace, run.window.end) if judged else Sourced()
     content: Decision = {
         "schema": SCHEMA,
         "model": run.model,
@@ -471,6 +473,7 @@ def write_decision(
         "spec_sha256": run.spec.sha256(),
         "drift": _drift_record(drift),
         **judged,
+        **source,
     }
     run.workspace.write_json(run.path(DECISION_FILE), content)
 

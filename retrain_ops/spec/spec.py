@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
+from retrain_ops.spec.source import PLACE, SourceTable
 from retrain_ops.spec.toml_tables import TableReader, find_lines
 from retrain_ops.spec.train import DEFAULTS, is_trainer, refused_param
 from retrain_ops.spec.validate import ValidateTable
@@ -25,7 +26,6 @@ from retrain_ops.stats.rules import (
     Days,
     Level,
     Psi,
-    Share,
     quiet,
     recorded,
     require,
@@ -35,7 +35,7 @@ from retrain_ops.stats.shadow import ShadowRules
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
 
-# The tables that can change a decision; of [source] all but its path.
+# The tables that can change a decision; of [source] all but where and how its rows lie.
 _DECISIVE = (
     "model",
     "features",
@@ -76,38 +76,6 @@ class ModelTable:
             is_trainer(self.trainer),
             f'trainer: must be "gbdt" or "package.module:function", it is {self.trainer!r}',
         )
-
-
-@dataclass(frozen=True, slots=True)
-class SourceTable:
-    """`[source]`: daily Parquet partitions, `<path>/<partition>=YYYY-MM-DD/*.parquet`.
-
-    Attributes:
-        path: folder or URI of the partitions; a relative one starts at the spec's folder.
-        label: column of the outcome, 0 or 1; null while it is unknown.
-        event_time: column of the request's time; a run sees only rows before its instant.
-        request_id: column that names a request; no two rows of a window share one.
-        partition: name of the partition key.
-        label_delay_days: labels of day d are complete at the cutoff of d plus these.
-        max_stray_share: largest share of a window's rows that may lie outside their day in every
-            time zone, or at or after the run's instant; the day fails above it. Above 1 % of
-            either is a warning in any case.
-    """
-
-    path: str
-    label: str
-    event_time: str = "event_time"
-    request_id: str = "request_id"
-    partition: str = "day"
-    label_delay_days: Days = 2
-    max_stray_share: Share = quiet(1.0)
-
-    def __post_init__(self) -> None:
-        require(
-            1 <= self.label_delay_days <= 366,
-            "label_delay_days: must lie in 1 to 366; the day of the run itself has no labels",
-        )
-        require(0 <= self.max_stray_share <= 1, "max_stray_share: must lie in 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,8 +279,7 @@ class RetrainSpec:
         """Hash of everything that can change a decision: no URIs, paths or credentials."""
         decisive = {k: _plain(v) for k, v in recorded(self).items() if k in _DECISIVE}
         source = recorded(self.source)
-        del source["path"]
-        decisive["source"] = _plain(source)
+        decisive["source"] = _plain({k: v for k, v in source.items() if k not in PLACE})
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -459,6 +426,6 @@ def _check_columns(reader: TableReader, spec: RetrainSpec) -> None:
 
 def _with_absolute_source(spec: RetrainSpec, folder: Path) -> RetrainSpec:
     path = spec.source.path
-    if "://" not in path and not Path(path).is_absolute():
+    if path and "://" not in path and not Path(path).is_absolute():
         path = str((folder / path).resolve())
     return replace(spec, source=replace(spec.source, path=path))
