@@ -20,8 +20,17 @@ from retrain_ops.decisions.record import (
     scores_of,
 )
 from retrain_ops.report.figures import Axis, calibration, distribution, roc
-from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, LABEL, count_where
+from retrain_ops.stats.cells import (
+    ALL_ROWS,
+    CHALLENGER,
+    CHAMPION,
+    LABEL,
+    DayCells,
+    count_where,
+    day_cells,
+)
 from retrain_ops.stats.distributions import student_quantile
+from retrain_ops.stats.gates import metric_days
 from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.paired import score_by_days
 
@@ -103,12 +112,11 @@ def _three(value: float | None) -> str:
 
 def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
     """Each slice's score of both models with intervals by days, on one axis; all rows first."""
-    cells, confidence = holdout["cells"], gate["rules"]["confidence"]
-    metric = metric_of(gate)
-    whole = _models(cells[ALL_ROWS][ALL_ROWS], confidence, metric)
+    confidence, metric = gate["rules"]["confidence"], metric_of(gate)
+    whole = _models(_days(holdout, metric, ALL_ROWS, ALL_ROWS), confidence, metric)
     rows = [_slice_row("all rows", gate, whole)]
     for s in gate["slices"]:
-        days = cells[s["column"]].get(s["level"], [])
+        days = _days(holdout, metric, s["column"], s["level"])
         row = _slice_row(f"{s['column']} {s['level']}", s, _models(days, confidence, metric))
         tone = {"fail": "bad", "undecided": "warn"}.get(s["verdict"], "plain")
         words = explain.slice_line(s, metric.title)
@@ -122,6 +130,14 @@ def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
                 model[f"{end}_at"] = axis.percent(model[end])
     title = metric.title[:1].upper() + metric.title[1:]
     return {"rows": rows, "ticks": axis.ticks(), "confidence": confidence, "title": title}
+
+
+def _days(holdout: HoldoutRecord, metric: Metric, column: str, level: str) -> DayCells:
+    """What the metric judges of a level; no day of one that vanished."""
+    cells = holdout["cells"][column].get(level)
+    if cells is None:
+        return ()
+    return metric_days(day_cells(cells), metric, holdout.get("sums", {}), column, level)
 
 
 def _scale(metric: Metric) -> tuple[float, float]:
