@@ -26,7 +26,7 @@ PYTHON_ENV_FILE = "python_env.yaml"
 
 
 def mlmodel_yaml(
-    loader_module: str = __name__, inputs: Sequence[tuple[str, pa.DataType]] = ()
+    loader_module: str = __name__, *, inputs: Sequence[tuple[str, pa.DataType]] = ()
 ) -> str:
     """The text of the MLmodel file that belongs beside MODEL_FILE.
 
