@@ -201,7 +201,8 @@ def _files(run: Run, folder: str) -> dict[str, bytes]:
     kept = {name: run.workspace.read(run.path(name)) for name in (MODEL_FILE, REFERENCE_FILE)}
     files = {f"{folder}/{name}": data for name, data in kept.items() if data is not None}
     mlmodel = mlmodel_of(run, run.spec.model.trainer, run.window.end)
-    beside = {f"{folder}/{name}": text.encode() for name, text in environment_files().items()}
+    needed = environment_files(run.spec.model.trainer)
+    beside = {f"{folder}/{name}": text.encode() for name, text in needed.items()}
     return {f"{folder}/MLmodel": mlmodel, **beside, **files}
 
 
