@@ -24,7 +24,7 @@ from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import TrainedModel, resolve_loader
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
-from retrain_ops.spec.train import DEFAULTS, NATIVE
+from retrain_ops.spec.train import DEFAULTS, NATIVE, is_library
 from retrain_ops.workspace import Workspace, earlier_attempt
 
 REFERENCE_FILE = "reference.json"
@@ -55,8 +55,9 @@ def mlmodel_of(run: Run, trainer: str, window_end: date) -> bytes:
     except (DataError, DamagedError, KeyError):
         numeric = run.spec.features.numeric
         inputs = [(n, pa.float64() if n in numeric else pa.string()) for n in names]
-    module = () if trainer in DEFAULTS else (trainer.partition(":")[0],)
-    return mlmodel_yaml(*module, inputs=inputs).encode()
+    if trainer in DEFAULTS or is_library(trainer):
+        return mlmodel_yaml(inputs=inputs).encode()
+    return mlmodel_yaml(trainer.partition(":")[0], inputs=inputs).encode()
 
 
 def file_of_version(run: Run, version: Version, name: str) -> bytes:

@@ -103,18 +103,19 @@ def literal(decision: Decision) -> str:
     gate = compared(decision)
     if gate is None:
         return ""
-    title = metric_of(gate).title
+    metric = metric_of(gate)
+    title = metric.title
+    better = "above" if metric.sign > 0 else "below"
     if gate["literal"] is None:
         one = "an F1" if title == F1.title else f"the {title}"
-        return (
-            f"The bare rule ({title} above the champion's plus the bar) is undefined, like {one}."
-        )
-    bar = float(Fraction(gate["rules"]["min_improvement"]))
+        bar = "plus the bar" if metric.sign > 0 else "less the bar"
+        return f"The bare rule ({title} {better} the champion's {bar}) is undefined, like {one}."
+    asked = float(Fraction(gate["rules"]["min_improvement"]))
     did = "have promoted" if gate["literal"] else "not have promoted"
     agrees = gate["literal"] == (gate["verdict"] == "pass")
     return (
-        f"The bare rule alone ({title} above the champion's by more than {bar:g}) would {did} it: "
-        f"{'the same' if agrees else 'not the same'} as was decided."
+        f"The bare rule alone ({title} {better} the champion's by more than {asked:g}) would {did} "
+        f"it: {'the same' if agrees else 'not the same'} as was decided."
     )
 
 

@@ -56,6 +56,9 @@ SliceReason = Literal[
 DayCounts = list[list[int]]
 """One list of 8 joint counts per day; see :mod:`retrain_ops.stats.cells`."""
 
+DaySumsRecord = list[list[int]]
+"""One list of 6 sums per day, whole numbers of any size; see :mod:`retrain_ops.stats.sums`."""
+
 
 class NamedModel(TypedDict):
     """A model by the key that trained it and the SHA-256 of its bytes."""
@@ -113,6 +116,7 @@ class DegradedWindowRecord(TypedDict):
     last: str
     reference: NamedModel | None
     cells: DayCounts
+    sums: NotRequired[DaySumsRecord]
     rows: int
     days: int
     f1_champion: float | None
@@ -293,12 +297,16 @@ class Hashes(TypedDict):
 
 
 class HoldoutRecord(TypedDict):
-    """The rows that judged: `cells[column][level]`; `cut_days` taught the champion."""
+    """The rows that judged: `cells[column][level]`; `cut_days` taught the champion.
+
+    `sums[kind][column][level]` are those of the metrics of scores that the rules name.
+    """
 
     days: list[str]
     cut_days: list[str]
     rows: int
     cells: dict[str, dict[str, DayCounts]]
+    sums: NotRequired[dict[str, dict[str, dict[str, DaySumsRecord]]]]
 
 
 class AucRecord(TypedDict):

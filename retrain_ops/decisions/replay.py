@@ -118,7 +118,10 @@ def _replay_degraded(decision: Decision) -> None:
     record = decision["drift"].get("degraded")
     if record is None:
         return
-    windows = [(w["first"], w["last"], w["reference"], w["cells"]) for w in record["windows"]]
+    windows = [
+        (w["first"], w["last"], w["reference"], w["cells"], w.get("sums"))
+        for w in record["windows"]
+    ]
     metric = metric_of_record(record.get("metric"))
     report = judge_degraded(windows, DegradedRules(**record["rules"]), metric)
     decision["drift"]["degraded"] = cast(DegradedRecord, report.to_json())
@@ -158,6 +161,7 @@ def _replay_gate(workspace: Workspace, window_end: date, decision: Decision) -> 
             rules_of_record(stored["rules"]),
             expected_levels=_expected_levels(workspace, window_end, decision, stored["slices"]),
             facts={check["name"]: check["facts"] for check in stored.get("checks", [])},
+            sums=decision["holdout"].get("sums"),
         )
     outcome = outcome_of(report["verdict"], queued=decision["outcome"] == "queued")
     decision["gate"], decision["outcome"] = report, outcome

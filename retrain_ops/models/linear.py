@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +51,10 @@ class Linear(Estimator):
             levels = [f"{feature.name}={level}" for level in feature.categories]
             names.extend([feature.name] if feature.kind == "numeric" else levels)
         return names
+
+    @property
+    def _core(self) -> _core.Model:
+        return cast(_core.Model, self.model_.core)
 
     def _fit(
         self,
@@ -150,12 +154,12 @@ class LogisticRegression(Classifier, Linear):
     @property
     def coef_(self) -> NDArray[np.float64]:
         """Slopes, float64 [1 or K, M], in the units of the columns."""
-        return self.model_.core.slopes
+        return self._core.slopes
 
     @property
     def intercept_(self) -> NDArray[np.float64]:
         """Float64 [1 or K]."""
-        return np.asarray(self.model_.core.base_scores)
+        return np.asarray(self._core.base_scores)
 
 
 class _LinearRegressor(Regressor, Linear):
@@ -189,12 +193,12 @@ class _LinearRegressor(Regressor, Linear):
     @property
     def coef_(self) -> NDArray[np.float64]:
         """Slopes, float64 [M], in the units of the columns."""
-        return np.asarray(self.model_.core.slopes[0])
+        return np.asarray(self._core.slopes[0])
 
     @property
     def intercept_(self) -> float:
         """The sum where all slopes add nothing."""
-        return self.model_.core.base_scores[0]
+        return self._core.base_scores[0]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

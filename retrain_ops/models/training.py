@@ -18,6 +18,7 @@ from retrain_ops import _core
 from retrain_ops.data.categories import levels_of, texts
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.models.tabular import (
+    Core,
     Feature,
     Matrix,
     TabularModel,
@@ -25,7 +26,7 @@ from retrain_ops.models.tabular import (
     encode,
     load_model,
 )
-from retrain_ops.spec.train import NATIVE, full_params
+from retrain_ops.spec.train import NATIVE, TRAINER_FORMS, full_params, is_library
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class _Fit:
 
     def on(
         self, rows: NDArray[np.bool_] | slice, watched: NDArray[np.bool_] | None = None
-    ) -> tuple[_core.Model, list[float]]:
+    ) -> tuple[Core, list[float]]:
         """The model, and by round the log-loss of the rows that are watched."""
         told = _Progress()
         model = _core.gbdt_train(
@@ -152,7 +153,7 @@ class _LogisticFit(_Fit):
 
     def on(
         self, rows: NDArray[np.bool_] | slice, watched: NDArray[np.bool_] | None = None
-    ) -> tuple[_core.Model, list[float]]:
+    ) -> tuple[Core, list[float]]:
         """The model; no losses."""
         model, passes, converged, _, _ = _core.linear_fit(
             self.x[rows],
@@ -242,7 +243,7 @@ def train_logistic(
 
 
 def _train(
-    kind: type[_Fit],
+    kind: Callable[..., _Fit],
     data: TrainingData,
     params: dict[str, int | float],
     seed: int,
@@ -260,12 +261,17 @@ TRAINERS: Mapping[str, Trainer] = MappingProxyType({NATIVE: train_gbdt, "logisti
 
 
 def resolve_trainer(name: str) -> Trainer:
-    """The trainer called "gbdt" or "logistic", or the function at "package.module:function".
+    """The trainer called "gbdt" or "logistic", that of another library ("xgboost", "lightgbm",
+    "sklearn:Class"), or the function at "package.module:function".
 
-    Raises ConfigError when there is none.
+    Raises ConfigError when there is none, or its library is not installed.
     """
     if name in TRAINERS:
         return TRAINERS[name]
+    if is_library(name):
+        from retrain_ops.models.libraries.trainers import library_trainer
+
+        return library_trainer(name)
     return cast(Trainer, _function_of(name, name.partition(":")[2]))
 
 
@@ -274,14 +280,24 @@ def resolve_loader(name: str) -> Callable[[bytes], TrainedModel]:
 
     Raises ConfigError when there is none.
     """
-    return load_model if name in TRAINERS else _function_of(name, "load_model")
+    ours = name in TRAINERS or is_library(name)
+    return load_model if ours else _function_of(name, "load_model")
+
+
+def refused_by_library(name: str, params: Mapping[str, object]) -> tuple[str, str] | None:
+    """The first parameter that the library of a trainer does not take and why; None where all
+    are, or where the trainer is of no library."""
+    if not is_library(name):
+        return None
+    from retrain_ops.models.libraries.model import library_of
+
+    return library_of(name).refused(params)
 
 
 def _function_of(name: str, function: str) -> Callable[..., Any]:
     module_name, colon, _ = name.partition(":")
     if not colon or not module_name or not function:
-        names = " or ".join(f'"{known}"' for known in TRAINERS)
-        raise ConfigError(f'trainer must be {names} or "package.module:function", not {name!r}')
+        raise ConfigError(f"trainer must be {TRAINER_FORMS}, not {name!r}")
     try:
         found = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:

@@ -17,7 +17,7 @@ from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
 from retrain_ops.spec.source import PLACE, SourceTable
 from retrain_ops.spec.toml_tables import TableReader, find_lines
-from retrain_ops.spec.train import DEFAULTS, is_trainer, refused_param
+from retrain_ops.spec.train import DEFAULTS, TRAINER_FORMS, is_trainer, refused_param
 from retrain_ops.spec.validate import ValidateTable
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
@@ -57,7 +57,8 @@ class ModelTable:
 
     Attributes:
         name: the registered model's name, and the folder of its files: letters, digits, - and _.
-        trainer: "gbdt", "logistic", or "package.module:function" for one of your own.
+        trainer: "gbdt", "logistic", "xgboost", "lightgbm", "sklearn:Class" for a classifier of
+            scikit-learn, or "package.module:function" for one of your own.
         seed: of training and of every random draw of a run.
     """
 
@@ -74,7 +75,7 @@ class ModelTable:
         require(0 <= self.seed < 2**63, "seed: must lie in [0, 2^63)")
         require(
             is_trainer(self.trainer),
-            f'trainer: must be "gbdt" or "package.module:function", it is {self.trainer!r}',
+            f"trainer: must be {TRAINER_FORMS}, it is {self.trainer!r}",
         )
 
 
@@ -388,7 +389,8 @@ def _check_margins(reader: TableReader, spec: RetrainSpec) -> None:
 
 
 def _check_trainer(reader: TableReader, spec: RetrainSpec) -> None:
-    """The parameters of our trainers; a trainer of the user's own refuses by itself."""
+    """The parameters of our trainers; libraries are asked by `check_spec`, and a trainer of the
+    user's own refuses by itself."""
     ours = spec.model.trainer in DEFAULTS
     refused = refused_param(spec.train, spec.model.trainer) if ours else _too_long(spec.train)
     if refused is not None:

@@ -69,7 +69,8 @@ class GateRules:
         min_label_coverage: least share of hold-out rows with a label; undecided below it.
         max_model_bytes: largest model file that passes.
         max_calibration_error: largest expected calibration error that passes.
-        metric: what the models are compared by, here, in the canary and by `[degraded]`.
+        metric: what the models are compared by, here, in the canary and by `[degraded]`; where
+            less is better, a drop is an increase.
         beta: of "fbeta"; recall counts this many times as much as precision.
         costs: of "net_benefit"; what a row costs in money, `{tn = 0, fp = 5, fn = 80, tp = 5}`; a
             gain is below zero.

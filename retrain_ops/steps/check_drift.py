@@ -26,7 +26,7 @@ from retrain_ops.decisions.record import (
     write_decision,
 )
 from retrain_ops.errors import ConfigError
-from retrain_ops.models.training import resolve_trainer
+from retrain_ops.models.training import refused_by_library, resolve_trainer
 from retrain_ops.registry.events import Version
 from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run, note
@@ -114,13 +114,18 @@ def check_spec(source: Source, window: Window) -> None:
     """What the spec's text alone cannot show is refused on quiet days too.
 
     Raises:
-        ConfigError: a column that the source has not, or a trainer that cannot be loaded.
+        ConfigError: a column that the source has not, a trainer that cannot be loaded, or a
+            parameter that its library does not take.
     """
+    spec = source.spec
     source.check_columns(window.days)
     try:
-        resolve_trainer(source.spec.model.trainer)
+        resolve_trainer(spec.model.trainer)
+        refused = refused_by_library(spec.model.trainer, spec.train)
     except ConfigError as problem:
-        raise source.spec.error("model", "trainer", str(problem)) from problem
+        raise spec.error("model", "trainer", str(problem)) from problem
+    if refused is not None:
+        raise spec.error("train", *refused)
 
 
 def _bootstrap(run: Run) -> DriftResult:

@@ -13,6 +13,7 @@ from retrain_ops.decisions.record import (
     BootstrapGate,
     ChallengerRecord,
     GateRecord,
+    HoldoutRecord,
     Judged,
     Outcome,
     champion_of_key,
@@ -27,6 +28,8 @@ from retrain_ops.run import Run, note
 from retrain_ops.stats.rules import quiet
 
 NOT_BETTER = "challenger is not significantly better"
+HOLDOUT = ("days", "cut_days", "rows", "cells", "sums")
+"""What of evaluate's record judged; sums only where a metric of scores did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> GateRecord:
             "model_size": {"bytes": evaluated["model_bytes"]},
             "calibration": evaluated["calibration"] or {},
         },
+        sums=evaluated.get("sums"),
     )
 
 
@@ -212,12 +216,7 @@ def _write(
         "challenger": cast(ChallengerRecord, run.require("train")),
         "hashes": evaluated["hashes"],
         "gate": report,
-        "holdout": {
-            "days": evaluated["days"],
-            "cut_days": evaluated["cut_days"],
-            "rows": evaluated["rows"],
-            "cells": evaluated["cells"],
-        },
+        "holdout": cast(HoldoutRecord, {k: evaluated[k] for k in HOLDOUT if k in evaluated}),
         "auc": {
             "champion": evaluated["auc_champion"],
             "challenger": evaluated["auc_challenger"],

@@ -15,11 +15,14 @@ CHANGED = FIRST + timedelta(days=36)
 METRICS = {
     "balanced_accuracy": 'metric = "balanced_accuracy"\n',
     "net_benefit": 'metric = "net_benefit"\ncosts = { fp = 1, fn = 3 }\n',
+    "roc_auc": 'metric = "roc_auc"\nwatched = ["c"]\n',
+    "log_loss": 'metric = "log_loss"\n',
 }
 
 
 def spec_of(name):
-    keys = METRICS[name] + 'guards = [{ metric = "recall", max_drop = 0.3 }]\n'
+    guards = '{ metric = "recall", max_drop = 0.3 }, { metric = "brier", max_drop = 0.1 }'
+    keys = f"{METRICS[name]}guards = [{guards}]\n"
     return SPEC.replace("[gate]\n", "[gate]\n" + keys) + "\n[degraded]\ndays = 5\n"
 
 
@@ -36,7 +39,7 @@ def test_a_metric_judges_the_day_the_trigger_and_the_canary(
     decision = run.read("decision.json")
     assert output["outcome"] == "challenger", decision["gate"]
     assert f"{name} {decision['gate']['score_champion']:.4f} ->" in json.dumps(output)
-    assert [g["verdict"] for g in decision["gate"]["guards"]] == ["pass"]
+    assert [g["verdict"] for g in decision["gate"]["guards"]] == ["pass", "pass"]
     logged = list(server.runs.values())[-1]
     assert logged.metrics[f"{name}_champion"] == decision["gate"]["score_champion"]
     assert logged.metrics["f1_champion"] == decision["gate"]["f1_champion"]
