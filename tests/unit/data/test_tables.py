@@ -145,6 +145,15 @@ def test_who_does_not_answer_is_named_and_no_secret_is(tmp_path, kind):
     assert "hunter2" not in str(caught.value) + repr(spec)
 
 
+def test_options_come_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("CATALOG_TOKEN", "hunter2")
+    options = '{ type = "rest", token = "${CATALOG_TOKEN}", region = "${REGION:-eu}" }'
+    spec = spec_of(tmp_path, DOWN["iceberg"] | {"options": options})
+    assert spec.source.options == {"type": "rest", "token": "hunter2", "region": "eu"}
+    with pytest.raises(ConfigError, match=r"options: the environment variable NOSUCH is not set"):
+        spec_of(tmp_path, DOWN["iceberg"] | {"options": '{ token = "${NOSUCH}" }'})
+
+
 def test_a_catalog_that_nobody_described_is_an_error_of_the_source(tmp_path):
     keys = {"kind": '"iceberg"', "path": '""', "table": '"db.t"', "catalog": '"nosuch"'}
     with pytest.raises(SourceError, match=r"table db.t: URI missing"):
