@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.run import Run
 from retrain_ops.stats.metrics import Metric, MetricName, metric_of_record
+from retrain_ops.stats.thresholds import ThresholdRule
 from retrain_ops.workspace import Workspace
 
 SCHEMA: Final = 1
@@ -297,6 +298,8 @@ class ChallengerRecord(TypedDict):
     model_sha256: str
     reference_sha256: NotRequired[str]
     threshold: float | None
+    threshold_by: NotRequired[ThresholdRule]
+    threshold_value: NotRequired[float]
     rows: int
     positives: int
     train_start: str

@@ -138,6 +138,11 @@ class GateRules:
         """A metric with the table's own `beta` and `costs`."""
         return metric_named(name, beta=self.beta, costs=self.costs)
 
+    @property
+    def names(self) -> set[str]:
+        """The metric and those of the guards."""
+        return {self.metric, *(guard.metric for guard in self.guards)}
+
     def within_span(self, margin: float | Fraction) -> bool:
         """Whether two scores can lie further apart than `margin`."""
         span = self.scored_by.span
@@ -149,7 +154,7 @@ class GateRules:
 
     def _check_metrics(self) -> None:
         named = [guard.metric for guard in self.guards]
-        used = {self.metric, *named}
+        used = self.names
         for name in used:
             known = ", ".join(get_args(MetricName))
             require(name in get_args(MetricName), f"metric: {name!r} is none of {known}")
