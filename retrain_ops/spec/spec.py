@@ -32,6 +32,7 @@ from retrain_ops.stats.rules import (
 )
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
+from retrain_ops.stats.thresholds import Threshold, ThresholdRule, threshold_of
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
 
@@ -60,11 +61,17 @@ class ModelTable:
         trainer: "gbdt", "logistic", "xgboost", "lightgbm", "sklearn:Class" for a classifier of
             scikit-learn, or "package.module:function" for one of your own.
         seed: of training and of every random draw of a run.
+        threshold: from which score on the model says 1, chosen out of fold: where a metric of
+            decisions is best, or by `threshold_value`.
+        threshold_value: of "fixed" the threshold, of "positive_rate" the largest share of rows,
+            of "recall_at_precision" the least precision.
     """
 
     name: str
     trainer: str = "gbdt"
     seed: Annotated[int, "0 to 2^63 - 1"] = 0
+    threshold: ThresholdRule = quiet("f1")
+    threshold_value: Share | None = quiet(None)
 
     def __post_init__(self) -> None:
         require(
@@ -77,6 +84,7 @@ class ModelTable:
             is_trainer(self.trainer),
             f"trainer: must be {TRAINER_FORMS}, it is {self.trainer!r}",
         )
+        Threshold(self.threshold, self.threshold_value).check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +255,11 @@ class RetrainSpec:
         return self.drift.features or self.features.all
 
     @property
+    def threshold(self) -> Threshold:
+        """The rule that puts a model's threshold."""
+        return threshold_of(self.model.threshold, self.model.threshold_value, self.gate)
+
+    @property
     def named_columns(self) -> list[tuple[str, str, tuple[str, ...]]]:
         """`(table, key, columns)` of every key that names columns which a run pulls."""
         source = self.source
@@ -369,6 +382,8 @@ def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
     _check_trainer(reader, spec)
     _check_columns(reader, spec)
     _check_margins(reader, spec)
+    if (by := spec.model.threshold) in ("fbeta", "net_benefit") and by not in spec.gate.names:
+        raise reader.error("model", "threshold", f"[gate] has to name {by}, as metric or guard")
     for name in spec.drift.features:
         if name not in spec.features.all:
             raise reader.error("drift", "features", f"{name!r} is not a feature of [features]")
