@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
+from retrain_ops.spec.serving import ServingTable
 from retrain_ops.spec.toml_tables import TableReader, find_lines
 from retrain_ops.spec.train import DEFAULTS, is_trainer, refused_param
 from retrain_ops.spec.window import DAY, Window, window_of
@@ -265,6 +266,9 @@ class NotifyTable:
     slack_webhook_env: str = "SLACK_WEBHOOK_URL"
 
 
+_SERVING = ServingTable()
+
+
 @dataclass(frozen=True, slots=True)
 class RetrainSpec:
     """One model's retraining, whole. Read it with :func:`load_spec`."""
@@ -284,6 +288,7 @@ class RetrainSpec:
     registry: RegistryTable = field(default_factory=RegistryTable)
     notify: NotifyTable = field(default_factory=NotifyTable)
     degraded: DegradedRules | None = quiet(None)
+    serving: ServingTable = quiet(_SERVING)
     origin: TableReader | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -401,6 +406,7 @@ TABLES: Mapping[str, type] = {
     "canary": CanaryRules,
     "rollout": RolloutTable,
     "degraded": DegradedRules,
+    "serving": ServingTable,
     "publish": PublishTable,
     "registry": RegistryTable,
     "notify": NotifyTable,
