@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,13 +23,13 @@ from retrain_ops.serving.app import App
 FIRST = datetime(2020, 1, 1, 2, tzinfo=UTC)
 
 
-def small_model(columns: int = 30, *, seed: int = 1) -> TabularModel:
+def small_model(columns: int = 30, *, seed: int = 1, trees: int = 10) -> TabularModel:
     """Trees over numeric columns x0, x1, ...; another seed predicts otherwise."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(400, columns))
     y = (x @ rng.normal(size=columns) > 0).astype(np.int8)
     table = pa.table({f"x{i}": x[:, i] for i in range(columns)})
-    return GBDTClassifier(n_estimators=10, random_state=seed).fit(table, y).model_
+    return GBDTClassifier(n_estimators=trees, random_state=seed).fit(table, y).model_
 
 
 def promoted(
@@ -75,3 +78,14 @@ def ask(app: App, path: str, body: bytes | None = None, **headers: str) -> tuple
     asyncio.run(app(scope, receive, send))
     found = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
     return sent[0]["status"], found, sent[1]["body"]
+
+
+def wait_until(true: Callable[[], object], *ignored: type[Exception]) -> None:
+    """Waits for a condition, a minute at most; errors of the given types mean not yet."""
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(*ignored):
+            if true():
+                return
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)

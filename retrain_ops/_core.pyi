@@ -73,6 +73,7 @@ class MlflowConnection:
 
 # -- serving ---------------------------------------------------------------
 
+def siphash(key: bytes, data: bytes, /) -> int: ...
 def answer_request(
     model: Model, body: bytes, csv: bool, most_rows: int, /
 ) -> tuple[bytes, int]: ...

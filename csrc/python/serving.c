@@ -1,6 +1,7 @@
-/* Requests answered by a _core.Model. */
+/* Requests answered by a _core.Model, and the hash that chooses one. */
 #include "python/module.h"
 
+#include "base/siphash.h"
 #include "python/gbdt_model.h"
 #include "serving/request.h"
 
@@ -64,7 +65,28 @@ static PyObject *answer_request(PyObject *module, PyObject *args)
     return result;
 }
 
+PyDoc_STRVAR(siphash_doc, "siphash(key, data) -> int\n\n"
+                          "SipHash-2-4 of bytes under a key of 16 bytes, 64 bits.");
+
+static PyObject *siphash(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    const char *key = NULL;
+    const char *data = NULL;
+    Py_ssize_t key_bytes = 0;
+    Py_ssize_t bytes = 0;
+    if (!PyArg_ParseTuple(args, "y#y#:siphash", &key, &key_bytes, &data, &bytes)) {
+        return NULL;
+    }
+    if (key_bytes != RT_SIPHASH_KEY_BYTES) {
+        PyErr_SetString(PyExc_ValueError, "the key must have 16 bytes");
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(
+        rt_siphash((const uint8_t *)key, data, (size_t)bytes));
+}
+
 static PyMethodDef methods[] = {
+    {"siphash", siphash, METH_VARARGS, siphash_doc},
     {"answer_request", answer_request, METH_VARARGS, answer_doc},
     {NULL, NULL, 0, NULL},
 };

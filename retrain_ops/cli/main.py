@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from retrain_ops.cli import check, decisions, init, registry
+from retrain_ops.cli import check, decisions, init, registry, serve
 from retrain_ops.cli.command import (
     EXIT_OK,
     Command,
@@ -110,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
         Command("init", init.init, init.HELP, init.add_options, opens_run=False),
         Command("check", check.check, check.HELP, check.add_options, opens_run=False),
         Command("run", _run, "run one day, all steps or a single one", _run_options),
+        Command("serve", serve.serve_command, serve.HELP, serve.add_options, opens_run=False),
     )
     for command in (*firsts, *registry.COMMANDS):
         add_command(commands, command)

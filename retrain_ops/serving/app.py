@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,25 @@ def create_app(spec: RetrainSpec | str | Path, *, client: MlflowClient | None = 
     The router is made when the server starts up, or at the first request where the application
     is mounted in another one. Arguments and errors are those of `Router`.
     """
-    return App(lambda: Router(spec, client=client))
+    return App(partial(Router, spec, client=client))
 
 
 class App:
-    """POST /invocations; GET /ping, /health, /ready, /version and /metrics."""
+    """POST /invocations; GET /ping, /health, /ready, /version and /metrics.
+
+    It can be pickled before its first request, for the workers of a server.
+    """
 
     def __init__(self, make_router: Callable[[], Router]) -> None:
         self._make = make_router
         self._making = asyncio.Lock()
         self._router: Router | None = None
+
+    @property
+    def ready_router(self) -> Router | None:
+        """The router, when it is made and a model has scored."""
+        router = self._router
+        return router if router is not None and router.ready else None
 
     async def router(self) -> Router:
         """The router, made once."""
@@ -54,6 +64,8 @@ class App:
         while True:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
+                if self._router is not None:
+                    self._router.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
             try:
@@ -73,7 +85,8 @@ class App:
         if path != SCORING:
             return PAGES[path](router)
         body = await _body(receive, router.spec.serving.max_body)
-        return router.answer(body, _header(scope, b"content-type"))
+        unit = _header(scope, router.unit_header)
+        return router.answer(body, _header(scope, b"content-type").decode("latin-1"), unit)
 
 
 def _health(router: Router) -> Answer:
@@ -81,7 +94,7 @@ def _health(router: Router) -> Answer:
 
 
 def _ready(router: Router) -> Answer:
-    return Answer(200 if router.ready() else 503, TEXT, b"\n")
+    return Answer(200 if router.ready else 503, TEXT, b"\n")
 
 
 SCORING = "/invocations"
@@ -95,8 +108,8 @@ PAGES: dict[str, Callable[[Router], Answer]] = {
 """What GET answers, by path."""
 
 
-def _header(scope: Message, name: bytes) -> str:
-    return next((v.decode("latin-1") for k, v in scope["headers"] if k == name), "")
+def _header(scope: Message, name: bytes) -> bytes:
+    return next((v for k, v in scope["headers"] if k == name), b"")
 
 
 async def _body(receive: Receive, limit: int) -> bytes | None:
@@ -115,11 +128,6 @@ async def _body(receive: Receive, limit: int) -> bytes | None:
 
 
 async def _send(send: Send, answer: Answer) -> None:
-    headers = [
-        (b"content-type", answer.content_type.encode()),
-        (b"content-length", b"%d" % len(answer.body)),
-    ]
-    if answer.version is not None:
-        headers.append((b"x-model-version", answer.version.encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+    await send(start)
     await send({"type": "http.response.body", "body": answer.body})

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from retrain_ops.comparison.scoring import registered_file
 from retrain_ops.errors import ConfigError, CorruptError
@@ -14,6 +15,8 @@ from retrain_ops.models.requests import RequestError, answer_request
 from retrain_ops.models.tabular import TabularModel, load_model
 from retrain_ops.registry.events import Version
 from retrain_ops.registry.registry import Registry
+from retrain_ops.rollout.arms import arm_key, limit_of, meets_canary
+from retrain_ops.serving.state import Named, State, model_path
 from retrain_ops.spec.train import DEFAULTS, NATIVE
 
 
@@ -23,6 +26,52 @@ class Arm:
 
     version: str
     model: TabularModel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arms:
+    """The models that answer, and who meets which; never changed, only replaced."""
+
+    champion: Arm
+    previous: Arm | None
+    key: bytes
+    limit: int
+
+    def of(self, unit: bytes) -> Arm:
+        """The model that a unit meets."""
+        if self.previous is None or meets_canary(self.key, self.limit, unit):
+            return self.champion
+        return self.previous
+
+
+def load_arms(folder: Path, state: State, columns: Sequence[str], old: Arms | None) -> Arms:
+    """The models that a state names; those in use already are not loaded again.
+
+    Raises:
+        CorruptError: a file is not the model that the state names.
+        OSError: it is gone: the state has changed again.
+    """
+    loaded = [] if old is None else [old.champion, *([old.previous] if old.previous else [])]
+    known = {(arm.version, arm.model.sha256): arm for arm in loaded}
+
+    def arm_of(named: Named) -> Arm:
+        arm = known.get((named.version, named.sha256))
+        return arm or _load(folder, named, columns)
+
+    return Arms(
+        champion=arm_of(state.champion),
+        previous=None if state.previous is None else arm_of(state.previous),
+        key=arm_key(state.model, state.champion.version),
+        limit=limit_of(state.share),
+    )
+
+
+def _load(folder: Path, named: Named, columns: Sequence[str]) -> Arm:
+    path = model_path(folder, named.sha256)
+    model = load_model(path)
+    if model.sha256 != named.sha256:
+        raise CorruptError(f"{path} is not the model of version {named.version}: remove it")
+    return try_arm(named.version, model, columns)
 
 
 def fetch_arm(registry: Registry, number: str, columns: Sequence[str]) -> Arm:

@@ -1,12 +1,18 @@
 """What a server has done, for Prometheus: counts that only grow.
 
-They lie in one array of integers, so that the workers of a server can have a line each of shared
-memory, and any of them can answer for all.
+Every router has a small file of integers in the folder, mapped into its memory: any of them adds
+all up, and a killed process loses none. A file whose router is gone is taken over by the next.
 """
 
 from __future__ import annotations
 
+import fcntl
+import itertools
+import mmap
+import os
+import threading
 from bisect import bisect_left
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,23 +32,33 @@ _INDEX = {status: i for i, status in enumerate(STATUSES)}
 
 
 class Counters:
-    """The counts of all workers, int64 [workers, WIDTH], and the line of this one."""
+    """The counts of this router, int64 [WIDTH], beside those of the others of its folder.
 
-    def __init__(self, table: NDArray[np.int64] | None = None, worker: int = 0) -> None:
-        self._table = np.zeros((1, WIDTH), dtype=np.int64) if table is None else table
-        self._own = self._table[worker]
+    Raises:
+        OSError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file, self._own = _take_file(folder)
+        self._adding = threading.Lock()
+
+    def close(self) -> None:
+        """Leaves the file to the next router."""
+        os.close(self._file)
 
     def add(self, status: int, rows: int, nanoseconds: int) -> None:
         """Counts an answer to a scoring request: its status, scored rows and time."""
         own = self._own
-        own[_INDEX.get(status, _INDEX[500])] += 1
-        own[_ROWS] += rows
-        own[_NANOSECONDS] += nanoseconds
-        own[_BUCKETS + bisect_left(BOUNDS, nanoseconds * 1e-9)] += 1
+        with self._adding:
+            own[_INDEX.get(status, _INDEX[500])] += 1
+            own[_ROWS] += rows
+            own[_NANOSECONDS] += nanoseconds
+            own[_BUCKETS + bisect_left(BOUNDS, nanoseconds * 1e-9)] += 1
 
     def render(self) -> str:
         """The counts as Prometheus reads them (text format 0.0.4)."""
-        total = [int(n) for n in self._table.sum(axis=0)]
+        total = [int(n) for n in _all_of(self._folder).sum(axis=0)]
         lines = _head("requests_total", "counter", "Scoring requests by HTTP status.")
         lines += [
             f'retrain_ops_serving_requests_total{{status="{status}"}} {count}'
@@ -63,3 +79,23 @@ class Counters:
 def _head(name: str, kind: str, text: str) -> list[str]:
     full = f"retrain_ops_serving_{name}"
     return [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
+
+
+def _take_file(folder: Path) -> tuple[int, NDArray[np.int64]]:
+    """The first file that nobody has locked: its lock, and its counts in shared memory."""
+    for number in itertools.count():
+        path = folder / f"counters.{number}"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            continue
+        os.ftruncate(file, WIDTH * 8)
+        return file, np.frombuffer(mmap.mmap(file, WIDTH * 8), dtype=np.int64)
+    raise AssertionError("numbers do not end")
+
+
+def _all_of(folder: Path) -> NDArray[np.int64]:
+    files = (np.fromfile(path, dtype=np.int64) for path in folder.glob("counters.*"))
+    return np.array([counts for counts in files if len(counts) == WIDTH], dtype=np.int64)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
@@ -10,10 +12,15 @@ from time import perf_counter_ns
 from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.models.requests import RequestError, answer_request
 from retrain_ops.registry.registry import Registry
-from retrain_ops.serving.arms import Arm, fetch_arm
+from retrain_ops.serving.arms import Arm, Arms, load_arms
 from retrain_ops.serving.counters import Counters
+from retrain_ops.serving.keeper import Keeper
+from retrain_ops.serving.state import State
+from retrain_ops.serving.supervisor import Supervisor
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 
+DEADLINE_S = 5.0
+"""A look at the registry takes no longer; the next one follows."""
 JSON, CSV, TEXT = "application/json", "text/csv", "text/plain; charset=utf-8"
 _KINDS = {JSON: False, CSV: True}
 """The content types of a request: is it CSV?"""
@@ -28,47 +35,83 @@ class Answer:
     body: bytes
     version: str | None = None
 
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """As HTTP has them."""
+        found = [
+            (b"content-type", self.content_type.encode()),
+            (b"content-length", b"%d" % len(self.body)),
+        ]
+        if self.version is not None:
+            found.append((b"x-model-version", self.version.encode()))
+        return found
+
 
 class Router:
-    """Answers scoring requests with the model that the registry names.
+    """Answers scoring requests with the models that the registry names.
 
-    The model is loaded here, once. Calls may come from any number of threads.
+    It follows the registry until it is closed: a thread looks at the state file of `[serving]
+    folder`, and the one process that holds the folder's lock asks the registry every second. What
+    served last goes on when neither answers. Calls may come from any number of threads.
 
     Args:
         spec: the spec, or the path of its file.
         client: MLflow; otherwise the server of the spec, otherwise `MLFLOW_TRACKING_URI`.
 
     Raises:
-        ConfigError: the spec is wrong, names no server, or the model's trainer is not known here.
-        ConflictError: nobody was promoted yet, or a change of champion is under way.
-        CorruptError: the model is not what was registered.
-        NetworkError, RemoteError: MLflow does not answer.
+        ConfigError: the spec is wrong, or names no server.
+        OSError: the folder cannot be used.
     """
 
     def __init__(
         self, spec: RetrainSpec | str | Path, *, client: MlflowClient | None = None
     ) -> None:
         self.spec = spec if isinstance(spec, RetrainSpec) else load_spec(spec)
-        self.counters = Counters()
+        columns = self.spec.features.all
+        folder = Path(self.spec.serving.folder) / self.spec.model.name
         client = client or MlflowClient(self.spec.registry.tracking_uri or None)
-        registry = Registry(client, self.spec.model.name)
-        self._arm = fetch_arm(registry, registry.serving().champion, self.spec.features.all)
+        registry = Registry(client.within(DEADLINE_S), self.spec.model.name)
+        self._columns, self._folder = columns, folder
+        self.unit_header = self.spec.serving.unit_header.lower().encode()
+        self._arms: Arms | None = None
+        self._closing = ExitStack()
+        self._keeper = Keeper(folder, Supervisor(registry, columns, folder), self._take)
+        self._closing.callback(self._keeper.close)
+        self.counters = Counters(folder)
+        self._closing.callback(self.counters.close)
+        self._keeper.start()
 
-    def answer(self, body: bytes | None, content_type: str = JSON) -> Answer:
+    def close(self) -> None:
+        """Stops following the registry."""
+        self._closing.close()
+
+    def _take(self, state: State) -> None:
+        self._arms = load_arms(self._folder, state, self._columns, self._arms)
+
+    def answer(
+        self, body: bytes | None, content_type: str = JSON, unit: bytes | None = None
+    ) -> Answer:
         """The answer to the body of a scoring request; it never raises for what was sent.
 
         400 says what is wrong with the body, 413 that it is too long (None: it was not read to
-        its end), 415 that its type is not JSON or CSV in UTF-8.
+        its end), 415 that its type is not JSON or CSV in UTF-8, 503 that nobody serves yet.
+
+        Args:
+            body: JSON or CSV.
+            content_type: of the body.
+            unit: whose requests all meet the same arm of a canary; one of its own without it.
         """
         begun = perf_counter_ns()
-        arm, rows = self._arm, 0
+        arms, rows = self._arms, 0
         csv = _is_csv(content_type)
         if isinstance(csv, Answer):
             found = csv
+        elif arms is None:
+            found = _refusal(503, "TEMPORARILY_UNAVAILABLE", "no model serves yet: ask again")
         elif body is None or len(body) > self.spec.serving.max_body:
             found = _too_long(self.spec.serving.max_body)
         else:
-            found, rows = self._score(arm, body, csv)
+            found, rows = self._score(arms.of(unit or os.urandom(8)), body, csv)
         self.counters.add(found.status, rows, perf_counter_ns() - begun)
         return found
 
@@ -81,13 +124,22 @@ class Router:
             return _refusal(400, "BAD_REQUEST", str(problem)), 0
         return Answer(200, JSON, scored, arm.version), rows
 
+    @property
     def ready(self) -> bool:
-        """Has a model scored? A router without one cannot be made."""
-        return True
+        """Has a model scored?"""
+        return self._arms is not None
 
     def health(self) -> dict[str, object]:
-        """Who answers, as plain data."""
-        return {"model": self.spec.model.name, "champion": self._arm.version, "ready": True}
+        """Who answers, and what keeps it from being what the registry says; as plain data."""
+        arms = self._arms
+        return {
+            "model": self.spec.model.name,
+            "ready": arms is not None,
+            "champion": arms and arms.champion.version,
+            "previous": arms and arms.previous and arms.previous.version,
+            "share": arms and arms.limit / 2**64,
+            "problem": self._keeper.problem,
+        }
 
 
 def _refusal(status: int, error_code: str, message: str) -> Answer:

@@ -391,7 +391,7 @@ def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = Non
     values = {name: _read_table(reader, name, value) for name, value in tables.items()}
     spec = RetrainSpec(**values, origin=reader)  # type: ignore[arg-type]
     _check_together(reader, spec)
-    return _with_absolute_source(spec, folder)
+    return _with_absolute_paths(spec, folder)
 
 
 TABLES: Mapping[str, type] = {
@@ -483,8 +483,9 @@ def _check_columns(reader: TableReader, spec: RetrainSpec) -> None:
                 raise reader.error("validate", key, f"{name!r} is not a column that a run pulls")
 
 
-def _with_absolute_source(spec: RetrainSpec, folder: Path) -> RetrainSpec:
+def _with_absolute_paths(spec: RetrainSpec, folder: Path) -> RetrainSpec:
     path = spec.source.path
     if "://" not in path and not Path(path).is_absolute():
         path = str((folder / path).resolve())
-    return replace(spec, source=replace(spec.source, path=path))
+    serving = replace(spec.serving, folder=str(folder / spec.serving.folder))
+    return replace(spec, source=replace(spec.source, path=path), serving=serving)

@@ -58,10 +58,13 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def app(model):
+def app(model, tmp_path_factory):
     client = Client(Server())
     promoted(client, "served", model)
-    return create_app(parse_spec(SPEC, where="spec", folder=Path.cwd()), client=client)
+    spec = parse_spec(SPEC, where="spec", folder=tmp_path_factory.mktemp("served"))
+    app = create_app(spec, client=client)
+    yield app
+    app.ready_router.close()
 
 
 def replay(app, pair):
