@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
+from retrain_ops.spec.serving import ServingTable
 from retrain_ops.spec.source import PLACE, SourceTable
 from retrain_ops.spec.toml_tables import TableReader, find_lines
 from retrain_ops.spec.train import DEFAULTS, TRAINER_FORMS, is_trainer, refused_param
@@ -22,14 +23,7 @@ from retrain_ops.spec.validate import ValidateTable
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
 from retrain_ops.stats.gate_rules import GateRules
-from retrain_ops.stats.rules import (
-    Days,
-    Level,
-    Psi,
-    quiet,
-    recorded,
-    require,
-)
+from retrain_ops.stats.rules import Days, Level, Psi, Share, quiet, recorded, require
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
 from retrain_ops.stats.thresholds import Threshold, ThresholdRule, threshold_of
@@ -222,6 +216,9 @@ class NotifyTable:
     slack_webhook_env: str = "SLACK_WEBHOOK_URL"
 
 
+_SERVING = ServingTable()
+
+
 @dataclass(frozen=True, slots=True)
 class RetrainSpec:
     """One model's retraining, whole. Read it with :func:`load_spec`."""
@@ -241,6 +238,7 @@ class RetrainSpec:
     registry: RegistryTable = field(default_factory=RegistryTable)
     notify: NotifyTable = field(default_factory=NotifyTable)
     degraded: DegradedRules | None = quiet(None)
+    serving: ServingTable = quiet(_SERVING)
     origin: TableReader | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -347,7 +345,7 @@ def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = Non
     values = {name: _read_table(reader, name, value) for name, value in tables.items()}
     spec = RetrainSpec(**values, origin=reader)  # type: ignore[arg-type]
     _check_together(reader, spec)
-    return _with_absolute_source(spec, folder)
+    return _with_absolute_paths(spec, folder)
 
 
 TABLES: Mapping[str, type] = {
@@ -362,6 +360,7 @@ TABLES: Mapping[str, type] = {
     "canary": CanaryRules,
     "rollout": RolloutTable,
     "degraded": DegradedRules,
+    "serving": ServingTable,
     "publish": PublishTable,
     "registry": RegistryTable,
     "notify": NotifyTable,
@@ -441,8 +440,9 @@ def _check_columns(reader: TableReader, spec: RetrainSpec) -> None:
                 raise reader.error("validate", key, f"{name!r} is not a column that a run pulls")
 
 
-def _with_absolute_source(spec: RetrainSpec, folder: Path) -> RetrainSpec:
+def _with_absolute_paths(spec: RetrainSpec, folder: Path) -> RetrainSpec:
     path = spec.source.path
     if path and "://" not in path and not Path(path).is_absolute():
         path = str((folder / path).resolve())
-    return replace(spec, source=replace(spec.source, path=path))
+    serving = replace(spec.serving, folder=str(folder / spec.serving.folder))
+    return replace(spec, source=replace(spec.source, path=path), serving=serving)
