@@ -22,7 +22,10 @@ def answer_request(
     Raises:
         RequestError: the body is none, a cell is missing, doubled or of another kind than its
             column, or there are no rows or more than `max_rows`.
+        TypeError: a model of another library, which the core cannot ask.
     """
+    if not isinstance(model.core, _core.Model):
+        raise TypeError(f"requests are answered by models of our own, not by {model.core.kind}")
     try:
         return _core.answer_request(model.core, body, csv, max_rows)
     except ValueError as problem:

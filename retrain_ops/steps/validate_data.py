@@ -13,7 +13,7 @@ from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_table
 from retrain_ops.data.odd_days import count_days, counts_of_reference, odd_days
 from retrain_ops.data.processed import read_processed
-from retrain_ops.decisions.record import champion_of_key
+from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.errors import ValidationError
 from retrain_ops.run import Run
 from retrain_ops.spec.spec import RetrainSpec

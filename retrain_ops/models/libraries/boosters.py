@@ -70,7 +70,9 @@ def load_xgboost() -> Any:
 def _train_xgboost(rows: Rows, params: Mapping[str, object], seed: int, stop: Event) -> bytes:
     xgboost = load_xgboost()
 
-    class Stop(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    callback: Any = xgboost.callback.TrainingCallback
+
+    class Stop(callback):  # type: ignore[misc]
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             return stop.is_set()
 
