@@ -10,6 +10,7 @@ import importlib.util
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -76,14 +77,20 @@ def render(
     Raises:
         ImportError: without Jinja2.
     """
+    content = page(decision, curves=curves, counts=counts, threshold=threshold, history=history)
+    return str(_template().render(content))
+
+
+@lru_cache(maxsize=1)
+def _template() -> Any:
+    """Compiled once a process: it takes longer than a page does."""
     import jinja2
 
-    template = files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
+    text = files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    content = page(decision, curves=curves, counts=counts, threshold=threshold, history=history)
-    return environment.from_string(template).render(content)
+    return environment.from_string(text)
 
 
 def _history(run: Run) -> list[Decision]:
