@@ -24,9 +24,11 @@ def decide_champion(run: Run) -> Version | None:
         ConfigError: the registry no longer has the champion that the decision names.
     """
     decision = recover_decision(run.workspace, run.window.end)
-    if decision is None:
-        return run.registry.champion_as_of(run.instant)
-    return _named(run, decision["champion"])
+    if decision is not None:
+        return _named(run, decision["champion"])
+    champion = run.registry.champion_as_of(run.instant)
+    # The first champion serves from its own instant on: its key was judged against nobody.
+    return None if champion is None or champion.retrain_key == run.retrain_key else champion
 
 
 def champion_of_key(run: Run) -> Version | None:

@@ -11,6 +11,7 @@ import importlib.util
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -101,6 +102,12 @@ def render_days(run: Run, first: date, last: date) -> tuple[str, int]:
 
 
 def _rendered(name: str, content: Mapping[str, Any]) -> str:
+    return str(_template(name).render(content))
+
+
+@lru_cache(maxsize=2)
+def _template(name: str) -> Any:
+    """Compiled once a process: it takes longer than a page does."""
     import jinja2
 
     def text_of(template: str) -> str:
@@ -114,7 +121,7 @@ def _rendered(name: str, content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
-    return environment.get_template(name).render(content)
+    return environment.get_template(name)
 
 
 def _breakable(name: str) -> Any:

@@ -129,7 +129,8 @@ def check_spec(source: Source, window: Window) -> None:
 
 def _bootstrap(run: Run) -> DriftResult:
     decided = recover_decision(run.workspace, run.window.end)
-    if not run.context.bootstrap and decided is None:  # else a replay of the bootstrap itself
+    began = run.registry.snapshot().as_of(run.instant)  # a replay of the bootstrap itself
+    if not run.context.bootstrap and decided is None and began is None:
         raise ConfigError(
             f"{run.model} has no champion as of {run.instant.isoformat()}; train the first one "
             f"with `retrain-ops run --bootstrap --date {run.window.end}`, or an earlier date"
