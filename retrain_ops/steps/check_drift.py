@@ -30,6 +30,7 @@ from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import Window
+from retrain_ops.stats.rules import quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class DriftResult:
 
     `reason` is `bootstrap`, `forced`, `drift`, `degraded`, `stale` or `none`; `features`
     holds one entry per feature: PSI, de-biased PSI, day-permutation p value, verdict.
-    `degraded` is the champion beside a newer model, None when the spec does not ask for it.
+    `degraded` is the champion beside a newer model, None when the spec does not ask for it;
+    `warnings` is what is odd about the newest days' rows.
     """
 
     triggered: bool
@@ -49,6 +51,7 @@ class DriftResult:
     champion: NamedModel | None
     age_days: int | None
     degraded: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = quiet(())
 
     @property
     def status(self) -> str:
@@ -118,7 +121,7 @@ def _bootstrap(run: Run) -> DriftResult:
 
 
 def _compare(run: Run, champion: Version) -> DriftResult:
-    report, counts = drift_of_features(run, champion)
+    report, counts, odd = drift_of_features(run, champion)
     run.workspace.write_json(run.path(DRIFT_COUNTS_FILE), counts)
     age = (run.window.end - champion.window_end).days
     matured = compare_matured(run, champion)
@@ -140,6 +143,7 @@ def _compare(run: Run, champion: Version) -> DriftResult:
         champion=champion_record(champion),
         age_days=age,
         degraded=None if matured is None else matured.to_json(),
+        warnings=odd,
     )
 
 
