@@ -50,8 +50,7 @@ def run(command: str, variables: Mapping[str, str], *, timeout_s: float) -> tupl
     done = subprocess.run(
         ["sh", "-euc", command],
         env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=timeout_s,
         check=False,
