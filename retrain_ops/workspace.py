@@ -34,6 +34,7 @@ import pyarrow.fs as pafs
 
 from retrain_ops.busy import busy_with
 from retrain_ops.errors import BusyError, DamagedError
+from retrain_ops.lease import lease
 
 log = logging.getLogger(__name__)
 
@@ -264,18 +265,19 @@ class Workspace:
 
     @contextmanager
     def lock(self, *, patience_s: float = LOCK_PATIENCE_S) -> Iterator[None]:
-        """One writer per model on this machine.
+        """One writer per model in this workspace.
 
-        The kernel drops the lock with its process, so a killed run leaves none
-        behind. Workspaces on object stores have no lock of their own: there the
-        orchestrator's pool or concurrency slot serialises, and the registry's
-        epochs stop whoever slips through.
+        In a folder the kernel drops the lock with its process; on an object store it is a
+        :func:`~retrain_ops.lease.lease`, which expires when its process is gone. Workspaces
+        that share a registry share no lock: there its claims have one winner each.
 
         Raises:
             BusyError: another run held the lock for `patience_s`.
         """
         if not self.is_local:
-            yield
+            objects = self.absolute(f"{self.model}/.lock")
+            with lease(self.filesystem, objects, patience_s=patience_s):
+                yield
             return
         folder = Path(self.absolute(self.model))
         folder.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,7 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
         SourceError: the source has no days at all.
         ValidationError: the window fails its expectations.
     """
+    from retrain_ops.data.source import Source
     from retrain_ops.steps.check_drift import check_spec
 
     spec = load_spec(options.spec)
@@ -51,7 +52,7 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
         spec = replace(spec, model=replace(spec.model, name=options.model))
     end = parse_window_end(options.date) if options.date else _day_after_newest(spec)
     window = spec.window_at(end)
-    check_spec(spec, window)
+    check_spec(Source(spec), window)
     output = {"model": spec.model.name, "window_end": end.isoformat(), "spec_sha256": spec.sha256()}
     problems = list(_wrong_days(spec, window))
     if problems:
@@ -64,12 +65,10 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
 def _day_after_newest(spec: RetrainSpec) -> date:
     from retrain_ops.data.source import Source
 
-    days = Source(spec).days()
+    source = Source(spec)
+    days = source.days()
     if not days:
-        path, partition = spec.source.path, spec.source.partition
-        raise SourceError(
-            f"the source has no days: expected {path}/{partition}=YYYY-MM-DD/*.parquet"
-        )
+        raise SourceError(f"the source has no days: {source.expected}")
     return days[-1] + timedelta(days=1)
 
 
@@ -87,11 +86,12 @@ def _wrong_days(spec: RetrainSpec, window: Window) -> Iterable[dict[str, str]]:
 
 def _facts(spec: RetrainSpec, window: Window, tracking_uri: str | None) -> dict[str, Any]:
     from retrain_ops.data.expectations import validate_table
+    from retrain_ops.data.source import Source
     from retrain_ops.data.window_rows import window_rows
     from retrain_ops.errors import ValidationError
     from retrain_ops.steps.validate_data import failures_of, rules_of
 
-    table, strays = window_rows(spec, window)
+    table, strays = window_rows(Source(spec), window)
     report = validate_table(table, rules_of(spec, table.schema), name=spec.model.name)
     if not report.success:
         raise ValidationError(f"{spec.model.name}/{window.end}: {failures_of(report)}")

@@ -98,7 +98,9 @@ def run_of(options: argparse.Namespace) -> Run:
         ConfigError: the spec is wrong, or no workspace or server is named.
     """
     context = RunContext(
-        forced=getattr(options, "force", False), bootstrap=getattr(options, "bootstrap", False)
+        forced=getattr(options, "force", False),
+        bootstrap=getattr(options, "bootstrap", False),
+        trigger="backfill" if getattr(options, "backfill", False) else "manual",
     )
     return open_run(
         options.spec,

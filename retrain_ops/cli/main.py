@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from retrain_ops.busy import busy_with
-from retrain_ops.cli import check, decisions, init, registry, report
+from retrain_ops.cli import check, decisions, init, registry, report, serve
 from retrain_ops.cli.command import (
     EXIT_OK,
     Command,
@@ -119,6 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
         Command("init", init.init, init.HELP, init.add_options, opens_run=False),
         Command("check", check.check, check.HELP, check.add_options, opens_run=False),
         Command("run", _run, "run one day, all steps or a single one", _run_options),
+        Command("serve", serve.serve_command, serve.HELP, serve.add_options, opens_run=False),
     )
     for command in (*firsts, *registry.COMMANDS, report.REPORT):
         add_command(commands, command)
@@ -132,6 +133,11 @@ def build_parser() -> argparse.ArgumentParser:
 def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bootstrap", action="store_true", help="train the first champion")
     parser.add_argument("--force", action="store_true", help="train whatever the drift check says")
+    parser.add_argument(
+        "--backfill",
+        action="store_true",
+        help="the day again after a fix: read the newest version of a source that has versions",
+    )
     parser.add_argument("--step", choices=STEPS, help="run this step alone")
 
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrain_ops.data.source import Source, within
+from retrain_ops.data.pins import Pins
+from retrain_ops.data.source import Source, pin_contents, within
 from retrain_ops.errors import SourceError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY, Window
@@ -51,15 +52,21 @@ def pulled_columns(spec: RetrainSpec) -> tuple[str, ...]:
     return (*spec.features.all, *spec.slice_columns, spec.source.label)
 
 
-def window_rows(spec: RetrainSpec, window: Window) -> tuple[pa.Table, Strays]:
+def window_rows(
+    source: Source, window: Window, pins: Pins | None = None
+) -> tuple[pa.Table, Strays]:
     """The rows of a window, and what strayed; labels not complete at its instant are null.
+
+    `pins` gets what was read.
 
     Raises:
         SourceError: a day is missing or wrong, too many rows have strayed, the window is empty,
             or a request id is doubled.
     """
+    spec = source.spec
     key = f"{spec.model.name}/{window.end.isoformat()}"
-    whole = Source(spec).read(window.days, columns=pulled_columns(spec), before=None)
+    columns = pulled_columns(spec)
+    whole = source.read(window.days, columns=columns, before=None, pins=pins)
     table = within(whole, spec.source.event_time, None, window.instant)
     strays = _strays(spec, whole, late=whole.num_rows - table.num_rows)
     _check_strays(key, spec, strays)
@@ -72,7 +79,10 @@ def window_rows(spec: RetrainSpec, window: Window) -> tuple[pa.Table, Strays]:
             f"{key}: {doubled} row(s) repeat a {spec.source.request_id}; "
             "the source was loaded twice or the id is not unique: fix it and run again"
         )
-    return _without_immature_labels(spec, window, table), strays
+    table = _without_immature_labels(spec, window, table)
+    if pins is not None:
+        pin_contents(table, spec.features.numeric, pins)
+    return table, strays
 
 
 def _strays(spec: RetrainSpec, whole: pa.Table, *, late: int) -> Strays:

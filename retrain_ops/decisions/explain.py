@@ -103,18 +103,19 @@ def literal(decision: Decision) -> str:
     gate = compared(decision)
     if gate is None:
         return ""
-    title = metric_of(gate).title
+    metric = metric_of(gate)
+    title = metric.title
+    better = "above" if metric.sign > 0 else "below"
     if gate["literal"] is None:
         one = "an F1" if title == F1.title else f"the {title}"
-        return (
-            f"The bare rule ({title} above the champion's plus the bar) is undefined, like {one}."
-        )
-    bar = float(Fraction(gate["rules"]["min_improvement"]))
+        bar = "plus the bar" if metric.sign > 0 else "less the bar"
+        return f"The bare rule ({title} {better} the champion's {bar}) is undefined, like {one}."
+    asked = float(Fraction(gate["rules"]["min_improvement"]))
     did = "have promoted" if gate["literal"] else "not have promoted"
     agrees = gate["literal"] == (gate["verdict"] == "pass")
     return (
-        f"The bare rule alone ({title} above the champion's by more than {bar:g}) would {did} it: "
-        f"{'the same' if agrees else 'not the same'} as was decided."
+        f"The bare rule alone ({title} {better} the champion's by more than {asked:g}) would {did} "
+        f"it: {'the same' if agrees else 'not the same'} as was decided."
     )
 
 
@@ -315,7 +316,9 @@ def _days_to_prove(gate: GateRecord) -> str:
     difference, error = gate["difference"], gate["standard_error"]
     assert difference, "not_proven means a difference above the bar"
     assert error is not None, "not_proven means a bound"
-    quantile = student_quantile(gate["rules"]["confidence"], max(gate["days"] - 1, 1))
+    borrowed = gate["moderation"]["degrees"] if "moderation" in gate else 0
+    df = max(gate["days"] - 1, 1) + borrowed
+    quantile = student_quantile(gate["rules"]["confidence"], df)
     wanted = (quantile * error / difference) ** 2
     days = math.ceil(gate["days"] * wanted)
     rows = math.ceil(gate["rows"] * wanted)
@@ -414,6 +417,10 @@ def _identity(decision: Decision) -> list[str]:
     lines = [f"champion  {champion['retrain_key'] if champion else 'none'}"]
     for name, digest in sorted(decision.get("hashes", {}).items()):
         lines.append(f"{name.removesuffix('_sha256'):<9} {digest}")
+    if "source" in decision:
+        source = decision["source"]
+        version = f", version {source['version']}" if "version" in source else ""
+        lines.append(f"source    {source['kind']}{version}: {source['rows']:,} rows read")
     return lines
 
 

@@ -19,13 +19,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retrain_ops.models.tabular import TabularModel, load_model
+from retrain_ops.spec.train import packages_of
 
 MODEL_FILE = "model.rtm"
 PYTHON_ENV_FILE = "python_env.yaml"
 
 
 def mlmodel_yaml(
-    loader_module: str = __name__, inputs: Sequence[tuple[str, pa.DataType]] = ()
+    loader_module: str = __name__, *, inputs: Sequence[tuple[str, pa.DataType]] = ()
 ) -> str:
     """The text of the MLmodel file that belongs beside MODEL_FILE.
 
@@ -72,9 +73,10 @@ def _mlflow_type(kind: pa.DataType) -> str:
     return "double" if pa.types.is_floating(kind) else "string"
 
 
-def environment_files() -> dict[str, str]:
-    """Beside the MLmodel file: what a process needs that loads the model, by file name."""
-    needed = ("retrain-ops", "numpy", "pyarrow", "scipy")
+def environment_files(trainer: str) -> dict[str, str]:
+    """Beside the MLmodel file: what a process needs that loads a model of the trainer, by file
+    name."""
+    needed = ("retrain-ops", "numpy", "pyarrow", "scipy", *packages_of(trainer))
     version = ".".join(map(str, sys.version_info[:3]))
     return {
         "requirements.txt": "".join(f"{name}{_pinned(name)}\n" for name in needed),

@@ -21,8 +21,17 @@ from retrain_ops.decisions.record import (
     scores_of,
 )
 from retrain_ops.report.figures import Axis, calibration, distribution, roc
-from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, LABEL, count_where
+from retrain_ops.stats.cells import (
+    ALL_ROWS,
+    CHALLENGER,
+    CHAMPION,
+    LABEL,
+    DayCells,
+    count_where,
+    day_cells,
+)
 from retrain_ops.stats.distributions import student_quantile
+from retrain_ops.stats.gates import metric_days
 from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.paired import score_by_days
 
@@ -107,12 +116,11 @@ def _three(value: float | None) -> str:
 
 def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
     """Each slice's score of both models with intervals by days, on one axis; all rows first."""
-    cells, confidence = holdout["cells"], gate["rules"]["confidence"]
-    metric = metric_of(gate)
-    whole = _models(cells[ALL_ROWS][ALL_ROWS], confidence, metric)
+    confidence, metric = gate["rules"]["confidence"], metric_of(gate)
+    whole = _models(_days(holdout, metric, ALL_ROWS, ALL_ROWS), confidence, metric)
     rows = [_slice_row("all rows", gate, whole)]
     for s in gate["slices"]:
-        days = cells[s["column"]].get(s["level"], [])
+        days = _days(holdout, metric, s["column"], s["level"])
         row = _slice_row(f"{s['column']} {s['level']}", s, _models(days, confidence, metric))
         tone = {"fail": "bad", "undecided": "warn"}.get(s["verdict"], "plain")
         words = explain.slice_line(s, metric.title)
@@ -138,6 +146,14 @@ def _name_ch(rows: Sequence[Mapping[str, Any]]) -> int:
     """Characters of the longest word of the names, which no line is to break; see `breakable`."""
     words = (word for row in rows for word in WORD_END.split(row["name"]))
     return min(LONGEST_WORD, max(map(len, words)))
+
+
+def _days(holdout: HoldoutRecord, metric: Metric, column: str, level: str) -> DayCells:
+    """What the metric judges of a level; no day of one that vanished."""
+    cells = holdout["cells"][column].get(level)
+    if cells is None:
+        return ()
+    return metric_days(day_cells(cells), metric, holdout.get("sums", {}), column, level)
 
 
 def _scale(metric: Metric) -> tuple[float, float]:

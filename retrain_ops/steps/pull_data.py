@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from retrain_ops.data.pins import Pins, write_pins
 from retrain_ops.data.processed import write_processed
 from retrain_ops.data.source import sha256_of_rows
 from retrain_ops.data.window_rows import window_rows
-from retrain_ops.run import Run
+from retrain_ops.run import Run, note
 from retrain_ops.stats.rules import quiet
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,15 @@ def pull_data(run: Run) -> PullResult:
         SourceError: a day is missing or wrong, too many rows have strayed, the window is empty,
             or a request id is doubled.
     """
-    table, strays = window_rows(run.spec, run.window)
+    pins = Pins()
+    table, strays = window_rows(run.source, run.window, pins)
     digest = sha256_of_rows(table, run.spec.features.numeric)
     path = run.workspace.processed_path(run.window.end)
     known = run.read("pull_data.json", {"data_sha256": str})
     same = known is not None and known["data_sha256"] == digest
     if not (same and run.workspace.is_sound(path)):
         write_processed(run.workspace, run.window.end, table)
+    _pin(run, pins)
     if run.spec.publish.url:
         _publish(run, table)
     label = table[run.spec.source.label]
@@ -72,6 +78,14 @@ def pull_data(run: Run) -> PullResult:
         after_instant=strays.late,
         warnings=tuple(strays.warnings()),
     )
+
+
+def _pin(run: Run, pins: Pins) -> None:
+    """Keeps what the rows were read from; a re-run says when that is not what it was."""
+    change = write_pins(run.workspace, run.window.end, pins)
+    if change:
+        note(run, source_change=change)
+        log.warning("[NEW SOURCE] %s is not read from what it was: %s", run.retrain_key, change)
 
 
 def _publish(run: Run, table: pa.Table) -> None:

@@ -23,9 +23,10 @@ be left out. An unknown table or key, a wrong type or an impossible value is ref
 line. `${NAME}` and `${NAME:-default}` in any string come from the environment, which is where
 passwords belong; `${SEGMENT}` is the segment of a DAG that has several.
 
-The spec's hash is part of every decision. `[publish]`, `[registry]`, `[notify]` and the path of
-`[source]` are not in it, since they change no decision. A key marked with ° is in it only when it
-differs from its default."""
+The spec's hash is part of every decision. `[publish]`, `[registry]`, `[notify]` and what says where
+and how the rows of `[source]` lie (`path`, `kind`, `url`, `query`, `table`, `catalog`, `options`,
+`time_zone`) are not in it: equal rows decide alike, and [what was read](sources.md) is pinned. A
+key marked with ° is in it only when it differs from its default."""
 
 TRAIN = (
     "Parameters of the trainer. A trainer of your own has its own; these are those of `gbdt`, and "

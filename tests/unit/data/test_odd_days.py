@@ -12,6 +12,7 @@ import pytest
 from devtools.synthetic import FIRST, SPEC, toy_run, write_days
 from retrain_ops.data.odd_days import DayCounts, count_days, counts_of_reference, odd_days
 from retrain_ops.data.reference import build_reference
+from retrain_ops.data.source import Source
 from retrain_ops.data.window_rows import window_rows
 from retrain_ops.errors import SourceError, ValidationError
 from retrain_ops.spec.spec import parse_spec
@@ -30,7 +31,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def rows(run):
-    return window_rows(run.spec, run.window)[0]
+    return window_rows(run.source, run.window)[0]
 
 
 def reference(table):
@@ -175,7 +176,7 @@ def moved(run, count, by):
 )
 def test_strays_are_counted(run, by, outside, late):
     moved(run, 40, by)
-    table, strays = window_rows(run.spec, run.window)
+    table, strays = window_rows(run.source, run.window)
     assert (strays.rows, strays.outside, strays.late) == (16 * 300, outside, late)
     assert table.num_rows == 16 * 300 - late
 
@@ -183,18 +184,18 @@ def test_strays_are_counted(run, by, outside, late):
 def test_a_share_that_is_met_exactly_is_no_stray_too_many(run):
     moved(run, 48, timedelta(days=2))  # 1 % of 4,800
     strict = replace(run.spec, source=replace(run.spec.source, max_stray_share=0.01))
-    strays = window_rows(strict, run.window)[1]
+    strays = window_rows(Source(strict), run.window)[1]
     assert (strays.late, strays.warnings()) == (48, [])
     stricter = replace(run.spec, source=replace(run.spec.source, max_stray_share=0.0099))
     with pytest.raises(
         SourceError, match=r"of 4800 rows 48 lie outside .*max_stray_share = 0\.0099"
     ):
-        window_rows(stricter, run.window)
+        window_rows(Source(stricter), run.window)
 
 
 def test_more_than_one_percent_is_worth_a_warning(run):
     moved(run, 49, timedelta(days=2))
-    assert window_rows(run.spec, run.window)[1].warnings() == [
+    assert window_rows(run.source, run.window)[1].warnings() == [
         "49 of 4800 rows of the window (1.0%) lie outside their partition's day in every time zone",
         "49 of 4800 rows of the window (1.0%) lie at or after the run's instant and are left out",
     ]
