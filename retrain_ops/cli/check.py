@@ -190,7 +190,7 @@ def _reason(run: Run, champion: Version, judged: str) -> str:
 
     serves = f"version {champion.number} ({champion.retrain_key}) serves"
     age = (run.window.end - champion.window_end).days
-    report, _ = drift_of_features(run, champion)
+    report = drift_of_features(run, champion).report
     psi = f"PSI at most {report.psi_max:.3f} ({report.feature_max})"
     if report.triggered:
         return f"{judged}, because of drift: {psi}; {serves}"

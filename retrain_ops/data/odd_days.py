@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from retrain_ops import _core
 from retrain_ops.data.source import day_index
@@ -25,6 +26,7 @@ from retrain_ops.stats.rules import OddDay
 
 FEWER, MORE = 10, 5  # times fewer, or more, rows than on the median day
 MISSING_MORE = 0.25  # of a day's values, beyond the median day's share
+SHOWN = 10
 EXPECTED = 10  # rows of a class; where fewer are expected, none at all is no surprise
 
 
@@ -40,7 +42,7 @@ class Oddity:
 class DayCounts:
     """Rows and missing values per feature of some days; labelled rows and positives where known.
 
-    Each list has one entry per day of `days`.
+    Each list has one entry per day of `days`, none of a day for what is not known.
     """
 
     days: tuple[date, ...]
@@ -72,12 +74,33 @@ def count_days(table: pa.Table, spec: RetrainSpec, days: Sequence[date]) -> DayC
 
 
 def counts_of_reference(reference: Mapping[str, Any]) -> DayCounts:
-    """The counts that a model's reference froze; what is missing is the last bin of a feature."""
+    """The counts that a model's reference froze."""
     counts = {n: np.asarray(f["counts"], np.int64) for n, f in reference["features"].items()}
+    return counts_of_bins(counts, tuple(date.fromisoformat(day) for day in reference["days"]))
+
+
+def counts_of_bins(
+    counts: Mapping[str, NDArray[np.int64]],
+    found: Sequence[date],
+    days: Sequence[date] | None = None,
+) -> DayCounts:
+    """From binned counts [found, bins] by feature, whose last bin is what is missing.
+
+    Args:
+        counts: by feature.
+        found: the days that they count.
+        days: the days that are wanted, where some may have no rows; `found` when None.
+    """
+    place = {day: i for i, day in enumerate(found)}
+    wanted = [place.get(day) for day in (found if days is None else days)]
+
+    def per_day(of_day: NDArray[np.int64]) -> list[int]:
+        return [0 if i is None else int(of_day[i]) for i in wanted]
+
     return DayCounts(
-        days=tuple(date.fromisoformat(day) for day in reference["days"]),
-        rows=next(iter(counts.values())).sum(axis=1).tolist(),
-        missing={name: found[:, -1].tolist() for name, found in counts.items()},
+        days=tuple(found if days is None else days),
+        rows=per_day(next(iter(counts.values())).sum(axis=1)),
+        missing={name: per_day(bins[:, -1]) for name, bins in counts.items()},
     )
 
 
@@ -90,12 +113,20 @@ def odd_days(now: DayCounts, usual: DayCounts | None, window: Window) -> list[Od
         window: says which days should have all their labels.
     """
     mature = [i for i, day in enumerate(now.days) if day <= window.newest_labelled]
-    return [
-        *_odd_rows(now, usual),
-        *_odd_nulls(now, usual),
-        *_odd_label_rates(now, mature),
-        *_odd_labels(now, mature),
-    ]
+    labels = [*_odd_label_rates(now, mature), *_odd_labels(now, mature)]
+    return [*odd_features(now, usual), *labels]
+
+
+def odd_features(now: DayCounts, usual: DayCounts | None) -> list[Oddity]:
+    """`odd_days` of rows and missing values alone, for days whose labels are not there yet."""
+    return [*_odd_rows(now, usual), *_odd_nulls(now, usual)]
+
+
+def texts_of(found: Sequence[Oddity]) -> tuple[str, ...]:
+    """The first ten in words, and how many more there are."""
+    texts = [odd.text for odd in found]
+    more = [f"and {len(texts) - SHOWN} more odd days"] if len(texts) > SHOWN else []
+    return (*texts[:SHOWN], *more)
 
 
 def _odd_rows(now: DayCounts, usual: DayCounts | None) -> Iterator[Oddity]:

@@ -112,7 +112,7 @@ def _state_after(
 
 
 def _drift(run: Run, champion: Version) -> tuple[bool, str]:
-    report, _ = drift_of_features(run, champion)
+    report = drift_of_features(run, champion).report
     psi = "PSI unknown" if report.psi_max is None else f"PSI {report.psi_max:.3f}"
     return report.triggered, f"{psi} ({report.feature_max})"
 

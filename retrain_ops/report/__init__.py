@@ -27,6 +27,8 @@ from retrain_ops.spec.window import days_between
 __all__ = ["HTML_FILE", "render", "render_days", "write_report"]
 
 HTML_FILE = "report.html"
+READERS = ("check_drift", "pull_data", "validate_data")
+"""The steps that read rows, in order; a quiet day ends after the first."""
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ def write_report(run: Run) -> bool:
         counts=(run.read(DRIFT_COUNTS_FILE) or {}).get("features", {}),
         threshold=run.spec.drift.threshold,
         history=_history(run),
-        warnings=_warnings(run) if "gate" in decision else (),
+        warnings=_warnings(run, READERS if "gate" in decision else READERS[:1]),
     ).encode()
     run.workspace.write(run.path(HTML_FILE), html)
     logged = find_run(run) if "gate" in decision else None
@@ -131,10 +133,11 @@ def _breakable(name: str) -> Any:
     return Markup("<wbr>").join(WORD_END.split(name))
 
 
-def _warnings(run: Run) -> list[str]:
-    """What the steps that read the rows found odd."""
-    records = (run.read(f"{name}.json") or {} for name in ("pull_data", "validate_data"))
-    return [str(text) for record in records for text in record.get("warnings", ())]
+def _warnings(run: Run, steps: Sequence[str]) -> list[str]:
+    """What the steps found odd about the rows."""
+    records = (run.read(f"{name}.json") or {} for name in steps)
+    found = (str(text) for record in records for text in record.get("warnings", ()))
+    return list(dict.fromkeys(found))
 
 
 def _history(run: Run) -> list[Decision]:

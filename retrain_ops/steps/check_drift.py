@@ -41,8 +41,9 @@ class DriftResult:
 
     `reason` is `bootstrap`, `forced`, `drift`, `degraded`, `stale` or `none`; `features`
     holds one entry per feature: PSI, de-biased PSI, day-permutation p value, verdict.
-    `degraded` is the champion beside a newer model, None when the spec does not ask for it.
-    `source_version` is that of the source's table, where it has versions.
+    `degraded` is the champion beside a newer model, None when the spec does not ask for it;
+    `source_version` is that of the source's table, where it has versions; `warnings` is what is
+    odd about the newest days' rows.
     """
 
     triggered: bool
@@ -54,6 +55,7 @@ class DriftResult:
     age_days: int | None
     degraded: dict[str, Any] | None = None
     source_version: str = quiet("")
+    warnings: tuple[str, ...] = quiet(())
 
     @property
     def status(self) -> str:
@@ -147,7 +149,7 @@ def _bootstrap(run: Run) -> DriftResult:
 
 
 def _compare(run: Run, champion: Version) -> DriftResult:
-    report, counts = drift_of_features(run, champion)
+    report, counts, odd = drift_of_features(run, champion)
     run.workspace.write_json(run.path(DRIFT_COUNTS_FILE), counts)
     age = (run.window.end - champion.window_end).days
     matured = compare_matured(run, champion)
@@ -169,6 +171,7 @@ def _compare(run: Run, champion: Version) -> DriftResult:
         champion=champion_record(champion),
         age_days=age,
         degraded=None if matured is None else matured.to_json(),
+        warnings=odd,
     )
 
 

@@ -82,10 +82,15 @@ def _page(run: Run) -> dict[str, str]:
 
 def _warned(run: Run, name: str, result: Any) -> dict[str, list[str]]:
     """What the step found odd, logged: no warning stays in a file that nobody opens."""
-    warnings = [*getattr(result, "warnings", ())]
+    warnings = _warnings(name, result)
     for text in warnings:
         log.warning("%s %s: %s", run.retrain_key, name, text)
     return {"warnings": warnings} if warnings else {}
+
+
+def _warnings(name: str, result: Any) -> list[str]:
+    """What is odd about the rows; those of a shadow are words of its record."""
+    return [*getattr(result, "warnings", ())] if name in TRAINING else []
 
 
 def _is_news(result: Any) -> bool:
@@ -154,7 +159,7 @@ def _small(run: Run, name: str, result: Any) -> dict[str, Any]:
     for key in ("triggered", "reason", "outcome", "verdict", "candidate"):
         if hasattr(result, key):
             small[key] = getattr(result, key)
-    warnings = [*getattr(result, "warnings", ())]
+    warnings = _warnings(name, result)
     return {**small, "warnings": warnings} if warnings else small
 
 

@@ -124,7 +124,8 @@ def _rollout_news(steps: dict[str, Any]) -> list[str]:
 
 def _warnings(steps: dict[str, Any]) -> list[str]:
     """The first thing that was odd about the rows, and how much more there was."""
-    found = [text for name in TRAINING for text in steps.get(name, {}).get("warnings", ())]
+    every = [text for name in TRAINING for text in steps.get(name, {}).get("warnings", ())]
+    found = list(dict.fromkeys(every))  # check_drift and validate_data read the same days
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return [f"warning: {found[0]}{more}"] if found else []
 

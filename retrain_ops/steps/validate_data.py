@@ -11,7 +11,13 @@ import pyarrow as pa
 
 from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_table
-from retrain_ops.data.odd_days import count_days, counts_of_reference, odd_days
+from retrain_ops.data.odd_days import (
+    SHOWN,
+    count_days,
+    counts_of_reference,
+    odd_days,
+    texts_of,
+)
 from retrain_ops.data.processed import read_processed
 from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.errors import ValidationError
@@ -19,8 +25,6 @@ from retrain_ops.run import Run
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import Window
 from retrain_ops.stats.rules import quiet
-
-SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +89,7 @@ def warnings_of(
             f"{spec.model.name}/{window.end}: {len(refused)} odd day(s) of a kind that "
             f"[validate] refuse_days names: {'; '.join(refused[:SHOWN])}"
         )
-    texts = [odd.text for odd in found]
-    more = [f"and {len(texts) - SHOWN} more odd days"] if len(texts) > SHOWN else []
-    return (*texts[:SHOWN], *more)
+    return texts_of(found)
 
 
 def rules_of(spec: RetrainSpec, schema: pa.Schema) -> ValidationRules:

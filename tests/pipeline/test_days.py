@@ -82,6 +82,22 @@ def test_what_is_odd_about_the_rows_is_said_everywhere(world, client, messages, 
     assert text in output["message"]
 
 
+def test_a_quiet_day_says_what_is_odd_about_the_newest_rows(world, client, messages):
+    day = START + timedelta(days=1)
+    write_day(world / "rows", day - timedelta(days=2), rows=15)
+    output = run_day(toy_run(world, client, day))
+    text = f"{day - timedelta(days=2)} has 15 rows, 5% of the 300 of the median day"
+    assert output["outcome"] == "no_train"
+    assert output["steps"][0]["warnings"] == [text]
+    assert messages[-1].endswith(f" | warning: {text}")
+    folder = world / "workspace" / "toy" / f"window_end={day}"
+    assert f'<li class="warn">{text}</li>' in (folder / "report.html").read_text()
+    assert b"15 rows" not in (folder / "decision.json").read_bytes()
+    output = run_day(toy_run(world, client, day, context=RunContext(forced=True)))
+    assert output["steps"][2]["warnings"] == [text]
+    assert messages[-1].endswith(f" | warning: {text}")  # once, whoever saw it
+
+
 def test_rows_that_strayed_are_counted_in_the_record(world, client):
     day = START + timedelta(days=1)
     write_day(world / "rows", day - timedelta(days=1), shift=0.0, rows=300)
