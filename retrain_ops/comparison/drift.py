@@ -12,7 +12,7 @@ import pyarrow as pa
 from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.data.reference import count_feature
 from retrain_ops.decisions.judge import drift_rules
-from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.errors import ConfigError, DataError, SourceError
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.stats.drift import DriftReport, drift_report
@@ -22,6 +22,10 @@ def drift_of_features(run: Run, champion: Version) -> tuple[DriftReport, dict[st
     """The newest days against the champion's reference, counted into the same bins.
 
     The second value is the record of the counts, for `drift_counts.json`.
+
+    Raises:
+        ConfigError: a feature is not in the reference.
+        SourceError: the newest days have no rows, or a feature is of another kind in all of them.
     """
     reference = json.loads(file_of_version(run, champion, REFERENCE_FILE))["features"]
     names = run.spec.drift_features
@@ -32,7 +36,11 @@ def drift_of_features(run: Run, champion: Version) -> tuple[DriftReport, dict[st
             "older spec; retrain with --force"
         )
     table = _current_rows(run)
-    current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
+    try:
+        current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
+    except DataError as problem:
+        days = run.window.last_days(run.spec.drift.current_days)
+        raise SourceError(f"the rows of {days[0]} to {days[-1]}: {problem}") from problem
     before = {n: np.asarray(reference[n]["counts"], dtype=np.int64) for n in names}
     report = drift_report(before, current, drift_rules(run.spec), seed=run.spec.model.seed)
     return report, _counts_record(reference, current)
@@ -57,7 +65,7 @@ def _current_rows(run: Run) -> pa.Table:
         run.window.last_days(days), columns=run.spec.drift_features, before=run.instant
     )
     if table.num_rows == 0:
-        raise DataError(
+        raise SourceError(
             f"{run.retrain_key}: the {days} days before the run have no rows, so nobody can say "
             "whether they drifted; load them and run again"
         )

@@ -92,10 +92,11 @@ def _check_names(file: str, names: Sequence[str], wanted: Sequence[str]) -> None
 
 def _readers(spec: RetrainSpec) -> dict[str, Reader]:
     """How each column is read; one that is a feature both ways is a number."""
-    words = (spec.source.request_id, *spec.features.categorical, *spec.slice_columns)
+    words = (*spec.features.categorical, *spec.slice_columns)
     readers: dict[str, Reader] = dict.fromkeys(words, texts)
     readers |= dict.fromkeys(spec.features.numeric, _number)
-    return {**readers, spec.source.label: _label, spec.source.event_time: _instant}
+    readers |= {spec.source.request_id: _name, spec.source.event_time: _instant}
+    return {**readers, spec.source.label: _label}
 
 
 def _number(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -121,6 +122,17 @@ def _label(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(whole, mask=missing)])
 
 
+def _name(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Texts. Raises DataError for missing ones: two of them would be one request."""
+    _check_known(column, name)
+    return texts(column, name)
+
+
+def _check_known(column: pa.ChunkedArray, name: str) -> None:
+    if column.null_count:
+        raise DataError(f"{name} is null in {column.null_count} row(s)")
+
+
 def _instant(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """In UTC, in microseconds unless nanoseconds say more.
 
@@ -132,8 +144,7 @@ def _instant(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
             f"{name} is {kind}; it must be a timestamp with a time zone, "
             "or nobody can say which rows existed at the run's instant"
         )
-    if column.null_count:
-        raise DataError(f"{name} is null in {column.null_count} row(s)")
+    _check_known(column, name)
     try:
         return column.cast(pa.timestamp("us", "UTC"))
     except pa.ArrowInvalid:

@@ -31,10 +31,18 @@ def window_rows(spec: RetrainSpec, window: Window) -> pa.Table:
     doubled = table.num_rows - pc.count_distinct(ids, mode="all").as_py()
     if doubled:
         raise SourceError(
-            f"{key}: {doubled} row(s) repeat a {spec.source.request_id}; "
+            f"{key}: {doubled} row(s) repeat a {spec.source.request_id}, {_repeated(table, ids)}; "
             "the source was loaded twice or the id is not unique: fix it and run again"
         )
     return _without_immature_labels(spec, window, table)
+
+
+def _repeated(table: pa.Table, ids: pa.ChunkedArray) -> str:
+    """An id that occurs more than once, and its days."""
+    counts = pc.value_counts(ids)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0]
+    days = pc.unique(table[DAY].filter(pc.equal(ids, twice))).to_pylist()
+    return f"{twice.as_py()!r} on {' and '.join(day.isoformat() for day in days[:2])}"
 
 
 def _without_immature_labels(spec: RetrainSpec, window: Window, table: pa.Table) -> pa.Table:

@@ -25,7 +25,7 @@ from retrain_ops.models.tabular import (
     encode,
     load_model,
 )
-from retrain_ops.spec.train import NATIVE, full_params
+from retrain_ops.spec.train import NATIVE, OURS, full_params
 
 log = logging.getLogger(__name__)
 
@@ -280,8 +280,7 @@ def resolve_loader(name: str) -> Callable[[bytes], TrainedModel]:
 def _function_of(name: str, function: str) -> Callable[..., Any]:
     module_name, colon, _ = name.partition(":")
     if not colon or not module_name or not function:
-        names = " or ".join(f'"{known}"' for known in TRAINERS)
-        raise ConfigError(f'trainer must be {names} or "package.module:function", not {name!r}')
+        raise ConfigError(f'trainer must be {OURS} or "package.module:function", not {name!r}')
     try:
         found = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, time
 from fractions import Fraction
@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
 from retrain_ops.spec.toml_tables import TableReader, find_lines
-from retrain_ops.spec.train import DEFAULTS, is_trainer, refused_param
+from retrain_ops.spec.train import DEFAULTS, OURS, is_trainer, refused_param
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
 from retrain_ops.stats.gate_rules import GateRules
@@ -65,7 +65,7 @@ class ModelTable:
         require(0 <= self.seed < 2**63, "seed: must lie in [0, 2^63)")
         require(
             is_trainer(self.trainer),
-            f'trainer: must be "gbdt" or "package.module:function", it is {self.trainer!r}',
+            f'trainer: must be {OURS} or "package.module:function", it is {self.trainer!r}',
         )
 
 
@@ -469,12 +469,19 @@ def _check_columns(reader: TableReader, spec: RetrainSpec) -> None:
                 raise reader.error(table, key, f"{name!r} is the day of a row: name another column")
     if len(set(reserved)) < len(reserved):
         raise reader.error("source", "label", "label, event_time and request_id must differ")
-    pulled = spec.features.all + reserved + spec.slice_columns
-    validate = spec.validate
+    _check_validated(reader, spec, spec.features.all + reserved + spec.slice_columns)
+
+
+def _check_validated(reader: TableReader, spec: RetrainSpec, pulled: Collection[str]) -> None:
     for key in ("not_null", "ranges", "max_null_share"):
-        for name in getattr(validate, key):
+        for name in getattr(spec.validate, key):
+            # A table with a header of its own has a line per column.
+            own = (f"validate.{key}", name)
+            place = own if own in reader.lines else ("validate", key)
             if name not in pulled:
-                raise reader.error("validate", key, f"{name!r} is not a column that a run pulls")
+                raise reader.error(*place, f"{name!r} is not a column that a run pulls")
+            if key == "ranges" and name not in (*spec.features.numeric, spec.source.label):
+                raise reader.error(*place, f"{name!r} is no numeric feature: it has no range")
 
 
 def _with_absolute_source(spec: RetrainSpec, folder: Path) -> RetrainSpec:

@@ -26,6 +26,8 @@ DEFAULTS: Mapping[str, Mapping[str, int | float]] = MappingProxyType(
     {NATIVE: DEFAULT_PARAMS, "logistic": MappingProxyType(_core.linear_params({}))}
 )
 """Our own trainers by name, with their parameters' defaults."""
+OURS = ", ".join(f'"{name}"' for name in DEFAULTS)
+"""Their names, for messages."""
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
