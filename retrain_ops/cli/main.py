@@ -169,8 +169,9 @@ def _run_steps(run: Run, names: Sequence[str]) -> dict[str, Any]:
         while left := _left(names, entries):
             entry, code = _one_step(run, left[0])
             entries.append(entry)
-            if code != EXIT_OK:
-                output |= {"exit_code": code, "message": entry["message"]}
+            if code != EXIT_OK and output.get("status") != "failed":
+                found = {key: entry[key] for key in ("status", "message")}
+                output |= {**found, "exit_code": code}
     except Cancelled as problem:
         _record_cancelled(run, _left(names, entries), earlier, problem)
         raise

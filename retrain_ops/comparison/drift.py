@@ -19,7 +19,7 @@ from retrain_ops.data.odd_days import (
 from retrain_ops.data.reference import count_feature
 from retrain_ops.data.source import day_index
 from retrain_ops.decisions.judge import drift_rules
-from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.errors import ConfigError, DataError, SourceError
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.stats.drift import DriftReport, drift_report
@@ -34,7 +34,12 @@ class CurrentDrift(NamedTuple):
 
 
 def drift_of_features(run: Run, champion: Version) -> CurrentDrift:
-    """The newest days against the champion's reference, counted into the same bins."""
+    """The newest days against the champion's reference, counted into the same bins.
+
+    Raises:
+        ConfigError: a feature is not in the reference.
+        SourceError: the newest days have no rows, or a feature is of another kind in all of them.
+    """
     frozen = json.loads(file_of_version(run, champion, REFERENCE_FILE))
     reference = frozen["features"]
     names = run.spec.drift_features
@@ -45,7 +50,11 @@ def drift_of_features(run: Run, champion: Version) -> CurrentDrift:
             "older spec; retrain with --force"
         )
     table = _current_rows(run)
-    current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
+    try:
+        current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
+    except DataError as problem:
+        days = run.window.last_days(run.spec.drift.current_days)
+        raise SourceError(f"the rows of {days[0]} to {days[-1]}: {problem}") from problem
     before = {n: np.asarray(reference[n]["counts"], dtype=np.int64) for n in names}
     report = drift_report(before, current, drift_rules(run.spec), seed=run.spec.model.seed)
     days = run.window.last_days(run.spec.drift.current_days)
@@ -73,7 +82,7 @@ def _current_rows(run: Run) -> pa.Table:
         run.window.last_days(days), columns=run.spec.drift_features, before=run.instant
     )
     if table.num_rows == 0:
-        raise DataError(
+        raise SourceError(
             f"{run.retrain_key}: the {days} days before the run have no rows, so nobody can say "
             "whether they drifted; load them and run again"
         )

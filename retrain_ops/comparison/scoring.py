@@ -160,10 +160,19 @@ def load_challenger(run: Run) -> TrainedModel:
 
 
 def score(model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scores:
-    """Probabilities of the positive class, float64 (rows,)."""
+    """Probabilities of the positive class, float64 (rows,).
+
+    Raises:
+        DataError: a trainer's own model gives scores of another shape.
+    """
     if isinstance(model, TabularModel):
         return model.scores(table, n_threads=n_threads)
     found = np.asarray(model.predict_proba(table, n_threads=n_threads), dtype=np.float64)
+    if found.shape not in ((table.num_rows,), (table.num_rows, 2)):
+        raise DataError(
+            f"predict_proba of the trainer's model gives the shape {found.shape} for "
+            f"{table.num_rows} rows: it must be (rows,) or (rows, 2)"
+        )
     return found[:, 1] if found.ndim == 2 else found
 
 

@@ -37,11 +37,12 @@ def canonical(table: pa.Table, where: str, spec: RetrainSpec) -> pa.Table:
 
 def _readers(spec: RetrainSpec) -> dict[str, Reader]:
     """How each column is read; one that is a feature both ways is a number."""
-    words = (spec.source.request_id, *spec.features.categorical, *spec.slice_columns)
+    words = (*spec.features.categorical, *spec.slice_columns)
     readers: dict[str, Reader] = dict.fromkeys(words, texts)
     readers |= dict.fromkeys(spec.features.numeric, _number)
     instant = partial(_instant, zone=spec.source.time_zone)
-    return {**readers, spec.source.label: _label, spec.source.event_time: instant}
+    readers |= {spec.source.request_id: _name, spec.source.event_time: instant}
+    return {**readers, spec.source.label: _label}
 
 
 def _number(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -67,6 +68,17 @@ def _label(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(whole, mask=missing)])
 
 
+def _name(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Texts. Raises DataError for missing ones: two of them would be one request."""
+    _check_known(column, name)
+    return texts(column, name)
+
+
+def _check_known(column: pa.ChunkedArray, name: str) -> None:
+    if column.null_count:
+        raise DataError(f"{name} is null in {column.null_count} row(s)")
+
+
 def _instant(column: pa.ChunkedArray, name: str, zone: str) -> pa.ChunkedArray:
     """In UTC, in microseconds unless nanoseconds say more.
 
@@ -81,8 +93,7 @@ def _instant(column: pa.ChunkedArray, name: str, zone: str) -> pa.ChunkedArray:
             "or nobody can say which rows existed at the run's instant; "
             "[source] time_zone says whose clock it is"
         )
-    if column.null_count:
-        raise DataError(f"{name} is null in {column.null_count} row(s)")
+    _check_known(column, name)
     if kind.tz is None:
         column = _on_clock(column, name, zone)
     try:

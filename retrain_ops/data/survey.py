@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -25,6 +25,7 @@ LEVELS_AT_MOST = 255
 """Categories above which a text is taken for a name, not for a category."""
 
 Role = Literal["label", "event_time", "request_id", "numeric", "categorical", "left out"]
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _LABEL_NAME = re.compile(r"label|target|outcome|^y$|churn|default|fraud|reject|approv|late|clicked")
 
 
@@ -71,9 +72,9 @@ def look_at(path: str, wanted: Mapping[Role, str]) -> Survey:
         SourceError: there are no daily partitions, or no column can be the label, time or id.
     """
     kind, files, days = _found(path)
-    table, by_day = _read(_FORMATS[kind], files, days[-DAYS_READ:])
-    roles = _named(table, wanted, path)
-    columns = tuple(_column(table, name, roles) for name in table.column_names)
+    table, by_day, declared = _read(_FORMATS[kind], files, days[-DAYS_READ:])
+    roles = _named(table, wanted, path, newest=by_day == by_day.max())
+    columns = tuple(_column(table, name, roles, declared) for name in table.column_names)
     label = numbers(table[_holder(roles, "label")], "label")
     return Survey(
         path=path,
@@ -109,9 +110,9 @@ def _found(path: str) -> tuple[str, DayFiles, list[date]]:
 
 def _read(
     file_format: FileFormat, files: DayFiles, days: Sequence[date]
-) -> tuple[pa.Table, np.ndarray]:
-    """All columns of some days, and each row's day as an index."""
-    tables, index = [], []
+) -> tuple[pa.Table, np.ndarray, set[str]]:
+    """All columns of some days, each row's day as an index, and what is declared a category."""
+    tables, index, declared = [], [], set[str]()
     for number, day in enumerate(days):
         for file in files.of_day(day):
             try:
@@ -122,6 +123,7 @@ def _read(
             except (pa.ArrowException, OSError) as problem:
                 problem_with = f"{file.path} cannot be read as {file_format.name}"
                 raise SourceError(f"{problem_with}: {problem}") from problem
+            declared.update(_declared(opened.schema))
             index.append(np.full(tables[-1].num_rows, number))
     try:
         table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
@@ -130,7 +132,15 @@ def _read(
         raise SourceError(f"the days of {where} have columns of several types: {problem}") from None
     if table.num_rows == 0:
         raise SourceError(f"the newest {len(days)} days of {files.root} have no rows")
-    return table, np.concatenate(index)
+    return table, np.concatenate(index), declared
+
+
+def _declared(schema: pa.Schema | None) -> Iterator[str]:
+    """What pandas says is a category: Parquet itself keeps the numbers of one only."""
+    said = None if schema is None else schema.pandas_metadata
+    for column in (said or {}).get("columns", ()):
+        if column.get("pandas_type") == "categorical":
+            yield column["name"]
 
 
 def _plain(table: pa.Table, file: str) -> pa.Table:
@@ -157,8 +167,13 @@ def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
 # -- guesses --------------------------------------------------------------------------------
 
 
-def _named(table: pa.Table, wanted: Mapping[Role, str], path: str) -> dict[str, Role]:
-    """Who is label, time and id: as named, else the likeliest column."""
+def _named(
+    table: pa.Table, wanted: Mapping[Role, str], path: str, newest: np.ndarray
+) -> dict[str, Role]:
+    """Who is label, time and id: as named, else the likeliest column.
+
+    `newest` marks the rows of the newest day, where the outcome may not be known yet.
+    """
     roles: dict[str, Role] = {}
     for role, fits, like, words in _GUESSED:
         named = wanted.get(role)
@@ -168,9 +183,13 @@ def _named(table: pa.Table, wanted: Mapping[Role, str], path: str) -> dict[str, 
         found = [n for n in table.column_names if n not in roles and fits(table[n])]
         if named is None and not found:
             raise SourceError(f"{path} has no column that can be the {role}: {words}")
-        # The likeliest: its own name, a name that sounds like it, false and true, the first.
+        # The likeliest: its own name, unknown on the newest day, a name that sounds like it,
+        # false and true, the first.
         sounds = {n: like.search(n.lower()) is not None for n in found}
-        rank = {n: (n != role, not sounds[n], table[n].type != pa.bool_()) for n in found}
+        settled = {n: len(table[n].filter(newest).drop_null()) > 0 for n in found}
+        rank = {
+            n: (n != role, settled[n], not sounds[n], table[n].type != pa.bool_()) for n in found
+        }
         roles[named or min(found, key=rank.__getitem__)] = role
     return roles
 
@@ -209,15 +228,17 @@ def _holder(roles: dict[str, Role], role: Role) -> str:
     return next(name for name, held in roles.items() if held == role)
 
 
-def _column(table: pa.Table, name: str, roles: dict[str, Role]) -> Column:
+def _column(table: pa.Table, name: str, roles: dict[str, Role], declared: set[str]) -> Column:
     column = table[name]
     unknown = (pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0) / len(column)
     facts: dict[str, Any] = {"name": name, "type": str(column.type), "unknown": unknown}
     if name in roles:
         return Column(**facts, role=roles[name], distinct=0)
-    kind = kind_of(column)
+    kind = "category" if name in declared else kind_of(column)
     if kind not in ("number", "category"):
         return Column(**facts, role="left out", distinct=0, why=f"is {column.type}")
+    if _PANDAS_INDEX.fullmatch(name):
+        return Column(**facts, role="left out", distinct=0, why="is the index of a pandas frame")
     distinct = pc.count_distinct(column).as_py()
     if distinct < 2:
         return Column(**facts, role="left out", distinct=distinct, why="has one value only")

@@ -76,7 +76,7 @@ def window_rows(
     doubled = table.num_rows - pc.count_distinct(ids, mode="all").as_py()
     if doubled:
         raise SourceError(
-            f"{key}: {doubled} row(s) repeat a {spec.source.request_id}; "
+            f"{key}: {doubled} row(s) repeat a {spec.source.request_id}, {_repeated(table, ids)}; "
             "the source was loaded twice or the id is not unique: fix it and run again"
         )
     table = _without_immature_labels(spec, window, table)
@@ -103,6 +103,14 @@ def _check_strays(key: str, spec: RetrainSpec, strays: Strays) -> None:
             f"{strays.late} at or after the run's instant, more than max_stray_share = {limit:g}: "
             f"load the days again, or correct {spec.source.event_time}"
         )
+
+
+def _repeated(table: pa.Table, ids: pa.ChunkedArray) -> str:
+    """An id that occurs more than once, and its days."""
+    counts = pc.value_counts(ids)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0]
+    days = pc.unique(table[DAY].filter(pc.equal(ids, twice))).to_pylist()
+    return f"{twice.as_py()!r} on {' and '.join(day.isoformat() for day in days[:2])}"
 
 
 def _without_immature_labels(spec: RetrainSpec, window: Window, table: pa.Table) -> pa.Table:

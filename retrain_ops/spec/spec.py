@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, time
 from fractions import Fraction
@@ -432,12 +432,19 @@ def _check_columns(reader: TableReader, spec: RetrainSpec) -> None:
                 raise reader.error(table, key, f"{name!r} is the day of a row: name another column")
     if len(set(reserved)) < len(reserved):
         raise reader.error("source", "label", "label, event_time and request_id must differ")
-    pulled = spec.features.all + reserved + spec.slice_columns
-    validate = spec.validate
+    _check_validated(reader, spec, spec.features.all + reserved + spec.slice_columns)
+
+
+def _check_validated(reader: TableReader, spec: RetrainSpec, pulled: Collection[str]) -> None:
     for key in ("not_null", "ranges", "max_null_share"):
-        for name in getattr(validate, key):
+        for name in getattr(spec.validate, key):
+            # A table with a header of its own has a line per column.
+            own = (f"validate.{key}", name)
+            place = own if own in reader.lines else ("validate", key)
             if name not in pulled:
-                raise reader.error("validate", key, f"{name!r} is not a column that a run pulls")
+                raise reader.error(*place, f"{name!r} is not a column that a run pulls")
+            if key == "ranges" and name not in (*spec.features.numeric, spec.source.label):
+                raise reader.error(*place, f"{name!r} is no numeric feature: it has no range")
 
 
 def _with_absolute_paths(spec: RetrainSpec, folder: Path) -> RetrainSpec:

@@ -151,7 +151,9 @@ def _hint_name(hint: Any) -> str:
     if hint in names:
         return names[hint]
     if origin is tuple:
-        return "an array of " + _hint_name(typing.get_args(hint)[0])
+        items = typing.get_args(hint)
+        count = "" if items[-1] is Ellipsis else f"{len(items)}, each "
+        return f"an array of {count}{_hint_name(items[0])}"
     if origin in (Mapping, dict) or origin is getattr(types, "MappingProxyType", None):
         return "a table"
     return str(hint)

@@ -26,15 +26,15 @@ DEFAULTS: Mapping[str, Mapping[str, int | float]] = MappingProxyType(
     {NATIVE: DEFAULT_PARAMS, "logistic": MappingProxyType(_core.linear_params({}))}
 )
 """Our own trainers by name, with their parameters' defaults."""
+OURS = ", ".join(f'"{name}"' for name in DEFAULTS)
+"""Their names, for messages."""
 
 _PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "xgboost": ("xgboost",),
     "lightgbm": ("lightgbm",),
     "sklearn": ("scikit-learn", "skops"),
 })  # fmt: skip
-TRAINER_FORMS = (
-    '"gbdt", "logistic", "xgboost", "lightgbm", "sklearn:Class" or "package.module:function"'
-)
+TRAINER_FORMS = f'{OURS}, "xgboost", "lightgbm", "sklearn:Class" or "package.module:function"'
 
 _CLASS = re.compile(r"sklearn:[A-Za-z_]\w*")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")

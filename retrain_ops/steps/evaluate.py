@@ -23,7 +23,7 @@ from retrain_ops.data.labels import labelled, rows_of_days
 from retrain_ops.data.processed import read_processed
 from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts, curve, usable
-from retrain_ops.errors import DataError
+from retrain_ops.errors import DataError, ValidationError
 from retrain_ops.mlflow.tracking import log_run
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, environment_files
 from retrain_ops.registry.events import Version
@@ -81,14 +81,18 @@ def evaluate(run: Run) -> EvaluateResult:
     """Scores the hold-out and logs the day to MLflow.
 
     Raises:
-        DataError: no labelled hold-out row is left to judge by, or what train wrote is not there.
+        ValidationError: no labelled hold-out row is left to judge by.
+        DataError: what train wrote is not there.
     """
     champion = champion_of_key(run)
     days, cut = _fair_days(run, champion)
     requested = rows_of_days(read_processed(run.workspace, run.window.end), days)
     table = labelled(requested, run.spec.source.label)
     if table.num_rows == 0:
-        raise DataError(f"{run.retrain_key}: the hold-out has no labelled rows on {len(days)} days")
+        raise ValidationError(
+            f"{run.retrain_key}: the hold-out has no row with a known {run.spec.source.label} on "
+            f"{len(days)} days"
+        )
     levels = _expected_levels(run)
     counted = count_models(
         run,

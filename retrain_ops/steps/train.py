@@ -13,7 +13,7 @@ from retrain_ops.data.labels import label_values, labelled, rows_of_days
 from retrain_ops.data.processed import read_processed
 from retrain_ops.data.reference import build_reference
 from retrain_ops.data.source import day_index
-from retrain_ops.errors import DataError
+from retrain_ops.errors import ValidationError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.run import Run
@@ -58,7 +58,7 @@ def train(run: Run) -> TrainResult:
     """Trains on `window.train` and writes `model.rtm`, `reference.json` and `losses.json`.
 
     Raises:
-        DataError: the training days hold no labelled rows of both classes.
+        ValidationError: the training days hold no labelled rows of both classes.
     """
     table = rows_of_days(read_processed(run.workspace, run.window.end), run.window.train)
     trainer = resolve_trainer(run.spec.model.trainer)
@@ -93,14 +93,15 @@ def training_data(run: Run, table: pa.Table) -> TrainingData:
     """What a trainer gets: the labelled rows of the training days.
 
     Raises:
-        DataError: there are none, or of one class only.
+        ValidationError: there are none, or of one class only.
     """
     table = labelled(rows_of_days(table, run.window.train), run.spec.source.label)
     label = label_values(table, run.spec.source.label)
     if label.size == 0 or label.min() == label.max():
-        raise DataError(
-            f"{run.retrain_key}: the training days hold {label.size} labelled rows of "
-            "fewer than two classes; there is nothing to learn from them"
+        first, last = run.window.train[0], run.window.train[-1]
+        raise ValidationError(
+            f"{run.retrain_key}: the training days {first} to {last} hold {label.size} rows with a "
+            f"known {run.spec.source.label}, of fewer than two classes: there is nothing to learn"
         )
     return TrainingData(
         table=table,
