@@ -27,6 +27,7 @@ from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import DAY
 from retrain_ops.stats.tables import PairedRows
+from retrain_ops.stats.thresholds import Threshold
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "bench" / "flights_pairs.json"
@@ -35,15 +36,21 @@ FIRST, LAST = date(2013, 1, 1), date(2013, 12, 31)
 TRAIN_DAYS, STEP_DAYS, HORIZON_DAYS = 22, 7, 21
 COLUMNS = ("origin", "carrier")
 COLUMNS_OF_ROWS = ("day", "label", "older", "newer")
+FLOOR = 0.5
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models on `days` consecutive days; `cells[column][level]` is int64[days, 8]."""
+    """Two models on `days` consecutive days; `cells[column][level]` is int64[days, 8].
+
+    `rows` have the decisions at the best F1 out of fold, `at_floor` those at the best recall with
+    a precision of `FLOOR`.
+    """
 
     first_day: str
     cells: dict[str, dict[str, np.ndarray]]
     rows: PairedRows | None = None
+    at_floor: PairedRows | None = None
 
     @property
     def days(self) -> np.ndarray:
@@ -67,16 +74,19 @@ def _read(stored: dict[str, Any], scored: Any) -> Pair:
         column: {level: np.array(days, dtype=np.int64) for level, days in by.items()}
         for column, by in stored["cells"].items()
     }
-    first_day, old_threshold, new_threshold = stored["first_day"], *stored["thresholds"]
+    first_day = stored["first_day"]
     day, label, old, new = (scored[f"{first_day}.{name}"] for name in COLUMNS_OF_ROWS)
-    rows = PairedRows(
-        day=day,
-        n_days=HORIZON_DAYS,
-        label=label,
-        decisions=((old >= old_threshold).astype("u1"), (new >= new_threshold).astype("u1")),
-        scores=(old, new),
+    rows, at_floor = (
+        PairedRows(
+            day=day,
+            n_days=HORIZON_DAYS,
+            label=label,
+            decisions=((old >= a).astype(np.uint8), (new >= b).astype(np.uint8)),
+            scores=(old, new),
+        )
+        for a, b in (stored["thresholds"], stored["floors"])
     )
-    return Pair(first_day=first_day, cells=cells, rows=rows)
+    return Pair(first_day=first_day, cells=cells, rows=rows, at_floor=at_floor)
 
 
 def _count_year() -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
@@ -95,11 +105,14 @@ def _count_year() -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
         newer = _train(spec, _between(table, days[end_index - TRAIN_DAYS], days[end_index - 1]))
         if older is not None:
             judged = _between(table, days[end_index], days[end_index + HORIZON_DAYS - 1])
-            first_day, models = days[end_index].isoformat(), (older, newer)
+            first_day, models = days[end_index].isoformat(), (older[0], newer[0])
             scores = [score(model, judged, n_threads=0) for model in models]
             cells = _cells(spec, judged, models, scores)
-            thresholds = [model.threshold for model in models]
-            pairs.append({"first_day": first_day, "cells": cells, "thresholds": thresholds})
+            thresholds = {
+                "thresholds": [model.threshold for model in models],
+                "floors": [older[1], newer[1]],
+            }
+            pairs.append({"first_day": first_day, "cells": cells, **thresholds})
             columns = day_index(judged)[0], _labels(spec, judged), *scores
             for name, column in zip(COLUMNS_OF_ROWS, columns, strict=True):
                 scored[f"{first_day}.{name}"] = column
@@ -116,16 +129,31 @@ def _labels(spec: RetrainSpec, table: pa.Table) -> np.ndarray:
     return table[spec.source.label].to_numpy().astype(np.uint8)
 
 
-def _train(spec: RetrainSpec, table: pa.Table) -> Any:
+class _BothThresholds(Threshold):
+    """The best F1, and beside it the threshold at the floor of precision."""
+
+    __slots__ = ("floor",)
+
+    def choose(self, score: np.ndarray, label: np.ndarray) -> float:
+        """The first; `floor` keeps the other."""
+        floor = Threshold("recall_at_precision", FLOOR).choose(score, label)
+        object.__setattr__(self, "floor", floor)
+        return Threshold().choose(score, label)
+
+
+def _train(spec: RetrainSpec, table: pa.Table) -> tuple[Any, float]:
+    """The model, and its threshold at the floor of precision."""
+    rule = _BothThresholds()
     data = TrainingData(
         table=table,
         day=day_index(table)[0],
         label=_labels(spec, table),
         numeric=spec.features.numeric,
         categorical=spec.features.categorical,
+        threshold=rule,
     )
     trainer = resolve_trainer(spec.model.trainer)
-    return trainer(data, params=spec.train, seed=spec.model.seed, n_threads=0)
+    return trainer(data, params=spec.train, seed=spec.model.seed, n_threads=0), rule.floor
 
 
 def _cells(

@@ -80,7 +80,7 @@ def prove_same_bytes(folder: Path) -> dict[str, Any]:
 
 
 def prove_year(folder: Path) -> dict[str, Any]:
-    """A challenger every day of the year under the bare rule and under the paired gate."""
+    """A challenger every day of the year under the bare rule and both paired gates."""
     return year.prove()
 
 

@@ -31,10 +31,8 @@ def spec_of(name):
     if name in THRESHOLDS:
         keys = f'variance = "moderated"\n{keys}'
     model = f"seed = 1\n{THRESHOLDS.get(name, '')}"
-    return (
-        SPEC.replace("seed = 1\n", model).replace("[gate]\n", "[gate]\n" + keys)
-        + "\n[degraded]\ndays = 5\n"
-    )
+    text = SPEC.replace("seed = 1\n", model).replace("[gate]\n", "[gate]\n" + keys)
+    return text + "\n[degraded]\ndays = 5\n"
 
 
 @pytest.mark.parametrize("name", METRICS)
