@@ -1,13 +1,15 @@
-"""Joint counts of real model pairs on real days: the raw material of the calibration bench.
+"""Real model pairs on real days: the raw material of the calibration bench.
 
 Models trained a week apart all through 2013, each pair on the days that follow the newer one:
-int64[days, 8] for all rows and per level of origin and carrier, kept in build/bench/.
+int64[days, 8] for all rows and per level of origin and carrier, and the rows with both scores,
+kept in build/bench/.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,12 +26,15 @@ from retrain_ops.examples.flights import main as load_flights
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import DAY
+from retrain_ops.stats.tables import PairedRows
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "bench" / "flights_pairs.json"
+SCORES = CACHE.with_suffix(".npz")
 FIRST, LAST = date(2013, 1, 1), date(2013, 12, 31)
 TRAIN_DAYS, STEP_DAYS, HORIZON_DAYS = 22, 7, 21
 COLUMNS = ("origin", "carrier")
+COLUMNS_OF_ROWS = ("day", "label", "older", "newer")
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Pair:
 
     first_day: str
     cells: dict[str, dict[str, np.ndarray]]
+    rows: PairedRows | None = None
 
     @property
     def days(self) -> np.ndarray:
@@ -47,21 +53,33 @@ class Pair:
 
 def load_pairs() -> list[Pair]:
     """The pairs of the year; trained and counted once, then read."""
-    if not CACHE.exists():
+    if not (CACHE.exists() and SCORES.exists()):
         CACHE.parent.mkdir(parents=True, exist_ok=True)
-        CACHE.write_text(json.dumps(_count_year()))
-    return [_read(p) for p in json.loads(CACHE.read_text())]
+        counted, scored = _count_year()
+        CACHE.write_text(json.dumps(counted))
+        np.savez(SCORES, **scored)
+    with np.load(SCORES) as scored:
+        return [_read(p, scored) for p in json.loads(CACHE.read_text())]
 
 
-def _read(stored: dict[str, Any]) -> Pair:
+def _read(stored: dict[str, Any], scored: Any) -> Pair:
     cells = {
         column: {level: np.array(days, dtype=np.int64) for level, days in by.items()}
         for column, by in stored["cells"].items()
     }
-    return Pair(first_day=stored["first_day"], cells=cells)
+    first_day, old_threshold, new_threshold = stored["first_day"], *stored["thresholds"]
+    day, label, old, new = (scored[f"{first_day}.{name}"] for name in COLUMNS_OF_ROWS)
+    rows = PairedRows(
+        day=day,
+        n_days=HORIZON_DAYS,
+        label=label,
+        decisions=((old >= old_threshold).astype("u1"), (new >= new_threshold).astype("u1")),
+        scores=(old, new),
+    )
+    return Pair(first_day=first_day, cells=cells, rows=rows)
 
 
-def _count_year() -> list[dict[str, Any]]:
+def _count_year() -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     source = os.environ.setdefault("FLIGHTS_SOURCE", str(ROOT / "build" / "data" / "flights"))
     if not Path(source).exists():
         load_flights([source])
@@ -71,16 +89,22 @@ def _count_year() -> list[dict[str, Any]]:
     end = datetime(2014, 1, 2, tzinfo=UTC)
     table = Source(spec).read(days, columns=columns, before=end)
     table = table.filter(table[spec.source.label].is_valid())
-    pairs, older = [], None
+    pairs, scored, older = [], {}, None
     ends = range(TRAIN_DAYS, len(days) - HORIZON_DAYS + 1, STEP_DAYS)
     for end_index in ends:
         newer = _train(spec, _between(table, days[end_index - TRAIN_DAYS], days[end_index - 1]))
         if older is not None:
             judged = _between(table, days[end_index], days[end_index + HORIZON_DAYS - 1])
-            cells = _cells(spec, judged, older, newer)
-            pairs.append({"first_day": days[end_index].isoformat(), "cells": cells})
+            first_day, models = days[end_index].isoformat(), (older, newer)
+            scores = [score(model, judged, n_threads=0) for model in models]
+            cells = _cells(spec, judged, models, scores)
+            thresholds = [model.threshold for model in models]
+            pairs.append({"first_day": first_day, "cells": cells, "thresholds": thresholds})
+            columns = day_index(judged)[0], _labels(spec, judged), *scores
+            for name, column in zip(COLUMNS_OF_ROWS, columns, strict=True):
+                scored[f"{first_day}.{name}"] = column
         older = newer
-    return pairs
+    return pairs, scored
 
 
 def _between(table: pa.Table, first: date, last: date) -> pa.Table:
@@ -104,9 +128,11 @@ def _train(spec: RetrainSpec, table: pa.Table) -> Any:
     return trainer(data, params=spec.train, seed=spec.model.seed, n_threads=0)
 
 
-def _cells(spec: RetrainSpec, table: pa.Table, older: Any, newer: Any) -> dict[str, Any]:
+def _cells(
+    spec: RetrainSpec, table: pa.Table, models: Sequence[Any], scores: Sequence[np.ndarray]
+) -> dict[str, Any]:
     codes, days = day_index(table)
-    decisions = [decide(m, score(m, table, n_threads=0)) for m in (older, newer)]
+    decisions = [decide(m, s) for m, s in zip(models, scores, strict=True)]
     cells = {}
     for column in ("", *COLUMNS):
         if column:

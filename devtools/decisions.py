@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from retrain_ops.decisions.judge import gate_report, outcome_of, reason_of
 from retrain_ops.decisions.record import DECISION_FILE, Decision, NamedModel
 from retrain_ops.spec.spec import RetrainSpec, parse_spec
 from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.moderation import EarlierWindow
 from retrain_ops.stats.tables import PairedRows
 from retrain_ops.workspace import Workspace
 
@@ -87,11 +88,17 @@ def decision(
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     queued: bool = False,
     sums: dict[str, dict[str, dict[str, list[list[int]]]]] | None = None,
+    earlier: Sequence[EarlierWindow] = (),
 ) -> Decision:
     """A decision on these counts, as JSON reads it back."""
     plain = {c: {level: x.tolist() for level, x in by.items()} for c, by in cells.items()}
     gate = gate_report(
-        plain, rules, expected_levels=expected_levels or {}, facts=facts or {}, sums=sums
+        plain,
+        rules,
+        expected_levels=expected_levels or {},
+        facts=facts or {},
+        sums=sums,
+        earlier=earlier,
     )
     outcome = outcome_of(gate["verdict"], queued=queued)
     digest = spec().sha256()

@@ -71,6 +71,13 @@ class MlflowConnection:
     def download(self, path: str, *, deadline: float) -> bytes: ...
     def get(self, path: str, *, deadline: float) -> bytes: ...
 
+# -- serving ---------------------------------------------------------------
+
+def siphash(key: bytes, data: bytes, /) -> int: ...
+def answer_request(
+    model: Model, body: bytes, csv: bool, most_rows: int, /
+) -> tuple[bytes, int]: ...
+
 # -- counts: drift, joint cells, ranks, shadow; counter RNG ------------------
 
 class ShadowCounts(TypedDict):

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from retrain_ops.busy import busy_with
-from retrain_ops.cli import check, decisions, init, registry, report
+from retrain_ops.cli import check, decisions, init, registry, report, serve
 from retrain_ops.cli.command import (
     EXIT_OK,
     Command,
@@ -119,6 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
         Command("init", init.init, init.HELP, init.add_options, opens_run=False),
         Command("check", check.check, check.HELP, check.add_options, opens_run=False),
         Command("run", _run, "run one day, all steps or a single one", _run_options),
+        Command("serve", serve.serve_command, serve.HELP, serve.add_options, opens_run=False),
     )
     for command in (*firsts, *registry.COMMANDS, report.REPORT):
         add_command(commands, command)

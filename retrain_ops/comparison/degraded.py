@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from retrain_ops.comparison.counts import NO_DAYS, version_rows
 from retrain_ops.data.labels import labelled, rows_of_days
-from retrain_ops.decisions.record import champion_record, recover_decision
+from retrain_ops.decisions.champion import champion_record
+from retrain_ops.decisions.record import recover_decision
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between

@@ -19,6 +19,7 @@ from retrain_ops.errors import (
     DataError,
     RemoteError,
 )
+from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
 from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import TrainedModel, resolve_loader
@@ -69,9 +70,18 @@ def file_of_version(run: Run, version: Version, name: str) -> bytes:
         DataError: neither place has the file.
     """
     kept = kept_file(run.workspace, version, name, look_only=False)
-    if kept is not None:
-        return kept
-    downloaded = _download(run, version, name)
+    return kept if kept is not None else _download(run, version, name)
+
+
+def registered_file(client: MlflowClient, version: Version, name: str) -> bytes:
+    """A file that was frozen with a version, from MLflow.
+
+    Raises:
+        ConflictError: the version's tag does not say which bytes were registered.
+        CorruptError: MLflow's copy is not what was registered.
+        RemoteError: MLflow does not have the file.
+    """
+    downloaded = client.download_artifact(version.source, name)
     if hashlib.sha256(downloaded).hexdigest() != registered_sha256(version, name):
         raise CorruptError(
             f"{name} of version {version.number} at {version.source} is not what was registered "
@@ -122,7 +132,7 @@ def kept_file(
 
 def _download(run: Run, version: Version, name: str) -> bytes:
     try:
-        return run.client.download_artifact(version.source, name)
+        return registered_file(run.client, version, name)
     except RemoteError as problem:
         raise DataError(
             f"{name} of version {version.number} is not in the workspace, and {version.source} "

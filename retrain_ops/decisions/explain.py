@@ -316,7 +316,9 @@ def _days_to_prove(gate: GateRecord) -> str:
     difference, error = gate["difference"], gate["standard_error"]
     assert difference, "not_proven means a difference above the bar"
     assert error is not None, "not_proven means a bound"
-    quantile = student_quantile(gate["rules"]["confidence"], max(gate["days"] - 1, 1))
+    borrowed = gate["moderation"]["degrees"] if "moderation" in gate else 0
+    df = max(gate["days"] - 1, 1) + borrowed
+    quantile = student_quantile(gate["rules"]["confidence"], df)
     wanted = (quantile * error / difference) ** 2
     days = math.ceil(gate["days"] * wanted)
     rows = math.ceil(gate["rows"] * wanted)

@@ -32,6 +32,7 @@ from retrain_ops.stats.drift import DriftRules
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.gates import judge
 from retrain_ops.stats.metrics import F1
+from retrain_ops.stats.moderation import EarlierWindow
 from retrain_ops.stats.rounding import to_significant
 from retrain_ops.stats.sums import Sums
 
@@ -65,9 +66,12 @@ def gate_report(
     expected_levels: Mapping[str, Sequence[str]],
     facts: Mapping[str, Mapping[str, Any]],
     sums: Sums | None = None,
+    earlier: Sequence[EarlierWindow] = (),
 ) -> GateRecord:
     """The gates on the joint counts of a hold-out, `cells[column][level]`, and on its sums."""
-    report = judge(cells, rules, expected_levels=expected_levels, facts=facts, sums=sums)
+    report = judge(
+        cells, rules, expected_levels=expected_levels, facts=facts, sums=sums, earlier=earlier
+    )
     return cast(GateRecord, report.to_json())
 
 

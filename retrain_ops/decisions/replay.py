@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from retrain_ops.decisions.earlier import earlier_of_record
 from retrain_ops.decisions.judge import (
     DRIFT_COUNTS_FILE,
     EVENT_FILE,
@@ -162,6 +163,7 @@ def _replay_gate(workspace: Workspace, window_end: date, decision: Decision) -> 
             expected_levels=_expected_levels(workspace, window_end, decision, stored["slices"]),
             facts={check["name"]: check["facts"] for check in stored.get("checks", [])},
             sums=decision["holdout"].get("sums"),
+            earlier=earlier_of_record(stored),
         )
     outcome = outcome_of(report["verdict"], queued=decision["outcome"] == "queued")
     decision["gate"], decision["outcome"] = report, outcome

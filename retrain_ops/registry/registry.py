@@ -162,15 +162,17 @@ class Registry:
         """The versions alone, where aliases and events do not matter."""
         return World(snapshot=Snapshot({}, ()), versions=tuple(self.versions()))
 
-    def serving(self) -> Serving:
+    def serving(self, snapshot: Snapshot | None = None) -> Serving:
         """Who answers requests, and with which share, for a router that polls.
+
+        `snapshot` spares a call where the caller has just read one.
 
         Raises:
             ConflictError: nobody was promoted, or an alias does not say what the
                 event of the highest epoch says: a change is under way, or somebody
                 moved it. Go on with what you have, and ask again.
         """
-        snapshot = self.snapshot()
+        snapshot = snapshot or self.snapshot()
         newest = snapshot.newest
         if newest is None:
             raise ConflictError(f"{self.name} has no champion yet: bootstrap it")

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
+from retrain_ops.spec.serving import ServingTable
 from retrain_ops.spec.source import PLACE, SourceTable
 from retrain_ops.spec.toml_tables import TableReader, find_lines
 from retrain_ops.spec.train import DEFAULTS, TRAINER_FORMS, is_trainer, refused_param
@@ -22,16 +23,10 @@ from retrain_ops.spec.validate import ValidateTable
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
 from retrain_ops.stats.gate_rules import GateRules
-from retrain_ops.stats.rules import (
-    Days,
-    Level,
-    Psi,
-    quiet,
-    recorded,
-    require,
-)
+from retrain_ops.stats.rules import Days, Level, Psi, Share, quiet, recorded, require
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
+from retrain_ops.stats.thresholds import Threshold, ThresholdRule, threshold_of
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
 
@@ -60,11 +55,17 @@ class ModelTable:
         trainer: "gbdt", "logistic", "xgboost", "lightgbm", "sklearn:Class" for a classifier of
             scikit-learn, or "package.module:function" for one of your own.
         seed: of training and of every random draw of a run.
+        threshold: from which score on the model says 1, chosen out of fold: where a metric of
+            decisions is best, or by `threshold_value`.
+        threshold_value: of "fixed" the threshold, of "positive_rate" the largest share of rows,
+            of "recall_at_precision" the least precision.
     """
 
     name: str
     trainer: str = "gbdt"
     seed: Annotated[int, "0 to 2^63 - 1"] = 0
+    threshold: ThresholdRule = quiet("f1")
+    threshold_value: Share | None = quiet(None)
 
     def __post_init__(self) -> None:
         require(
@@ -77,6 +78,7 @@ class ModelTable:
             is_trainer(self.trainer),
             f"trainer: must be {TRAINER_FORMS}, it is {self.trainer!r}",
         )
+        Threshold(self.threshold, self.threshold_value).check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,9 @@ class NotifyTable:
     slack_webhook_env: str = "SLACK_WEBHOOK_URL"
 
 
+_SERVING = ServingTable()
+
+
 @dataclass(frozen=True, slots=True)
 class RetrainSpec:
     """One model's retraining, whole. Read it with :func:`load_spec`."""
@@ -233,6 +238,7 @@ class RetrainSpec:
     registry: RegistryTable = field(default_factory=RegistryTable)
     notify: NotifyTable = field(default_factory=NotifyTable)
     degraded: DegradedRules | None = quiet(None)
+    serving: ServingTable = quiet(_SERVING)
     origin: TableReader | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -245,6 +251,11 @@ class RetrainSpec:
     def drift_features(self) -> tuple[str, ...]:
         """The features asked for drift; all of them when the spec names none."""
         return self.drift.features or self.features.all
+
+    @property
+    def threshold(self) -> Threshold:
+        """The rule that puts a model's threshold."""
+        return threshold_of(self.model.threshold, self.model.threshold_value, self.gate)
 
     @property
     def named_columns(self) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -334,7 +345,7 @@ def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = Non
     values = {name: _read_table(reader, name, value) for name, value in tables.items()}
     spec = RetrainSpec(**values, origin=reader)  # type: ignore[arg-type]
     _check_together(reader, spec)
-    return _with_absolute_source(spec, folder)
+    return _with_absolute_paths(spec, folder)
 
 
 TABLES: Mapping[str, type] = {
@@ -349,6 +360,7 @@ TABLES: Mapping[str, type] = {
     "canary": CanaryRules,
     "rollout": RolloutTable,
     "degraded": DegradedRules,
+    "serving": ServingTable,
     "publish": PublishTable,
     "registry": RegistryTable,
     "notify": NotifyTable,
@@ -369,6 +381,8 @@ def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
     _check_trainer(reader, spec)
     _check_columns(reader, spec)
     _check_margins(reader, spec)
+    if (by := spec.model.threshold) in ("fbeta", "net_benefit") and by not in spec.gate.names:
+        raise reader.error("model", "threshold", f"[gate] has to name {by}, as metric or guard")
     for name in spec.drift.features:
         if name not in spec.features.all:
             raise reader.error("drift", "features", f"{name!r} is not a feature of [features]")
@@ -426,8 +440,9 @@ def _check_columns(reader: TableReader, spec: RetrainSpec) -> None:
                 raise reader.error("validate", key, f"{name!r} is not a column that a run pulls")
 
 
-def _with_absolute_source(spec: RetrainSpec, folder: Path) -> RetrainSpec:
+def _with_absolute_paths(spec: RetrainSpec, folder: Path) -> RetrainSpec:
     path = spec.source.path
     if path and "://" not in path and not Path(path).is_absolute():
         path = str((folder / path).resolve())
-    return replace(spec, source=replace(spec.source, path=path))
+    serving = replace(spec.serving, folder=str(folder / spec.serving.folder))
+    return replace(spec, source=replace(spec.source, path=path), serving=serving)

@@ -24,6 +24,7 @@ from retrain_ops.stats.distributions import student_cdf
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.guards import GuardVerdict, exact_text, judge_guards, stopped_by
 from retrain_ops.stats.metrics import F1, Metric
+from retrain_ops.stats.moderation import EarlierWindow, Moderation, moderation_of
 from retrain_ops.stats.multiplicity import holm
 from retrain_ops.stats.paired import PairedDifference, compare
 from retrain_ops.stats.rounding import to_json_value
@@ -89,6 +90,7 @@ class GateReport:
         checks: the limits that are on; a challenger that would pass fails, or is undecided, by
             the first that does not, and `reason` is its name.
         guards: the further metrics; a challenger that would pass fails, or is undecided, by them.
+        moderation: what was borrowed for `standard_error`; None with `variance = "window"`.
     """
 
     verdict: Verdict
@@ -111,6 +113,7 @@ class GateReport:
     warnings: tuple[str, ...] = field(default=())
     checks: tuple[Check, ...] = field(default=())
     guards: tuple[GuardVerdict, ...] = field(default=())
+    moderation: Moderation | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain data, floats to 9 significant digits: equal bytes for equal counts and rules."""
@@ -120,7 +123,9 @@ class GateReport:
         values["rules"] = self.rules.to_json()
         values["checks"] = [asdict(check) for check in self.checks]
         values["guards"] = [guard.to_json() for guard in self.guards]
-        for name in ("checks", "guards"):
+        if self.moderation is not None:
+            values["moderation"] = self.moderation.to_json()
+        for name in ("checks", "guards", "moderation"):
             if not values[name]:
                 del values[name]
         return _plain(values, metric)
@@ -151,6 +156,7 @@ def judge(
     expected_levels: Mapping[str, Sequence[str]] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     sums: Sums | None = None,
+    earlier: Sequence[EarlierWindow] = (),
 ) -> GateReport:
     """The gates on joint counts, and on sums where a metric of scores is named.
 
@@ -164,6 +170,7 @@ def judge(
         facts: what the checks judge, by name; see :func:`retrain_ops.stats.checks.run_checks`.
         sums: of each metric of scores that `rules` names, as `cells` are; of a guard's, of all
             rows (:mod:`retrain_ops.stats.sums`).
+        earlier: windows that were judged before, which `variance = "moderated"` borrows from.
 
     Raises:
         DataError: a column of `rules` is not in `cells`, a column does not add up to all rows,
@@ -174,7 +181,8 @@ def judge(
     tables = _with_sums(counted, rules.scored_by, sums or {})
     everything = next(iter(tables[ALL_ROWS].values()))
     overall = compare(everything, rules.scored_by)
-    bound, error = lower_bound(overall, rules)
+    moderation = moderation_of(earlier) if rules.variance == "moderated" else None
+    bound, error = lower_bound(overall, rules, moderation)
     slices = _judge_slices(tables, rules, expected_levels or {})
     literal = _literal(overall, rules)
     verdict, reason = _decide(overall, literal, bound, slices, rules)
@@ -185,11 +193,6 @@ def judge(
         verdict, reason = stopped_by(guards) or (verdict, reason)
     checks = run_checks(rules, rows=overall.rows, days=overall.days, facts=facts or {})
     verdict, reason = _after_checks(verdict, reason, checks)
-    unjudged = [
-        f"{s.column}={s.level}: {s.reason}"
-        for s in slices
-        if s.role == "protected" and s.verdict == "undecided"
-    ]
     return GateReport(
         verdict=verdict,
         reason=reason,
@@ -208,9 +211,10 @@ def judge(
         slices=slices,
         rules=rules,
         needs_human=reason == "protected_undecided" and rules.undecided_protected == "human",
-        warnings=tuple(unjudged) if verdict == "pass" and rules.mode == "paired" else (),
+        warnings=_unjudged(slices) if verdict == "pass" and rules.mode == "paired" else (),
         checks=checks,
         guards=guards,
+        moderation=moderation,
     )
 
 
@@ -234,6 +238,14 @@ def _checked_tables(
                 "belongs to one level, a missing value to a level of its own"
             )
     return tables
+
+
+def _unjudged(slices: Sequence[SliceVerdict]) -> tuple[str, ...]:
+    return tuple(
+        f"{s.column}={s.level}: {s.reason}"
+        for s in slices
+        if s.role == "protected" and s.verdict == "undecided"
+    )
 
 
 def _with_sums(

@@ -10,6 +10,7 @@ from retrain_ops.comparison.degraded import compare_matured
 from retrain_ops.comparison.drift import drift_of_features
 from retrain_ops.data.source import Source
 from retrain_ops.data.sources.kind import VERSION
+from retrain_ops.decisions.champion import champion_record, decide_champion
 from retrain_ops.decisions.judge import (
     DRIFT_COUNTS_FILE,
     EVENT_FILE,
@@ -20,8 +21,6 @@ from retrain_ops.decisions.record import (
     FeatureDriftRecord,
     NamedModel,
     Trigger,
-    champion_record,
-    decide_champion,
     recover_decision,
     write_decision,
 )

@@ -21,8 +21,8 @@ from retrain_ops.comparison.scoring import (
 )
 from retrain_ops.data.labels import labelled, rows_of_days
 from retrain_ops.data.processed import read_processed
+from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts, curve, usable
-from retrain_ops.decisions.record import champion_of_key
 from retrain_ops.errors import DataError
 from retrain_ops.mlflow.tracking import log_run
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, environment_files

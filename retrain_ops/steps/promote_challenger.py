@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from retrain_ops.comparison.scoring import model_folder
+from retrain_ops.decisions.champion import champion_of_key
+from retrain_ops.decisions.earlier import earlier_windows
 from retrain_ops.decisions.judge import bootstrap_report, gate_report, outcome_of, reason_of
 from retrain_ops.decisions.record import (
     DECISION_FILE,
@@ -16,7 +18,6 @@ from retrain_ops.decisions.record import (
     HoldoutRecord,
     Judged,
     Outcome,
-    champion_of_key,
     recover_decision,
     scores_of,
     write_decision,
@@ -125,6 +126,7 @@ def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> GateRecord:
             "calibration": evaluated["calibration"] or {},
         },
         sums=evaluated.get("sums"),
+        earlier=earlier_windows(run, evaluated["days"][0]),
     )
 
 

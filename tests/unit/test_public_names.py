@@ -28,6 +28,7 @@ PUBLIC = {
         judge_shadow ks_test psi psi_from_counts psi_tolerance_p roc_auc score_metrics slice_report
         to_significant wasserstein_distance""",
     "retrain_ops.sources": "Part SourceError SourceKind UnreachableError",
+    "retrain_ops.serving": "Answer Router create_app",
     "retrain_ops.airflow": """
         ApprovalSensor ApproveCandidateOperator CheckDriftOperator DriftMonitorOperator
         EvaluateOperator MlflowHook ModelOperator PerformanceMonitorOperator

@@ -11,6 +11,7 @@ MODULES = (
     "retrain_ops.models",
     "retrain_ops.stats",
     "retrain_ops.sources",
+    "retrain_ops.serving",
     "retrain_ops.airflow",
     "retrain_ops.prefect",
 )

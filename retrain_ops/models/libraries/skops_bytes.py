@@ -104,7 +104,9 @@ def _canonical(data: bytes) -> bytes:
     with zipfile.ZipFile(target, "w") as archive:
         _add(archive, SCHEMA, json.dumps(schema, separators=(",", ":")).encode())
         for old, new in names.items():
-            _add(archive, new, _without_unset(content[old]) if new.endswith(".npy") else content[old])
+            _add(
+                archive, new, _without_unset(content[old]) if new.endswith(".npy") else content[old]
+            )
     return target.getvalue()
 
 

@@ -13,10 +13,22 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrain_ops.stats.cells import CHALLENGER, CHAMPION, LABEL, N_CELLS, confusion
 from retrain_ops.stats.metrics.metric import Confusion, Influence
 
-__all__ = ["BY_NAME", "MATTHEWS", "Costs", "Matthews", "Ratios", "fbeta", "net_benefit"]
+__all__ = [
+    "BY_NAME",
+    "MATTHEWS",
+    "Costs",
+    "DecisionMetric",
+    "Matthews",
+    "Ratios",
+    "fbeta",
+    "net_benefit",
+]
 
 Form = tuple[int, int, int, int]
 """Factors of true negatives, false positives, false negatives and true positives."""
@@ -83,6 +95,15 @@ class Ratios(_OfDecisions):
         first, *rest = (Fraction(t, d) for t, d in found)
         return sum(rest, first)
 
+    def scores(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of many confusion matrices, float64 [4, n]; minus infinity where it is undefined."""
+        total = np.zeros(counts.shape[1])
+        for top, bottom in self.terms:
+            d = np.asarray(bottom, np.float64) @ counts
+            t = np.asarray(top, np.float64) @ counts
+            total += np.divide(t, d, out=np.full_like(d, -np.inf), where=d != 0)
+        return total
+
     def influence(self, counts: Confusion) -> Influence:
         """Derivatives over the common denominator of all terms."""
         first, *rest = self.terms
@@ -115,6 +136,14 @@ class Matthews(_OfDecisions):
         if product == 0:
             return None
         return Fraction(_surplus(counts) << _BITS, _root(product))
+
+    def scores(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of many confusion matrices, float64 [4, n]; minus infinity where it is undefined."""
+        tn, fp, fn, tp = counts
+        margins = np.sqrt((tn + fp) * (fn + tp)) * np.sqrt((tn + fn) * (fp + tp))
+        found = np.full(len(margins), -np.inf)
+        np.divide(tp * tn - fp * fn, margins, out=found, where=margins != 0)
+        return found
 
     def influence(self, counts: Confusion) -> Influence:
         """Of S / R by the count of cell k: (dS/dk - S / 2 sum 1 / m over k's margins m) / R."""
@@ -151,7 +180,9 @@ MATTHEWS = Matthews()
 _FOUND: Form = (0, 0, 0, 1)
 _SPARED: Form = (1, 0, 0, 0)
 
-BY_NAME: Mapping[str, Ratios | Matthews] = {
+DecisionMetric = Ratios | Matthews
+
+BY_NAME: dict[str, DecisionMetric] = {
     metric.name: metric
     for metric in (
         Ratios("f1", "F1", (((0, 0, 0, 2), (0, 1, 1, 2)),), unit="F1"),

@@ -196,9 +196,7 @@ def test_a_class_that_is_no_classifier_is_refused(name, words):
 
 def test_a_classifier_without_probabilities_is_refused():
     with pytest.raises(ConfigError, match="LinearSVC has no predict_proba"):
-        resolve_trainer("sklearn:LinearSVC")(
-            rows(missing=False), params={}, seed=1, n_threads=1
-        )
+        resolve_trainer("sklearn:LinearSVC")(rows(missing=False), params={}, seed=1, n_threads=1)
 
 
 def test_missing_values_are_named_in_training_and_have_no_score_afterwards():
@@ -278,7 +276,7 @@ def test_a_type_that_is_not_scikit_learns_is_neither_stored_nor_read():
         "features": model.core.features, "library": "sklearn", "threshold": 0.5, "version": "1",
     }).encode()  # fmt: skip
     body = LIBRARY_MAGIC + struct.pack("<I", len(text)) + text + payload
-    with pytest.raises(CorruptError, match="asks for .*Mine"):
+    with pytest.raises(CorruptError, match=r"asks for .*Mine"):
         load_model(body + hashlib.sha256(body).digest())
 
 
