@@ -12,7 +12,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from retrain_ops.data.sources.kind import VERSION, Part, check_names, distinct_days, gone
+from retrain_ops.data.sources.kind import VERSION, Part, check_day, check_names, distinct_days, gone
 from retrain_ops.data.sources.secrets import redacted, shown
 from retrain_ops.errors import SourceError, UnreachableError
 from retrain_ops.spec.spec import RetrainSpec
@@ -81,6 +81,7 @@ class DeltaSource:
 
     def _check(self, wanted: Sequence[str]) -> None:
         check_names(self._place, self._schema.names, wanted)
+        check_day(self._place, self._schema.field(self._day))
 
     def _scan(self, columns: Sequence[str], day: date | None) -> Iterator[pa.Table]:
         predicate = None if day is None else f"{_quoted(self._day)} = {self._literal(day)}"

@@ -14,7 +14,7 @@ from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import EqualTo
 from pyiceberg.table import ALWAYS_TRUE, DataScan, Table
 
-from retrain_ops.data.sources.kind import VERSION, Part, check_names, distinct_days, gone
+from retrain_ops.data.sources.kind import VERSION, Part, check_day, check_names, distinct_days, gone
 from retrain_ops.data.sources.secrets import redacted
 from retrain_ops.errors import SourceError, UnreachableError
 from retrain_ops.spec.spec import RetrainSpec
@@ -86,6 +86,7 @@ class IcebergSource:
 
     def _check(self, wanted: Sequence[str]) -> None:
         check_names(self._place, self._schema.names, wanted)
+        check_day(self._place, self._schema.field(self._day))
 
     def _open_scan(self, columns: Sequence[str], day: date | None) -> DataScan:
         rows = ALWAYS_TRUE if day is None else EqualTo(self._day, day.isoformat())

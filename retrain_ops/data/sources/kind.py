@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Protocol, cast
@@ -143,8 +143,21 @@ def check_names(where: str, names: Sequence[str], wanted: Sequence[str]) -> None
         raise SourceError(f"{where} has more than one column {', '.join(doubled)}")
 
 
+def check_day(where: str, field: pa.Field) -> None:
+    """The column of the day holds no instants: rows are chosen where it equals a date.
+
+    Raises:
+        SourceError: it does.
+    """
+    if pa.types.is_timestamp(field.type):
+        raise SourceError(
+            f"{where}: {field.name} is {field.type}; it must be a date or its text YYYY-MM-DD, "
+            "or rows would be lost: cast it, or name another column by [source] partition"
+        )
+
+
 def distinct_days(values: Iterable[object], where: str) -> list[date]:
-    """The days that a column holds, as dates, instants or their texts; rows without one are lost.
+    """The days that a column holds, as dates or their texts; rows without one are nobody's.
 
     Raises:
         SourceError: a value is no day.
@@ -153,9 +166,9 @@ def distinct_days(values: Iterable[object], where: str) -> list[date]:
 
 
 def _day(value: object, where: str) -> date:
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
+    if isinstance(value, datetime) and value.time() == time():
+        return value.date()  # what some databases make of a date
+    if isinstance(value, date) and not isinstance(value, datetime):
         return value
     try:
         return date.fromisoformat(str(value))

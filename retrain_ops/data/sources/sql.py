@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from retrain_ops.data.sources.kind import Part, check_names, distinct_days
+from retrain_ops.data.sources.kind import Part, check_day, check_names, distinct_days
 from retrain_ops.data.sources.secrets import shown
 from retrain_ops.errors import SourceError
 from retrain_ops.spec.spec import RetrainSpec
@@ -39,8 +39,8 @@ class Session(Protocol):
     def batches(self, statement: str, day: date | None) -> Iterator[pa.Table]:
         """The rows of a statement as they stream in, in tables that may have types of their own."""
 
-    def names(self, statement: str) -> list[str]:
-        """The columns of a statement."""
+    def schema(self, statement: str) -> pa.Schema:
+        """The columns of a statement; of type null where the driver does not say."""
 
 
 def open_source(spec: RetrainSpec, version: str) -> SqlSource:
@@ -63,7 +63,7 @@ class SqlSource:
     def expected(self) -> str:
         """The query must have rows of a day."""
         column = self._spec.source.partition
-        return f"[source] query at {self._shown} has none with that {column}; load the days"
+        return f"{self._place} has none with that {column}; load the days"
 
     def days(self) -> list[date]:
         """The distinct days of the query; rows without a day are nobody's."""
@@ -73,13 +73,12 @@ class SqlSource:
             day = session.quoted(column)
             found = session.batches(f"SELECT DISTINCT {day} FROM {self._rows}", None)
             values = {value for table in found for value in table[0].to_pylist()}
-        return distinct_days(values, f"[source] query at {self._shown}")
+        return distinct_days(values, self._place)
 
     def schemas(self, day: date) -> Iterator[tuple[str, pa.Schema]]:
-        """The columns of the query, whatever the day; their types are the rows' affair."""
+        """The columns of the query, whatever the day."""
         with self._session() as session:
-            names = self._names(session)
-        yield f"[source] query at {self._shown}", pa.schema([(n, pa.null()) for n in names])
+            yield self._place, self._schema(session)
 
     def read(self, days: Sequence[date], columns: Sequence[str], *, pinned: bool) -> Iterator[Part]:
         """One part per batch that the driver hands out."""
@@ -102,12 +101,18 @@ class SqlSource:
     def _rows(self) -> str:
         return f"({self._query}\n) source_rows"
 
-    def _names(self, session: Session) -> list[str]:
-        return session.names(f"SELECT * FROM {self._rows} WHERE 1 = 0")
+    @property
+    def _place(self) -> str:
+        return f"[source] query at {self._shown}"
+
+    def _schema(self, session: Session) -> pa.Schema:
+        return session.schema(f"SELECT * FROM {self._rows} WHERE 1 = 0")
 
     def _check(self, session: Session, wanted: Sequence[str]) -> None:
         """SQLite takes a quoted name that is no column for a text: nothing is selected unseen."""
-        check_names(f"[source] query at {self._shown}", self._names(session), wanted)
+        schema = self._schema(session)
+        check_names(self._place, schema.names, wanted)
+        check_day(self._place, schema.field(self._spec.source.partition))
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

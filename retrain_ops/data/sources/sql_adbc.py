@@ -90,11 +90,11 @@ class _Session:
             for batch in cursor.fetch_record_batch():
                 yield _plain(pa.Table.from_batches([batch]))
 
-    def names(self, statement: str) -> list[str]:
-        """As the result calls its columns."""
+    def schema(self, statement: str) -> pa.Schema:
+        """The driver's own."""
         with self._connection.cursor() as cursor:
             cursor.execute(statement)
-            return list(cursor.fetch_record_batch().schema.names)
+            return cursor.fetch_record_batch().schema
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -19,8 +19,12 @@ from retrain_ops.spec.spec import RetrainSpec
 WAIT_SECONDS = 120
 """How long SQLite waits for a writer."""
 
-_REAL = 700
-"""PostgreSQL's number of the type `real`."""
+_POSTGRES = {
+    700: pa.float32(),  # its drivers read the shortest digits of a `real`, and make a double
+    1114: pa.timestamp("us"),
+    1184: pa.timestamp("us", "UTC"),
+}
+"""Arrow's type for PostgreSQL's numbers of types, where values do not show it."""
 
 _LOOKS_BOUND = re.compile(r"(?<![:\w\\]):([\w$]+)(?![:\w$])")
 """What SQLAlchemy takes for a parameter, also within a text of the query."""
@@ -46,16 +50,15 @@ class _Session:
                 columns = zip(names, zip(*rows, strict=True), self._kinds(result), strict=True)
                 yield pa.table([_array(*column) for column in columns], names=names)
 
-    def names(self, statement: str) -> list[str]:
-        """As the result calls its columns."""
+    def schema(self, statement: str) -> pa.Schema:
+        """As the result calls its columns; of PostgreSQL, what values alone do not show."""
         with closing(self._execute(statement, None)) as result:
-            return list(result.keys())
+            kinds = [kind or pa.null() for kind in self._kinds(result)]
+            return pa.schema(list(zip(result.keys(), kinds, strict=True)))
 
     def _kinds(self, result: Any) -> list[pa.DataType | None]:
-        """The types that values do not show: PostgreSQL's drivers read the digits of a `real`."""
-        codes = [column[1] for column in result.cursor.description]
-        is_postgres = self._connection.dialect.name == "postgresql"
-        return [pa.float32() if is_postgres and code == _REAL else None for code in codes]
+        known = _POSTGRES if self._connection.dialect.name == "postgresql" else {}
+        return [known.get(column[1]) for column in result.cursor.description]
 
     def _execute(self, statement: str, day: date | None) -> Any:
         query, end, day_is = statement.rpartition(") source_rows")

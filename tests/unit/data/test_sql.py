@@ -255,3 +255,22 @@ def test_a_day_that_is_no_date_is_refused(world):
     query = f"SELECT a, b, c, late, request_id, event_time, 'x' AS day FROM {TABLE}"
     with pytest.raises(DataError, match=r"query at .*a day must be a date, .*; it is 'x'"):
         source_of(folder, asked(sources["sqlite"], query=query)).days()
+
+
+@pytest.mark.parametrize("name", ["postgresql", "postgresql+adbc", "duckdb+adbc"])
+def test_a_day_that_is_an_instant_would_lose_rows(world, name):
+    folder, sources = world
+    keys = asked(sources[name], query=f"SELECT *, event_time AS at FROM {TABLE}", partition="at")
+    source = source_of(folder, keys)
+    words = "query at .*: at is timestamp.*; it must be a date or its text"
+    for act in (source.days, lambda: source.read([FIRST], columns=["a"], before=BEFORE)):
+        with pytest.raises(SourceError, match=words):
+            act()
+
+
+def test_an_instant_of_sqlite_is_no_day(world):
+    folder, sources = world
+    query = f"SELECT *, event_time AS at FROM {TABLE}"
+    keys = asked(sources["sqlite"], partition="at", query=query)
+    with pytest.raises(SourceError, match="a day must be a date"):
+        source_of(folder, keys).days()

@@ -112,6 +112,13 @@ def test_a_day_may_be_a_text_and_no_partition(tmp_path, rows):
     assert digest(read(tmp_path, with_source(SPEC, keys))) == digest(read(tmp_path))
 
 
+def test_a_day_that_is_an_instant_would_lose_rows(tmp_path, rows, kind):
+    keys = WRITERS[kind](rows.append_column("at", rows["event_time"]), tmp_path / kind)
+    source = Source(spec_of(tmp_path, keys | {"partition": '"at"'}))
+    with pytest.raises(SourceError, match=r"at .* \d+: at is timestamp.*it must be a date"):
+        source.read([FIRST], columns=COLUMNS, before=BEFORE)
+
+
 def test_rows_that_were_deleted_within_a_file_are_gone(tmp_path, rows):
     folder = str(tmp_path / "delta")
     keys = in_delta(rows, tmp_path / "delta")
