@@ -87,9 +87,7 @@ def test_it_is_promoted_read_in_a_bare_process_and_made_once(
     assert json.loads(done.stdout.splitlines()[-1]) == here
 
 
-def test_a_quiet_day_refuses_a_parameter_that_the_library_does_not_know(
-    tmp_path, client, messages
-):
+def test_a_quiet_day_refuses_a_parameter_that_the_library_does_not_know(tmp_path, client, messages):
     write_days(tmp_path / "rows", 30)
     day = FIRST + timedelta(days=20)
     bootstrap(tmp_path, client, day)

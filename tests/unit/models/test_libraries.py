@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import struct
@@ -16,7 +17,7 @@ import pytest
 
 from retrain_ops.errors import ConfigError, CorruptError, DataError
 from retrain_ops.models import TrainingData, load_model, resolve_trainer, train_estimator
-from retrain_ops.models.libraries.skops_bytes import skops_bytes
+from retrain_ops.models.libraries.skops_bytes import _without_unset, skops_bytes
 from retrain_ops.models.tabular import LIBRARY_MAGIC
 from retrain_ops.models.training import refused_by_library
 from retrain_ops.spec.train import is_trainer
@@ -196,9 +197,7 @@ def test_a_class_that_is_no_classifier_is_refused(name, words):
 
 def test_a_classifier_without_probabilities_is_refused():
     with pytest.raises(ConfigError, match="LinearSVC has no predict_proba"):
-        resolve_trainer("sklearn:LinearSVC")(
-            rows(missing=False), params={}, seed=1, n_threads=1
-        )
+        resolve_trainer("sklearn:LinearSVC")(rows(missing=False), params={}, seed=1, n_threads=1)
 
 
 def test_missing_values_are_named_in_training_and_have_no_score_afterwards():
@@ -260,6 +259,20 @@ def test_a_file_that_nobody_writes_is_refused(change):
         load_model(body + hashlib.sha256(body).digest())
 
 
+def test_memory_that_scikit_learn_leaves_unset_is_not_stored():
+    node = np.dtype({
+        "names": ["left_child", "missing_go_to_left"], "formats": ["<i8", "u1"], "itemsize": 16
+    })  # fmt: skip
+    head = io.BytesIO()
+    np.save(head, np.zeros(2, node))
+    head = head.getvalue()[:-32]
+    clean = np.array([-1, 0, 3, 1]).astype("<i8").tobytes()
+    dirty = bytearray(clean)
+    dirty[8:16] = b"\xab" * 8  # a leaf's direction, and a gap
+    dirty[25:32] = b"\xcd" * 7  # a gap
+    assert _without_unset(head + bytes(dirty)) == head + clean
+
+
 class Mine:
     """No part of scikit-learn."""
 
@@ -278,7 +291,7 @@ def test_a_type_that_is_not_scikit_learns_is_neither_stored_nor_read():
         "features": model.core.features, "library": "sklearn", "threshold": 0.5, "version": "1",
     }).encode()  # fmt: skip
     body = LIBRARY_MAGIC + struct.pack("<I", len(text)) + text + payload
-    with pytest.raises(CorruptError, match="asks for .*Mine"):
+    with pytest.raises(CorruptError, match=r"asks for .*Mine"):
         load_model(body + hashlib.sha256(body).digest())
 
 
