@@ -258,7 +258,7 @@ class Workspace:
             self.set_aside(path, "it is a folder")
         self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
         if self.is_local:
-            _replace_local(Path(target), data)
+            replace_file(Path(target), data)
         else:  # object stores publish an object when its stream closes, never before
             with self.filesystem.open_output_stream(target) as stream:
                 stream.write(data)
@@ -319,7 +319,7 @@ def _acquire(handle: int, folder: Path, patience_s: float) -> None:
         time.sleep(0.05)
 
 
-def _replace_local(target: Path, data: bytes) -> None:
+def replace_file(target: Path, data: bytes) -> None:
     """Write aside, sync, rename, sync the folder: after a power cut it is old or new."""
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

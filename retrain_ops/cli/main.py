@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from retrain_ops.busy import busy_with
-from retrain_ops.cli import check, decisions, init, registry, report, serve
+from retrain_ops.cli import check, decisions, export, init, registry, report, serve
 from retrain_ops.cli.command import (
     EXIT_OK,
     Command,
@@ -121,7 +121,8 @@ def build_parser() -> argparse.ArgumentParser:
         Command("run", _run, "run one day, all steps or a single one", _run_options),
         Command("serve", serve.serve_command, serve.HELP, serve.add_options, opens_run=False),
     )
-    for command in (*firsts, *registry.COMMANDS, report.REPORT):
+    last = Command("export", export.export, export.HELP, export.add_options)
+    for command in (*firsts, *registry.COMMANDS, report.REPORT, last):
         add_command(commands, command)
     decisions.add_commands(commands)
     return parser

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from retrain_ops.data.categories import as_column, codes_of, numbers, texts
 from retrain_ops.errors import DataError
 from retrain_ops.models.input import InputError, as_matrix, category_column, is_table
 from retrain_ops.models.trees import importance
+from retrain_ops.workspace import replace_file
 
 Kind = Literal["numeric", "categorical"]
 Matrix = NDArray[np.float32] | NDArray[np.float64]
@@ -272,17 +272,27 @@ class TabularModel:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model file; a reader sees the old file or the new one, whole."""
-        target = Path(path)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(Path(path), self.to_bytes())
+
+    def to_onnx(self, *, ml_opset: int = 5) -> bytes:
+        """The model for ONNX runtimes: `onnx_bytes`, which says what goes in and comes out.
+
+        Raises ConfigError where the package onnx is not installed, TypeError for a model of
+        another library.
+        """
+        from retrain_ops.models.onnx_export import onnx_bytes
+
+        return onnx_bytes(self, ml_opset=ml_opset)
+
+    def to_lightgbm(self) -> str:
+        """The model for `lightgbm.Booster(model_str=...)`; categories are their numbers.
+
+        Raises TypeError for a model without trees that LightGBM could read.
+        """
+        from retrain_ops.models.lightgbm_text import lightgbm_text
+
+        core: Any = self.core
+        return core.payload.decode() if self.kind == "lightgbm" else lightgbm_text(self)
 
 
 def load_model(source: bytes | str | os.PathLike[str]) -> TabularModel:

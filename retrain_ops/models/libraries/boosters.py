@@ -209,7 +209,7 @@ def load_lightgbm_model(payload: bytes, features: tuple[Feature, ...]) -> Scorer
     """Who scores rows with a model that `LightGBM.train` made."""
     del features
     lightgbm = load_lightgbm()
-    booster = lightgbm.Booster(params={"verbosity": -1}, model_str=payload.decode())
+    booster = lightgbm.Booster(model_str=payload.decode())
 
     def score(x: Matrix, n_threads: int) -> NDArray[np.float64]:
         found = booster.predict(x, num_threads=threads_of(n_threads))

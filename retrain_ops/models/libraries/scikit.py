@@ -56,8 +56,8 @@ def wide_matrix(x: Matrix, features: tuple[Feature, ...]) -> NDArray[np.float64]
 def fit_bytes(estimator: Any, rows: Rows, *, seed: int, n_threads: int) -> bytes:
     """Fits an estimator and gives its file.
 
-    Every `random_state` that is None becomes `seed`. Threads are those of `n_jobs`, where it
-    changes no bit; BLAS and OpenMP get one.
+    Every `random_state` that is None becomes `seed`. Ensembles train their members on
+    `n_threads`, which changes no bit; BLAS and OpenMP get one thread.
 
     Raises:
         ConfigError: parameters are refused, or it gives no probabilities or cannot be stored.
@@ -67,7 +67,8 @@ def fit_bytes(estimator: Any, rows: Rows, *, seed: int, n_threads: int) -> bytes
     params = estimator.get_params()
     seeds = [key for key in params if key.rpartition("__")[2] == "random_state"]
     estimator.set_params(**{k: seed % MOST_SEEDS for k in seeds if params[k] is None})
-    jobs = {"n_jobs": threads_of(n_threads)} if "n_jobs" in params else {}
+    shares = type(estimator).__module__.startswith("sklearn.ensemble.") and "n_jobs" in params
+    jobs = {"n_jobs": threads_of(n_threads)} if shares else {}
     try:
         with one_thread():
             estimator.set_params(**jobs).fit(wide_matrix(rows.x, rows.features), rows.y)

@@ -104,9 +104,8 @@ def _canonical(data: bytes) -> bytes:
     with zipfile.ZipFile(target, "w") as archive:
         _add(archive, SCHEMA, json.dumps(schema, separators=(",", ":")).encode())
         for old, new in names.items():
-            _add(
-                archive, new, _without_unset(content[old]) if new.endswith(".npy") else content[old]
-            )
+            data = content[old]
+            _add(archive, new, _without_unset(data) if new.endswith(".npy") else data)
     return target.getvalue()
 
 
@@ -135,6 +134,5 @@ def _without_unset(data: bytes) -> bytes:
         whole[name] = array[name]
     if {"left_child", "missing_go_to_left"} <= set(array.dtype.names):
         whole["missing_go_to_left"][array["left_child"] < 0] = 0
-    target = io.BytesIO()
-    np.save(target, whole, allow_pickle=False)
-    return target.getvalue()
+    # numpy.save copies field by field, and leaves what its buffer held between them.
+    return data[: len(data) - array.nbytes] + whole.tobytes("A")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from devtools.doubles.registry_server import Client, Server
 from retrain_ops.cli import command
 from retrain_ops.cli.main import main
+from retrain_ops.models import GBDTClassifier, LogisticRegression
 from retrain_ops.registry.events import APPROVAL_TAG, REPLACES_TAG
 from retrain_ops.registry.registry import Registry
 from tests.unit.registry.test_registry import A, B, C, instant, promote, registered
@@ -59,6 +62,27 @@ def test_history_tells_every_change_with_its_version(registry, say):
     assert told["events"][1]["state"] == "rolled_back"
     assert told["events"][2]["failed"] == "2"
     assert told["aliases"] == {"champion": "1"}
+
+
+@pytest.mark.parametrize(("format", "ending"), [("onnx", "onnx"), ("lightgbm", "txt")])
+def test_export_writes_the_registered_model(registry, say, tmp_path, monkeypatch, format, ending):
+    model = GBDTClassifier(n_estimators=2).fit(np.arange(80.0)[:, None], np.arange(80) > 40).model_
+    monkeypatch.setattr("retrain_ops.comparison.scoring.load_version", lambda run, version: model)
+    monkeypatch.chdir(tmp_path)
+    code, told = say("export", "--version", "2", "--format", format)
+    data = (tmp_path / f"{MODEL}-2.{ending}").read_bytes()
+    assert data == (model.to_onnx() if format == "onnx" else model.to_lightgbm().encode())
+    assert (code, told["sha256"]) == (0, hashlib.sha256(data).hexdigest())
+
+
+def test_export_refuses_what_has_no_such_form(registry, say, monkeypatch, tmp_path):
+    model = LogisticRegression().fit(np.arange(80.0)[:, None], np.arange(80) > 40).model_
+    monkeypatch.setattr("retrain_ops.comparison.scoring.load_version", lambda run, version: model)
+    monkeypatch.chdir(tmp_path)
+    code, told = say("export", "--version", "2", "--format", "lightgbm")
+    assert (code, told["error"]) == (2, "ConfigError")
+    assert "version 2: a linear model has no trees" in told["message"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_promote_approves_and_promotes_what_passed_its_shadow(registry, say):

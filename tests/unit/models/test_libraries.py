@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import struct
@@ -16,7 +17,7 @@ import pytest
 
 from retrain_ops.errors import ConfigError, CorruptError, DataError
 from retrain_ops.models import TrainingData, load_model, resolve_trainer, train_estimator
-from retrain_ops.models.libraries.skops_bytes import skops_bytes
+from retrain_ops.models.libraries.skops_bytes import _without_unset, skops_bytes
 from retrain_ops.models.tabular import LIBRARY_MAGIC
 from retrain_ops.models.training import refused_by_library
 from retrain_ops.spec.train import is_trainer
@@ -256,6 +257,20 @@ def test_a_file_that_nobody_writes_is_refused(change):
     body = LIBRARY_MAGIC + struct.pack("<I", len(text)) + text + data[at + 4 + length : -32]
     with pytest.raises(CorruptError):
         load_model(body + hashlib.sha256(body).digest())
+
+
+def test_memory_that_scikit_learn_leaves_unset_is_not_stored():
+    node = np.dtype({
+        "names": ["left_child", "missing_go_to_left"], "formats": ["<i8", "u1"], "itemsize": 16
+    })  # fmt: skip
+    head = io.BytesIO()
+    np.save(head, np.zeros(2, node))
+    head = head.getvalue()[:-32]
+    clean = np.array([-1, 0, 3, 1]).astype("<i8").tobytes()
+    dirty = bytearray(clean)
+    dirty[8:16] = b"\xab" * 8  # a leaf's direction, and a gap
+    dirty[25:32] = b"\xcd" * 7  # a gap
+    assert _without_unset(head + bytes(dirty)) == head + clean
 
 
 class Mine:
