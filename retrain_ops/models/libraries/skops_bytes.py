@@ -135,4 +135,4 @@ def _without_unset(data: bytes) -> bytes:
     if {"left_child", "missing_go_to_left"} <= set(array.dtype.names):
         whole["missing_go_to_left"][array["left_child"] < 0] = 0
     # numpy.save copies field by field, and leaves what its buffer held between them.
-    return data[: len(data) - array.nbytes] + whole.tobytes("A")
+    return data[: len(data) - array.nbytes] + bytes(whole.tobytes("A"))
