@@ -52,11 +52,11 @@ def test_a_wrong_parameter_is_refused_with_its_line(param, words):
     assert str(caught.value).startswith(f"m.toml, line 11: [train] {words}")
 
 
-@pytest.mark.parametrize("name", ["xgboost", "mine.train", "a:b:c", ":f", "m:", "1a:f", ""])
+@pytest.mark.parametrize("name", ["catboost", "mine.train", "a:b:c", ":f", "m:", "1a:f", ""])
 def test_a_trainer_of_another_form_is_refused_with_its_line(name):
     with pytest.raises(ConfigError) as caught:
         parse(trainer=f'trainer = "{name}"')
-    assert str(caught.value).startswith('m.toml, line 3: [model] trainer: must be "gbdt" or')
+    assert str(caught.value).startswith('m.toml, line 3: [model] trainer: must be "gbdt", ')
 
 
 def test_a_trainer_of_ones_own_has_parameters_of_its_own():
