@@ -312,7 +312,7 @@ class Prepared:
 
     def world(self, story: Story) -> World:
         """The world just before the story's command, new with every call."""
-        world = self._after(story.spec, story.before).copy(self.place())
+        world = self.after(story.spec, story.before).copy(self.place())
         story.spoil(world)
         return world
 
@@ -321,7 +321,8 @@ class Prepared:
         self.folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self.folder)) / "world"
 
-    def _after(self, spec: str, commands: tuple[Command, ...]) -> World:
+    def after(self, spec: str, commands: tuple[Command, ...]) -> World:
+        """The world after these commands, for copies only."""
         known = self._known.get((spec, commands))
         if known is None:
             known = self._grown(spec, commands) if commands else self._begun(spec)
@@ -335,7 +336,7 @@ class Prepared:
         return world
 
     def _grown(self, spec: str, commands: tuple[Command, ...]) -> World:
-        world = self._after(spec, commands[:-1]).copy(self.place())
+        world = self.after(spec, commands[:-1]).copy(self.place())
         world.must_do(commands[-1])
         return world
 

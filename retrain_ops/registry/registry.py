@@ -241,7 +241,13 @@ class Registry:
     def set_state(
         self, version: Version, state: State, *, closed_at: datetime | None = None
     ) -> None:
-        """Moves a version on its way, with all that follows; a closing state keeps its time."""
+        """Moves a version on its way, with all that follows; a closing state keeps its time.
+
+        Raises:
+            ConflictError: its shadow is to have passed, and it has none.
+        """
+        if state == "shadow_passed" and version.opened_at is None:
+            raise _not_open(version)
         self._stand(version, closed(version, state, utc_text(closed_at) if closed_at else None))
         self.finish()
 
@@ -255,9 +261,17 @@ class Registry:
             self.client.set_version_tag(self.name, version.number, key, value)
 
     def open_shadow(self, version: Version, *, opened_at: datetime) -> None:
-        """Makes `version` the candidate: `@challenger`, shadow from `opened_at`."""
-        self._stand(version, Intent("shadow", opened_at=utc_text(opened_at), life=version.life))
+        """Makes `version` the candidate: `@challenger`, shadow from `opened_at`.
+
+        Raises:
+            ConflictError: its bytes were superseded meanwhile, be it that they came back since.
+        """
+        intent = Intent("shadow", opened_at=utc_text(opened_at), life=version.life)
+        self._stand(version, intent)
         self.finish()
+        found = self.version(version.number)
+        if found.intent.opened_at != intent.opened_at:
+            raise _not_open(found)
 
     def close(self, version: Version, state: State, *, closed_at: datetime) -> None:
         """Ends a candidacy that never reached `@champion`.
@@ -447,3 +461,10 @@ class Registry:
             self.client.set_alias(self.name, write.name, write.value)
         elif write.what == "claim" and write.value is not None:
             self.claims.make(write.name, write.value)
+
+
+def _not_open(version: Version) -> ConflictError:
+    return ConflictError(
+        f"version {version.number} is {version.state} and was not opened: another run has other "
+        "bytes of its key; run this step again"
+    )

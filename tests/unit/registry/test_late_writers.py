@@ -204,3 +204,21 @@ def claimed_as(registry, version):
     world = replace(world, versions=(*others, version))
     event = Promotion(version, "promote", instant(C), NOW, 0.1).decide(world)
     return registry.claims.claim(world.snapshot, event)
+
+
+def test_an_opening_that_came_too_late_says_so_and_passes_no_shadow():
+    """Superseded and registered again meanwhile: the opening was that of its former life."""
+    server, registry = world_with(A)
+    version = registered(registry, B)
+
+    def others():
+        registered(registry, B, digest="other")
+        registered(registry, B)
+
+    late = Registry(client=Paused(server, 0, others), name="m")
+    with pytest.raises(ConflictError, match="version 2 is registered and was not opened"):
+        late.open_shadow(version, opened_at=instant(B))
+    with pytest.raises(ConflictError, match="version 2 is registered and was not opened"):
+        registry.set_state(registry.version("2"), "shadow_passed")
+    assert registry.open_candidate() is None
+    at_rest(registry)
