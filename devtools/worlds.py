@@ -236,8 +236,8 @@ def _later(days: int) -> date:
 def _spoil_registry(world: World) -> None:
     """Aliases moved and an event removed, by hand."""
     client = Client(world.server)
-    client.set_alias("toy", "champion", "1")
-    client.delete_alias("toy", "previous")
+    client.set_registered_model_alias("toy", "champion", "1")
+    client.delete_registered_model_alias("toy", "previous")
     model = world.server.models["toy"]
     tags = {k: v for k, v in model.tags.items() if not k.endswith("000001")}
     world.server.models["toy"] = type(model)(

@@ -258,7 +258,7 @@ class Registry:
     def set_tag(self, version: Version, key: str, value: str) -> None:
         """Writes a version tag unless it says so already."""
         if version.tags.get(key) != value:
-            self.client.set_version_tag(self.name, version.number, key, value)
+            self.client.set_model_version_tag(self.name, version.number, key, value)
 
     def open_shadow(self, version: Version, *, opened_at: datetime) -> None:
         """Makes `version` the candidate: `@challenger`, shadow from `opened_at`.
@@ -425,7 +425,7 @@ class Registry:
         if recorded is not None:
             return recorded
         event = self.claims.settle(world.snapshot, settled(world, owner))
-        self.client.set_model_tag(self.name, event.tag, event.to_json())
+        self.client.set_registered_model_tag(self.name, event.tag, event.to_json())
         return event
 
     def _follow(self, world: World) -> tuple[Write, ...]:
@@ -447,18 +447,18 @@ class Registry:
     def _write(self, write: Write) -> None:
         """One write; the fence's own two are made by `_fence` and `_record`."""
         if write.what == "event" and write.value is not None:
-            self.client.set_model_tag(self.name, write.name, write.value)
+            self.client.set_registered_model_tag(self.name, write.name, write.value)
         elif write.what == "tag" and write.version is not None:
             if write.value is None:
-                self.client.delete_version_tag(self.name, write.version, write.name)
+                self.client.delete_model_version_tag(self.name, write.version, write.name)
             else:
-                self.client.set_version_tag(self.name, write.version, write.name, write.value)
+                self.client.set_model_version_tag(self.name, write.version, write.name, write.value)
         elif write.what == "version":
             self.client.delete_model_version(self.name, write.name)
         elif write.what == "alias" and write.value is None:
-            self.client.delete_alias(self.name, write.name)
+            self.client.delete_registered_model_alias(self.name, write.name)
         elif write.what == "alias" and write.value is not None:
-            self.client.set_alias(self.name, write.name, write.value)
+            self.client.set_registered_model_alias(self.name, write.name, write.value)
         elif write.what == "claim" and write.value is not None:
             self.claims.make(write.name, write.value)
 

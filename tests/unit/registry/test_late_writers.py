@@ -27,22 +27,22 @@ def reject_late(registry, version):
 def recorded():
     """Every value that the event tags of the model ever had, by tag."""
     values: dict[str, set[str]] = {}
-    write = Client.set_model_tag
+    write = Client.set_registered_model_tag
 
-    def set_model_tag(self, name, key, value):
+    def set_registered_model_tag(self, name, key, value):
         if key.startswith(EVENT_TAG):
             values.setdefault(key, set()).add(value)
         write(self, name, key, value)
 
-    return values, set_model_tag
+    return values, set_registered_model_tag
 
 
 @pytest.mark.parametrize("before", PAUSES)
 def test_a_claim_comes_to_one_event_whatever_those_who_finish_it_saw(before, monkeypatch):
     server, registry = world_with(A)
     version = candidate(registry, B)
-    values, set_model_tag = recorded()
-    monkeypatch.setattr(Client, "set_model_tag", set_model_tag)
+    values, set_registered_model_tag = recorded()
+    monkeypatch.setattr(Client, "set_registered_model_tag", set_registered_model_tag)
 
     def others():
         reject_late(registry, version)

@@ -127,7 +127,7 @@ def test_a_model_that_cannot_be_trusted_does_not_serve(client, spec_of):
     assert "not what was registered" in problem_of(spec_of())
     client.server.artifacts[name] = whole
     assert "the spec" in problem_of(spec_of(SPEC.replace(', "x2"', "")))
-    client.set_version_tag("served", "1", "trainer", "mine.module:train")
+    client.set_model_version_tag("served", "1", "trainer", "mine.module:train")
     assert "mine.module:train" in problem_of(spec_of())
 
 
