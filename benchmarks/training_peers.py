@@ -17,7 +17,6 @@ from retrain_ops import _core
 from retrain_ops.models.trees import LEAF, read_trees
 
 RATE, MIN_ROWS, L2, BINS = 0.1, 20, 1.0, 255
-LEVELS = 300
 OUR_TASKS = {"binary": "binary", "multiclass": "softmax", "regression": "squared_error"}
 
 
@@ -33,6 +32,7 @@ class Job:
     rounds: int
     leaves: int = 0
     depth: int = 0
+    watched: tuple[NDArray[np.float32], NDArray[Any]] | None = None
 
     @property
     def weight(self) -> NDArray[np.float64] | None:
@@ -52,9 +52,11 @@ def has_peer(name: str) -> bool:
 
 
 def _features(job: Job) -> list[tuple[str, str, list[str]]]:
-    levels = [f"{i:03d}" for i in range(LEVELS)]
+    levels = dict(zip(job.kind.categorical, job.kind.levels, strict=True))
     return [
-        (f"f{i}", "categorical", levels) if i in job.kind.categorical else (f"f{i}", "numeric", [])
+        (f"f{i}", "categorical", [f"{k:03d}" for k in range(levels[i])])
+        if i in levels
+        else (f"f{i}", "numeric", [])
         for i in range(job.x.shape[1])
     ]
 
@@ -71,6 +73,8 @@ class Ours:
         more: dict[str, Any] = {}
         if job.kind.task != "binary":
             more["objective"] = OUR_TASKS[job.kind.task]
+        if job.watched is not None:
+            more["evaluation"] = job.watched
         return _core.gbdt_train(
             job.x, job.y, features=_features(job), params=params, seed=1, n_threads=job.threads,
             weight=job.weight, **more,
@@ -119,7 +123,8 @@ def _lightgbm(job: Job, **more: Any) -> Any:
         params["num_class"] = int(job.y.max()) + 1
     data = lgb.Dataset(job.x, job.y, weight=job.weight,
                        categorical_feature=list(job.kind.categorical))  # fmt: skip
-    return lgb.train(params, data, job.rounds)
+    watched = None if job.watched is None else [lgb.Dataset(*job.watched, reference=data)]
+    return lgb.train(params, data, job.rounds, valid_sets=watched)
 
 
 def _lightgbm_best(job: Job) -> Any:

@@ -1,5 +1,6 @@
-/* Scores of watched rows grow tree by tree, and their loss is summed anew each round.
- * Unit: a block of rows; block sums are added in the order of blocks, by one rank. */
+/* Scores of watched rows grow tree by tree, through masks of leaves as in prediction,
+ * and their loss is summed anew each round. Unit: a block of rows; block sums are added
+ * in the order of blocks, by one rank. */
 #include "gbdt/eval.h"
 
 #include <string.h>
@@ -39,6 +40,7 @@ rt_status rt_eval_init(rt_eval *eval, const rt_gbdt_rows *rows, const rt_forest 
     memset(eval, 0, sizeof *eval);
     eval->rows = rows;
     eval->forest = forest;
+    eval->hot = rt_hot_in_use();
     const rt_block blocks[] = {
         RT_BLOCK(eval->score, rows->x.rows * forest->n_outputs),
         RT_BLOCK(eval->block, block_count(eval)),
@@ -54,14 +56,23 @@ void rt_eval_clear(rt_eval *eval)
 {
     rt_free(eval->score);
     rt_free(eval->block);
+    rt_free(eval->cells);
+    rt_quick_clear(&eval->quick);
     memset(eval, 0, sizeof *eval);
 }
 
-/* log(1 + exp(x)), finite for any x. */
-static double softplus(double x)
+rt_status rt_eval_take(rt_eval *eval, int32_t first, int32_t threads, rt_error *err)
 {
-    double size = x < 0.0 ? -x : x;
-    return (x > 0.0 ? x : 0.0) + rt_log(1.0 + rt_exp(-size));
+    rt_free(eval->cells);
+    rt_quick_clear(&eval->quick);
+    eval->cells = NULL;
+    rt_status status = rt_quick_init(&eval->quick, eval->forest, first, err);
+    if (status != RT_OK) {
+        return status;
+    }
+    const rt_block cells =
+        RT_BLOCK(eval->cells, (int64_t)threads * RT_QUICK_ROWS * eval->quick.planes);
+    return rt_alloc_all(&cells, 1, "rt_eval_take", err);
 }
 
 /* log(sum exp(s_k)) - s_label; the largest score is taken out, so that no exp
@@ -82,40 +93,70 @@ static double softmax_loss(const rt_eval *eval, int64_t row)
     return rt_log(sum) + most - eval->score[eval->rows->label[row] * rows + row];
 }
 
-static double loss_of(const rt_eval *eval, int64_t row)
+/* The loss of each row of [begin, end), at most a block. */
+static void losses_of(const rt_eval *eval, int64_t begin, int64_t end, double *loss)
 {
-    double score = eval->score[row];
+    const double *score = eval->score + begin;
+    double margin[BLOCK_ROWS]; /* larger is worse */
     switch (eval->forest->loss) {
     case RT_LOSS_BINARY:
-        return softplus(eval->rows->label[row] != 0 ? -score : score);
+        for (int64_t i = 0; i < end - begin; i++) {
+            margin[i] = eval->rows->label[begin + i] != 0 ? -score[i] : score[i];
+        }
+        eval->hot->softplus(margin, end - begin, loss);
+        return;
     case RT_LOSS_SOFTMAX:
-        return softmax_loss(eval, row);
+        for (int64_t i = begin; i < end; i++) {
+            loss[i - begin] = softmax_loss(eval, i);
+        }
+        return;
     case RT_LOSS_SQUARE:
-        break;
+        for (int64_t i = 0; i < end - begin; i++) {
+            const double error = score[i] - eval->rows->value[begin + i];
+            loss[i] = error * error;
+        }
     }
-    double error = score - eval->rows->value[row];
-    return error * error;
 }
 
-void rt_eval_add(rt_eval *eval, int32_t first, rt_team team)
+/* The new trees' leaves to the scores of rows [at, at + rows). */
+static void add_trees(rt_eval *eval, int64_t at, int64_t rows, rt_quick_cell *cells)
 {
-    const rt_forest *forest = eval->forest;
+    double sum[RT_QUICK_ROWS] = {0.0};
+    rt_quick_load(&eval->quick, eval->hot, &eval->rows->x, at, rows, cells);
+    for (int32_t t = eval->quick.begin; t < eval->forest->n_trees; t++) {
+        double *score =
+            eval->score + t % eval->forest->n_outputs * eval->rows->x.rows + at;
+        memcpy(sum, score, (size_t)rows * sizeof *sum);
+        rt_quick_add(&eval->quick, eval->hot, t, rows, cells, sum);
+        memcpy(score, sum, (size_t)rows * sizeof *sum);
+    }
+}
+
+static void add_block(rt_eval *eval, int64_t block, rt_quick_cell *cells)
+{
+    const int64_t begin = block * BLOCK_ROWS;
     const int64_t rows = eval->rows->x.rows;
+    const int64_t end = begin + BLOCK_ROWS < rows ? begin + BLOCK_ROWS : rows;
+    double loss[BLOCK_ROWS];
+    double sum = 0.0;
+    for (int64_t at = begin; at < end; at += RT_QUICK_ROWS) {
+        add_trees(eval, at, end - at < RT_QUICK_ROWS ? end - at : RT_QUICK_ROWS, cells);
+    }
+    losses_of(eval, begin, end, loss);
+    for (int64_t i = begin; i < end; i++) {
+        sum += weight_at(eval, i) * loss[i - begin];
+    }
+    eval->block[block] = sum;
+}
+
+void rt_eval_add(rt_eval *eval, rt_team team)
+{
+    const int64_t room = (int64_t)RT_QUICK_ROWS * eval->quick.planes;
     int64_t begin = 0;
     int64_t end = 0;
     rt_team_range(team, block_count(eval), &begin, &end);
     for (int64_t b = begin; b < end; b++) {
-        int64_t last = (b + 1) * BLOCK_ROWS < rows ? (b + 1) * BLOCK_ROWS : rows;
-        double sum = 0.0;
-        for (int64_t i = b * BLOCK_ROWS; i < last; i++) {
-            for (int32_t t = first; t < forest->n_trees; t++) {
-                int32_t output = t % forest->n_outputs;
-                eval->score[output * rows + i] +=
-                    rt_forest_leaf(forest, t, &eval->rows->x, i);
-            }
-            sum += weight_at(eval, i) * loss_of(eval, i);
-        }
-        eval->block[b] = sum;
+        add_block(eval, b, eval->cells + team.rank * room);
     }
     rt_team_barrier(team);
 }

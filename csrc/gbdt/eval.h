@@ -9,14 +9,18 @@
 
 #include "base/status.h"
 #include "gbdt/forest.h"
+#include "gbdt/simd/dispatch.h"
 #include "gbdt/targets.h"
 #include "parallel/team.h"
 
 typedef struct rt_eval {
     const rt_gbdt_rows *rows;
     const rt_forest *forest;
-    double *score; /* [outputs][rows] */
-    double *block; /* [blocks] sums of loss */
+    const rt_hot *hot;
+    rt_quick quick;       /* the trees of the round */
+    rt_quick_cell *cells; /* [threads][planes][RT_QUICK_ROWS] */
+    double *score;        /* [outputs][rows] */
+    double *block;        /* [blocks] sums of loss */
     double total_weight;
 } rt_eval;
 
@@ -24,9 +28,13 @@ RT_CHECKED rt_status rt_eval_init(rt_eval *eval, const rt_gbdt_rows *rows,
                                   const rt_forest *forest, rt_error *err);
 void rt_eval_clear(rt_eval *eval);
 
-/* Adds the forest's trees from `first` on to the scores; run by all ranks, ends
- * with a barrier. */
-void rt_eval_add(rt_eval *eval, int32_t first, rt_team team);
+/* By one rank: makes the forest's trees from `first` on ready for a team of at most
+ * `threads`. */
+RT_CHECKED rt_status rt_eval_take(rt_eval *eval, int32_t first, int32_t threads,
+                                  rt_error *err);
+
+/* Adds those trees to the scores; run by all ranks, ends with a barrier. */
+void rt_eval_add(rt_eval *eval, rt_team team);
 
 /* The mean loss by weight: log-loss, or squared error. */
 double rt_eval_loss(const rt_eval *eval);

@@ -203,6 +203,19 @@ static void after_round(fit *f, int32_t round)
     rt_ctl_advance(f->ctl, round + 1);
 }
 
+/* The round's trees to the rows that are watched; run by all ranks. */
+static void watch_round(fit *f, int32_t first, rt_team team)
+{
+    rt_grower *grower = &f->grower;
+    if (team.rank == 0 && grower->status == RT_OK) {
+        grower->status = rt_eval_take(&f->eval, first, f->threads, &grower->error);
+    }
+    rt_team_barrier(team);
+    if (grower->status == RT_OK) {
+        rt_eval_add(&f->eval, team);
+    }
+}
+
 /* What every rank does, in step. */
 static void boost(fit *f, rt_team team)
 {
@@ -217,7 +230,7 @@ static void boost(fit *f, rt_team team)
         rt_spread_take(&f->spread);
         grow_round(f, round, team);
         if (f->data->eval != NULL) {
-            rt_eval_add(&f->eval, first, team);
+            watch_round(f, first, team);
         }
         if (team.rank == 0) {
             after_round(f, round);

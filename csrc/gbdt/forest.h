@@ -78,6 +78,12 @@ static inline bool rt_forest_in_set(const rt_forest *forest, const rt_node *node
     return (double)level == x && ((word >> (level % RT_WORD_BITS)) & 1);
 }
 
+/* Where a number goes that a numeric split asks for. */
+static inline bool rt_node_sends_left(const rt_node *node, double x)
+{
+    return isnan(x) ? node->missing_left != 0 : x <= node->value;
+}
+
 /* Where a value of the node's feature goes. */
 static inline bool rt_forest_goes_left(const rt_forest *forest, const rt_node *node,
                                        double x)
@@ -85,7 +91,7 @@ static inline bool rt_forest_goes_left(const rt_forest *forest, const rt_node *n
     if (node->set != RT_NUMERIC_SPLIT) {
         return rt_forest_in_set(forest, node, x);
     }
-    return isnan(x) ? node->missing_left != 0 : x <= node->value;
+    return rt_node_sends_left(node, x);
 }
 
 /* The value of the leaf that the row reaches. */

@@ -40,13 +40,11 @@ static void finish_row(const rt_forest *forest, double *sum)
     }
 }
 
-/* `step` numbers from one feature of the row to the next. */
-static double walk(const rt_forest *forest, const rt_node *tree, const double *row,
-                   int64_t step)
+static double walk(const rt_forest *forest, const rt_node *tree, const double *row)
 {
     const rt_node *node = tree;
     while (node->feature != RT_LEAF) {
-        bool left = rt_forest_goes_left(forest, node, row[node->feature * step]);
+        bool left = rt_forest_goes_left(forest, node, row[node->feature]);
         node = tree + (left ? node->left : node->right);
     }
     return node->value;
@@ -65,25 +63,11 @@ static void predict_few(const rt_forest *forest, const rt_matrix *x, double *row
         for (int32_t k = 0; k < outputs; k++) {
             double total = forest->base_score[k];
             for (int32_t t = k; t < forest->n_trees; t += outputs) {
-                total += walk(forest, forest->nodes + forest->start[t], row, 1);
+                total += walk(forest, forest->nodes + forest->start[t], row);
             }
             sum[k] = total;
         }
         finish_row(forest, sum);
-    }
-}
-
-/* Column by column; rows beyond the end repeat the last one, unread. */
-static void gather(const rt_matrix *x, int64_t first, int64_t rows, double *buffer)
-{
-    for (int32_t f = 0; f < x->columns; f++) {
-        double *column = buffer + (int64_t)f * RT_QUICK_ROWS;
-        for (int64_t i = 0; i < rows; i++) {
-            column[i] = rt_matrix_at(x, first + i, f);
-        }
-        for (int64_t i = rows; i < RT_QUICK_ROWS; i++) {
-            column[i] = column[rows - 1];
-        }
     }
 }
 
@@ -93,43 +77,33 @@ typedef struct job {
     const rt_hot *hot;
     rt_quick quick;
     rt_ctl *ctl;
-    double *buffers; /* [threads][features][RT_QUICK_ROWS] */
+    rt_quick_cell *cells; /* [threads][planes][RT_QUICK_ROWS] */
     double *out;
 } job;
 
 /* One output's raw sums of a block. Trees are added one after the other, whatever
  * way each is scored. */
-static void sum_block(const job *j, int32_t output, int64_t rows, const double *buffer,
-                      double *sum)
+static void sum_block(const job *j, int32_t output, int64_t rows,
+                      const rt_quick_cell *cells, double *sum)
 {
     const rt_forest *forest = j->forest;
     for (int64_t i = 0; i < RT_QUICK_ROWS; i++) {
         sum[i] = forest->base_score[output];
     }
     for (int32_t t = output; t < forest->n_trees; t += forest->n_outputs) {
-        int64_t first = j->quick.first[t];
-        if (j->quick.leaf[t] >= 0) {
-            j->hot->quick_tree(j->quick.node + first, j->quick.first[t + 1] - first,
-                               j->quick.value + j->quick.leaf[t], forest->words, buffer,
-                               sum);
-            continue;
-        }
-        const rt_node *tree = forest->nodes + forest->start[t];
-        for (int64_t i = 0; i < rows; i++) {
-            sum[i] += walk(forest, tree, buffer + i, RT_QUICK_ROWS);
-        }
+        rt_quick_add(&j->quick, j->hot, t, rows, cells, sum);
     }
 }
 
 /* One batch: its numbers are gathered once and stay in the cache for all trees. */
-static void predict_block(const job *j, int64_t at, int64_t rows, double *buffer)
+static void predict_block(const job *j, int64_t at, int64_t rows, rt_quick_cell *cells)
 {
     const int32_t outputs = j->forest->n_outputs;
     double sum[RT_QUICK_ROWS];
     double *out = j->out + at * outputs;
-    gather(j->x, at, rows, buffer);
+    rt_quick_load(&j->quick, j->hot, j->x, at, rows, cells);
     for (int32_t k = 0; k < outputs; k++) {
-        sum_block(j, k, rows, buffer, sum);
+        sum_block(j, k, rows, cells, sum);
         for (int64_t i = 0; i < rows; i++) {
             out[i * outputs + k] = sum[i];
         }
@@ -143,12 +117,13 @@ static void predict_block(const job *j, int64_t at, int64_t rows, double *buffer
     }
 }
 
-static void predict_range(const job *j, int64_t begin, int64_t end, double *buffer)
+static void predict_range(const job *j, int64_t begin, int64_t end,
+                          rt_quick_cell *cells)
 {
     for (int64_t at = begin; at < end && !rt_ctl_cancelled(j->ctl);
          at += RT_QUICK_ROWS) {
         int64_t rows = end - at < RT_QUICK_ROWS ? end - at : RT_QUICK_ROWS;
-        predict_block(j, at, rows, buffer);
+        predict_block(j, at, rows, cells);
     }
 }
 
@@ -157,10 +132,10 @@ int rt_predict_runs_alone(const rt_forest *forest, int64_t rows)
     return rows * ((int64_t)forest->n_trees + 1) < RT_PREDICT_ALONE;
 }
 
-/* Every thread has a buffer of its own; nothing is shared but what is read. */
+/* Every thread has cells of its own; nothing is shared but what is read. */
 static void predict_team(const job *j, int32_t threads)
 {
-    int64_t room = (int64_t)RT_QUICK_ROWS * j->forest->n_features;
+    int64_t room = (int64_t)RT_QUICK_ROWS * j->quick.planes;
     rt_spread_team(threads);
 #pragma omp parallel num_threads(threads) default(none) shared(j, room)
     {
@@ -168,30 +143,33 @@ static void predict_team(const job *j, int32_t threads)
         int64_t begin = 0;
         int64_t end = 0;
         rt_team_range(team, j->x->rows, &begin, &end);
-        predict_range(j, begin, end, j->buffers + team.rank * room);
+        predict_range(j, begin, end, j->cells + team.rank * room);
     }
+}
+
+static rt_status prepare(job *j, int32_t threads, rt_error *err)
+{
+    rt_status status = rt_quick_init(&j->quick, j->forest, 0, err);
+    if (status != RT_OK) {
+        return status;
+    }
+    const rt_block cells =
+        RT_BLOCK(j->cells, (int64_t)threads * RT_QUICK_ROWS * j->quick.planes);
+    return rt_alloc_all(&cells, 1, "rt_predict", err);
 }
 
 static rt_status predict_many(const rt_forest *forest, const rt_matrix *x,
                               int32_t threads, rt_ctl *ctl, double *out, rt_error *err)
 {
-    void *buffers = NULL;
     job j = {.forest = forest, .x = x, .hot = rt_hot_in_use(), .ctl = ctl, .out = out};
-    rt_status status =
-        rt_alloc(&buffers, (int64_t)threads * RT_QUICK_ROWS * forest->n_features,
-                 sizeof(double), "rt_predict", err);
-    if (status != RT_OK) {
-        return status;
-    }
-    j.buffers = buffers;
-    status = rt_quick_init(&j.quick, forest, err);
+    rt_status status = prepare(&j, threads, err);
     if (status == RT_OK && threads == 1) {
-        predict_range(&j, 0, x->rows, buffers);
+        predict_range(&j, 0, x->rows, j.cells);
     } else if (status == RT_OK) {
         predict_team(&j, threads);
     }
     rt_quick_clear(&j.quick);
-    rt_free(buffers);
+    rt_free(j.cells);
     if (status == RT_OK && rt_ctl_cancelled(ctl)) {
         return rt_fail(err, RT_CANCELLED, "rt_predict", "prediction was asked to stop");
     }

@@ -41,11 +41,13 @@ static void sort_levels(ranked *levels, int32_t count, int64_t smooth)
     }
 }
 
+/* Every level is a candidate: no order, no extra L2, no least group. */
 static void one_against_rest(const rt_split_rules *rules, const rt_cut *cut,
                              const rt_histogram *histogram, int64_t cells, rt_sums node,
                              double *best_score, rt_split *best)
 {
     for (int32_t bin = 0; bin < cut->n_bins; bin++) {
+        /* What is missing or unknown goes with the rest. */
         rt_sums left = rt_sums_cell(histogram, cells + bin);
         rt_sums right = rt_sums_minus(node, left);
         if (!rt_side_stands(rules, left) || !rt_side_stands(rules, right)) {
@@ -69,6 +71,7 @@ static int32_t best_prefix(const rt_split_rules *rules, const ranked *levels,
                            int32_t count, int32_t step, rt_sums node,
                            double *best_score, rt_split *best)
 {
+    /* Half of the levels is enough: the other end gives the complements. */
     double l2 = rules->l2 + rules->cat_l2;
     int32_t limit = (count + 1) / 2 < rules->max_set ? (count + 1) / 2 : rules->max_set;
     int32_t at = step > 0 ? 0 : count - 1;
@@ -83,11 +86,13 @@ static int32_t best_prefix(const rt_split_rules *rules, const ranked *levels,
         }
         rt_sums right = rt_sums_minus(node, left);
         if (!rt_side_stands(rules, right) || right.rows < rules->min_group_rows) {
+            /* The right side only shrinks from here. */
             break;
         }
         if (group < rules->min_group_rows) {
             continue;
         }
+        /* Candidates are at least min_group_rows apart. */
         group = 0;
         double score =
             rt_split_score(rules, left, l2) + rt_split_score(rules, right, l2);
@@ -101,6 +106,7 @@ static int32_t best_prefix(const rt_split_rules *rules, const ranked *levels,
     return taken;
 }
 
+/* The first `taken` levels of the order as bits. */
 static void take_set(rt_split *best, const ranked *levels, int32_t count, int32_t step,
                      int32_t taken)
 {
@@ -111,6 +117,7 @@ static void take_set(rt_split *best, const ranked *levels, int32_t count, int32_
     }
 }
 
+/* The order is one for both ends; a prefix from the far end wins only if better. */
 static void sorted_sets(const rt_split_rules *rules, const rt_cut *cut,
                         const rt_histogram *histogram, int64_t cells, rt_sums node,
                         double *best_score, rt_split *best)
@@ -119,6 +126,7 @@ static void sorted_sets(const rt_split_rules *rules, const rt_cut *cut,
     int32_t count = 0;
     for (int32_t bin = 0; bin < cut->n_bins; bin++) {
         rt_sums sums = rt_sums_cell(histogram, cells + bin);
+        /* A level with fewer rows than the smoothing has no ratio to speak of. */
         if (sums.rows > 0 && sums.rows >= rules->cat_min_rows) {
             levels[count++] = (ranked){sums, bin};
         }

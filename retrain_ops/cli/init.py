@@ -15,7 +15,7 @@ from retrain_ops.errors import ConfigError
 if TYPE_CHECKING:
     from retrain_ops.data.survey import Column, Survey
 
-HELP = "look at a folder of daily Parquet partitions and write a commented spec for it"
+HELP = "look at a folder of daily files and write a commented spec for it"
 LINE = 96
 SLICE_LEVELS = 20
 SPARE_DAYS = 3
@@ -103,7 +103,9 @@ def _model(name: str) -> Iterator[str]:
 def _source(survey: Survey, named: frozenset[str]) -> Iterator[str]:
     rate = f"share of ones {survey.label_rate:.3f}"
     yield "[source]"
-    yield f"path = {_text(survey.path)} # {survey.partition}=YYYY-MM-DD/*.parquet"
+    yield f"path = {_text(survey.path)} # {survey.partition}=YYYY-MM-DD/*.{survey.kind}"
+    if survey.kind != "parquet":
+        yield f"kind = {_text(survey.kind)}"
     for role, words in (("label", rate), ("event_time", ""), ("request_id", "")):
         (column,) = survey.of_role(role)  # type: ignore[arg-type]
         guess = "" if role in named else "guessed"

@@ -17,7 +17,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from retrain_ops.busy import busy_with
 from retrain_ops.errors import ConfigError, import_problem
+from retrain_ops.stats.rules import exactly
 
 PACKAGES = "great-expectations pandas"
 _ONE_AT_A_TIME = threading.Lock()
@@ -89,8 +91,9 @@ def validate_table(table: pa.Table, rules: ValidationRules, name: str) -> Valida
     # Hundreds of INFO lines are written while the package is being imported.
     _quieten("great_expectations")
     try:
-        import great_expectations as gx
-        import pandas as pd
+        with busy_with("importing Great Expectations"):
+            import great_expectations as gx
+            import pandas as pd
     except ImportError as error:
         raise ConfigError(
             import_problem(error, "Great Expectations", "great-expectations pandas")
@@ -171,7 +174,8 @@ def _data_suite(gx: Any, rules: ValidationRules, present: set[str]) -> list[Any]
             suite.append(kinds.ExpectColumnValuesToNotBeNull(column=column))
     for column, share in rules.max_null_share.items():
         if column in present:
-            suite.append(kinds.ExpectColumnValuesToNotBeNull(column=column, mostly=1.0 - share))
+            mostly = float(1 - exactly(share))  # 1.0 - 0.7 asks for more than 0.3
+            suite.append(kinds.ExpectColumnValuesToNotBeNull(column=column, mostly=mostly))
     for column, (low, high) in rules.ranges.items():
         if column in present:
             suite.append(

@@ -100,9 +100,14 @@ class TableReader:
             expected = _hint_name(hint)
             found = f"{value!r} ({_type_name(value)})"
             raise self.error(table, key, f"must be {expected}, it is {found}")
-        if isinstance(converted, str):
-            return self._expand(table, key, converted)
-        return converted
+        return self._expanded(table, key, converted)
+
+    def _expanded(self, table: str, key: str, value: object) -> object:
+        if isinstance(value, str):
+            return self._expand(table, key, value)
+        if isinstance(value, dict):
+            return {name: self._expanded(table, key, inner) for name, inner in value.items()}
+        return value
 
     def _inner(self, table: str, key: str, values: object, kind: type[T]) -> T:
         """A table inside a table; the line is that of its key, unless it has a header itself."""

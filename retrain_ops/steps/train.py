@@ -18,6 +18,7 @@ from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.run import Run
 from retrain_ops.stats.rounding import to_significant
+from retrain_ops.stats.rules import quiet
 from retrain_ops.workspace import canonical_json
 
 # By round, for MLflow: how a training went is no part of what was decided.
@@ -26,7 +27,10 @@ LOSSES_FILE = "losses.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What was trained; `threshold_end` is the newest day that chose the threshold."""
+    """What was trained; `threshold_end` is the newest day that chose the threshold.
+
+    `threshold_by` and `threshold_value` are the rule that did, where it is not the best F1.
+    """
 
     model_sha256: str
     reference_sha256: str
@@ -36,6 +40,8 @@ class TrainResult:
     train_start: str
     train_end: str
     threshold_end: str
+    threshold_by: str = quiet("f1")
+    threshold_value: float | None = quiet(None)
 
     @property
     def status(self) -> str:
@@ -78,6 +84,8 @@ def train(run: Run) -> TrainResult:
         train_start=first,
         train_end=last,
         threshold_end=last,
+        threshold_by=run.spec.model.threshold,
+        threshold_value=run.spec.model.threshold_value,
     )
 
 
@@ -101,6 +109,7 @@ def training_data(run: Run, table: pa.Table) -> TrainingData:
         label=label,
         numeric=run.spec.features.numeric,
         categorical=run.spec.features.categorical,
+        threshold=run.spec.threshold,
     )
 
 

@@ -1,4 +1,4 @@
-/* cells[j * stride + bin] += values[row]: hot_body.h includes it for each form of the
+/* cells[j * stride + bin] += values[row]: loops.h includes it for each form of the
  * gradients, with ADD_VALUE, ADD_CELL (its vector) and ADD_NAME(name). No guard.
  *
  * The loops are bound by loads and stores. Eight bins are loaded at once, and the usual

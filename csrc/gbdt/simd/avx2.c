@@ -1,4 +1,4 @@
-/* hot_body.h for processors with AVX2. */
+/* loops.h for processors with AVX2. */
 #if defined(__x86_64__)
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt"))),    \

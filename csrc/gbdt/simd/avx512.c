@@ -1,4 +1,4 @@
-/* hot_body.h for processors with AVX-512 (F, DQ, BW, VL). */
+/* loops.h for processors with AVX-512 (F, DQ, BW, VL). */
 #if defined(__x86_64__)
 #if defined(__clang__)
 #pragma clang attribute push(                                                          \

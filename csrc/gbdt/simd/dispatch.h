@@ -1,6 +1,6 @@
 /* The loops that take the time, built once per x86 level and chosen at run time.
  *
- * hot_body.h is compiled three times (baseline, AVX2, AVX-512) from one source.
+ * loops.h is compiled three times (baseline, AVX2, AVX-512) from one source.
  * Integers are exact and doubles go through the same IEEE operations in the same
  * order without contraction, so all builds give the same bits; on other
  * processors there is the baseline build alone. */
@@ -96,9 +96,13 @@ typedef struct rt_hot {
     /* Rounded at random; the noise of out[i] is a hash of (key, row + i). */
     void (*pack)(const rt_gradient *exact, int64_t count, int64_t row, uint64_t key,
                  double g_scale, double h_scale, int64_t *out);
-    /* out[i] += the leaf of row i; x[feature * RT_QUICK_ROWS + i] are its numbers. */
-    void (*quick_tree)(const rt_quick_node *nodes, int64_t count, const double *value,
-                       const uint64_t *words, const double *x, double *out);
+    /* Both planes of a column of levels from its numbers, which are in the first. */
+    void (*quick_levels)(int32_t levels, rt_quick_cell *cells);
+    /* out[i] += the leaf of row i of a block. */
+    void (*quick_tree)(const rt_quick_tree *tree, const rt_quick_cell *cells,
+                       double *out);
+    /* log(1 + exp(x)), finite for any x. */
+    void (*softplus)(const double *x, int64_t count, double *out);
 } rt_hot;
 
 /* The build for the level in use (base/isa.h). */

@@ -1,47 +1,139 @@
-/* The loops of prediction by leaf masks (quick.h); hot_body.h includes it for each x86
- * level. No guard. */
-static void quick_set(const rt_quick_node *node, const uint64_t *words,
-                      const double *restrict x, uint64_t *restrict leaves)
+/* The loops of prediction by leaf masks (gbdt/leaf_masks.h); loops.h includes it for
+ * each x86 level. No guard. */
+
+/* Numbers to levels, in place. NaN, unknown and fractional levels are in no set. */
+static void quick_levels(int32_t levels, rt_quick_cell *cells)
 {
+    const int32_t words = rt_set_words(levels);
+    uint64_t bit[RT_QUICK_ROWS];
+    uint64_t word[RT_QUICK_ROWS];
     for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
-        /* NaN, unknown and fractional levels are in no set. */
-        bool known = x[i] >= 0.0 && x[i] < (double)node->levels;
-        int32_t level = known ? (int32_t)x[i] : 0;
-        uint64_t word = words[node->set + level / RT_WORD_BITS];
-        bool left = known && (double)level == x[i] && ((word >> (level & 63)) & 1) != 0;
-        leaves[i] &= left ? UINT64_MAX : node->keep;
+        const double x = cells[i].number;
+        const bool within = x >= 0.0 && x < (double)levels;
+        const int32_t level = within ? (int32_t)x : 0;
+        const bool known = within && (double)level == x;
+        bit[i] = (uint64_t)known << (level % RT_WORD_BITS);
+        word[i] = (uint64_t)(level / RT_WORD_BITS);
+    }
+    if (words > RT_QUICK_WORDS) {
+        memcpy(cells, bit, sizeof bit);
+        memcpy(cells + RT_QUICK_ROWS, word, sizeof word);
+        return;
+    }
+    for (int32_t w = 0; w < words; w++, cells += RT_QUICK_ROWS) {
+        for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+            cells[i].bits = word[i] == (uint64_t)w ? bit[i] : 0;
+        }
     }
 }
 
-/* All ones or none: a mask is what a vector comparison gives. */
-static inline uint64_t right_if(bool right)
-{
-    return 0 - (uint64_t)right;
-}
-
-/* Always whole blocks, so that the loops have a fixed length. */
-static void quick_tree(const rt_quick_node *nodes, int64_t count, const double *value,
-                       const uint64_t *words, const double *x, double *restrict out)
+/* Always whole blocks, so that the loops have a fixed length. Those of numbers and of
+ * small sets are not inlined and work on an array of their own: it is held in
+ * registers. */
+__attribute__((noinline)) static void quick_numbers(const rt_quick_node *node,
+                                                    const rt_quick_node *end,
+                                                    const rt_quick_cell *cells,
+                                                    uint64_t *restrict out)
 {
     uint64_t leaves[RT_QUICK_ROWS];
-    memset(leaves, 0xff, sizeof leaves);
-    for (int64_t n = 0; n < count; n++) {
-        const double *column = x + (int64_t)nodes[n].feature * RT_QUICK_ROWS;
-        const double threshold = nodes[n].threshold;
-        const uint64_t keep = nodes[n].keep;
-        if (nodes[n].set != RT_NUMERIC_SPLIT) {
-            quick_set(&nodes[n], words, column, leaves);
-        } else if (nodes[n].missing_left) {
+    for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+        leaves[i] = UINT64_MAX;
+    }
+    for (; node < end; node++) {
+        const double *x = &cells[(int64_t)node->plane * RT_QUICK_ROWS].number;
+        const double threshold = node->threshold;
+        const uint64_t keep = node->keep;
+        if (node->missing_left) {
             for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
-                leaves[i] &= keep | ~right_if(column[i] > threshold);
+                leaves[i] = x[i] > threshold ? leaves[i] & keep : leaves[i];
             }
         } else {
             for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
-                leaves[i] &= keep | ~right_if(!(column[i] <= threshold));
+                leaves[i] = x[i] <= threshold ? leaves[i] : leaves[i] & keep;
             }
         }
     }
     for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
-        out[i] += value[__builtin_ctzll(leaves[i])];
+        out[i] = leaves[i];
+    }
+}
+
+/* Sets of one word or two. */
+__attribute__((noinline)) static void quick_small_sets(const rt_quick_node *node,
+                                                       const rt_quick_node *end,
+                                                       const uint64_t *words,
+                                                       const rt_quick_cell *cells,
+                                                       uint64_t *restrict out)
+{
+    uint64_t leaves[RT_QUICK_ROWS];
+    for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+        leaves[i] = out[i];
+    }
+    for (; node < end; node++) {
+        const uint64_t *x = &cells[(int64_t)node->plane * RT_QUICK_ROWS].bits;
+        const uint64_t *y = x + RT_QUICK_ROWS;
+        const uint64_t *set = words + node->set;
+        const uint64_t keep = node->keep;
+        if (node->words == 1) {
+            const uint64_t in_x = set[0];
+            for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+                leaves[i] = (x[i] & in_x) == 0 ? leaves[i] & keep : leaves[i];
+            }
+        } else {
+            const uint64_t in_x = set[0];
+            const uint64_t in_y = set[1];
+            for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+                const uint64_t found = (x[i] & in_x) | (y[i] & in_y);
+                leaves[i] = found == 0 ? leaves[i] & keep : leaves[i];
+            }
+        }
+    }
+    for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+        out[i] = leaves[i];
+    }
+}
+
+/* found[i] != 0: the set has the level of row i. */
+static void find_levels(const uint64_t *set, int32_t words, const rt_quick_cell *column,
+                        uint64_t *restrict found)
+{
+    if (words > RT_QUICK_WORDS) {
+        for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+            found[i] = set[column[RT_QUICK_ROWS + i].bits] & column[i].bits;
+        }
+        return;
+    }
+    memset(found, 0, RT_QUICK_ROWS * sizeof *found);
+    for (int32_t w = 0; w < words; w++, column += RT_QUICK_ROWS) {
+        const uint64_t levels = set[w];
+        for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+            found[i] |= levels & column[i].bits;
+        }
+    }
+}
+
+static void quick_large_set(const rt_quick_node *node, const uint64_t *words,
+                            const rt_quick_cell *cells, uint64_t *restrict leaves)
+{
+    const uint64_t keep = node->keep;
+    uint64_t found[RT_QUICK_ROWS];
+    find_levels(words + node->set, node->words,
+                cells + (int64_t)node->plane * RT_QUICK_ROWS, found);
+    for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+        leaves[i] = found[i] == 0 ? leaves[i] & keep : leaves[i];
+    }
+}
+
+static void quick_tree(const rt_quick_tree *tree, const rt_quick_cell *cells,
+                       double *restrict out)
+{
+    uint64_t leaves[RT_QUICK_ROWS];
+    quick_numbers(tree->number, tree->small_set, cells, leaves);
+    quick_small_sets(tree->small_set, tree->large_set, tree->words, cells, leaves);
+    for (const rt_quick_node *node = tree->large_set; node < tree->end; node++) {
+        quick_large_set(node, tree->words, cells, leaves);
+    }
+    for (int32_t i = 0; i < RT_QUICK_ROWS; i++) {
+        out[i] += tree->value[__builtin_ctzll(leaves[i])];
     }
 }

@@ -299,6 +299,14 @@ static void sigmoid(const double *restrict x, int64_t count, double *restrict p)
     }
 }
 
+static void softplus(const double *restrict x, int64_t count, double *restrict out)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const double size = x[i] < 0.0 ? -x[i] : x[i];
+        out[i] = (x[i] > 0.0 ? x[i] : 0.0) + rt_log(1.0 + rt_exp(-size));
+    }
+}
+
 static void soft_sums(const double *restrict score, int64_t stride, int32_t outputs,
                       int64_t count, double *restrict most, double *restrict sum)
 {
@@ -429,5 +437,7 @@ const rt_hot RT_HOT = {
     .soft_shares = soft_shares,
     .derive = derive,
     .pack = pack,
+    .quick_levels = quick_levels,
     .quick_tree = quick_tree,
+    .softplus = softplus,
 };

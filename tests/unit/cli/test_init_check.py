@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from statsmodels.datasets import fair, randhie
 
+from devtools.source_kinds import FILES
 from devtools.synthetic import SPEC, write_days
 from retrain_ops.cli.main import main
 from retrain_ops.examples.loans import write_loans
@@ -239,6 +240,20 @@ def test_init_says_how_days_must_lie_and_overwrites_nothing(tmp_path, command):
     assert code == 2
     assert "exists" in output["message"]
     assert (tmp_path / "s.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_init_drafts_a_spec_for_files_of_text(tmp_path, command, kind):
+    write_days(tmp_path / "rows", 22)
+    FILES[kind](tmp_path / "rows", tmp_path / kind)
+    spec = tmp_path / "s.toml"
+    code, output, err = command("init", tmp_path / kind, "--spec", spec)
+    assert (code, output["days"]) == (0, 22), err
+    found = tomllib.loads(spec.read_text())
+    assert (found["source"]["kind"], found["source"]["event_time"]) == (kind, "event_time")
+    assert found["features"] == {"numeric": ["a", "b"], "categorical": ["c"]}
+    code, output, err = command("check", spec)
+    assert (code, output["status"]) == (0, "ok"), err
 
 
 @pytest.fixture

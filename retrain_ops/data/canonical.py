@@ -1,4 +1,4 @@
-"""What a file of the source says, whoever wrote it: equal values of equal type on every day.
+"""What the rows of a source say, whoever wrote them: equal values of equal type on every day.
 
 A text stays text, whether it came as a dictionary, a large string, a view, bytes, a UUID or the
 digits of a whole number; a label of any type of number is int8; instants are in UTC.
@@ -7,13 +7,11 @@ digits of a whole number; a label of any type of number is int8; instants are in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from datetime import date
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as pafs
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from retrain_ops.data.categories import kind_of, numbers, plain, texts
 from retrain_ops.errors import DataError, SourceError
@@ -22,72 +20,19 @@ from retrain_ops.spec.spec import RetrainSpec
 Reader = Callable[[pa.ChunkedArray, str], pa.ChunkedArray]
 
 
-def partition_days(filesystem: pafs.FileSystem, root: str, partition: str) -> list[date]:
-    """The days with a folder `<root>/<partition>=YYYY-MM-DD`, oldest first."""
-    infos = filesystem.get_file_info(pafs.FileSelector(root, allow_not_found=True))
-    days = []
-    for info in infos:
-        key, _, value = info.base_name.partition("=")
-        with suppress(ValueError):
-            if key == partition:
-                days.append(date.fromisoformat(value))
-    return sorted(days)
-
-
-def partition_files(filesystem: pafs.FileSystem, folder: str) -> list[str]:
-    """The Parquet files of a day; names that begin with a dot or underscore are hidden."""
-    infos = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
-    names = (i.path for i in infos if i.path.endswith(".parquet"))
-    return sorted(path for path in names if path.rpartition("/")[2][0] not in "._")
-
-
-def read_partition(
-    filesystem: pafs.FileSystem, file: str, wanted: Sequence[str], spec: RetrainSpec
-) -> pa.Table:
-    """The wanted columns of one file, in that order, each of its canonical type.
+def canonical(table: pa.Table, where: str, spec: RetrainSpec) -> pa.Table:
+    """The columns of one place, in their order, each of its canonical type.
 
     Raises:
-        SourceError: the file is no Parquet, or a column is missing, doubled or of a wrong type.
+        SourceError: a column is of a wrong type, or holds what none of its kind may hold.
     """
-    try:
-        with filesystem.open_input_file(file) as stream:
-            parquet = pq.ParquetFile(stream)
-            _check_names(file, parquet.schema_arrow.names, wanted)
-            table = parquet.read(columns=list(wanted))
-    except (pa.ArrowException, OSError) as problem:
-        raise _unreadable(file, problem) from problem
     readers = _readers(spec)
+    names = table.column_names
     try:
-        columns = [readers.get(name, _number)(table[name], name) for name in wanted]
+        columns = [readers.get(name, _number)(table[name], name) for name in names]
     except (DataError, pa.ArrowException) as problem:
-        raise SourceError(f"{file}: {problem}") from problem
-    return pa.table(columns, names=list(wanted))
-
-
-def schema_of(filesystem: pafs.FileSystem, file: str) -> pa.Schema:
-    """The columns of one file as they were written.
-
-    Raises:
-        SourceError: the file is no Parquet.
-    """
-    try:
-        with filesystem.open_input_file(file) as stream:
-            return pq.ParquetFile(stream).schema_arrow
-    except (pa.ArrowException, OSError) as problem:
-        raise _unreadable(file, problem) from problem
-
-
-def _unreadable(file: str, problem: Exception) -> SourceError:
-    return SourceError(f"{file} cannot be read as Parquet: {problem}; write it again")
-
-
-def _check_names(file: str, names: Sequence[str], wanted: Sequence[str]) -> None:
-    absent = [name for name in wanted if name not in names]
-    doubled = [name for name in wanted if list(names).count(name) > 1]
-    if absent:
-        raise SourceError(f"{file} has no column {', '.join(absent)}")
-    if doubled:
-        raise SourceError(f"{file} has more than one column {', '.join(doubled)}")
+        raise SourceError(f"{where}: {problem}") from problem
+    return pa.table(columns, names=names)
 
 
 def _readers(spec: RetrainSpec) -> dict[str, Reader]:
@@ -95,7 +40,8 @@ def _readers(spec: RetrainSpec) -> dict[str, Reader]:
     words = (*spec.features.categorical, *spec.slice_columns)
     readers: dict[str, Reader] = dict.fromkeys(words, texts)
     readers |= dict.fromkeys(spec.features.numeric, _number)
-    readers |= {spec.source.request_id: _name, spec.source.event_time: _instant}
+    instant = partial(_instant, zone=spec.source.time_zone)
+    readers |= {spec.source.request_id: _name, spec.source.event_time: instant}
     return {**readers, spec.source.label: _label}
 
 
@@ -133,29 +79,60 @@ def _check_known(column: pa.ChunkedArray, name: str) -> None:
         raise DataError(f"{name} is null in {column.null_count} row(s)")
 
 
-def _instant(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def _instant(column: pa.ChunkedArray, name: str, zone: str) -> pa.ChunkedArray:
     """In UTC, in microseconds unless nanoseconds say more.
 
-    Raises DataError for other types, and for missing instants.
+    An instant without an offset is one of the clock of `zone`. Raises DataError where that is
+    empty, or where its clock shows the time twice or never; for other types; for missing instants.
     """
+    column = _parsed(plain(column, name), name)
     kind = column.type
-    if not pa.types.is_timestamp(kind) or kind.tz is None:
+    if not pa.types.is_timestamp(kind) or (kind.tz is None and not zone):
         raise DataError(
             f"{name} is {kind}; it must be a timestamp with a time zone, "
-            "or nobody can say which rows existed at the run's instant"
+            "or nobody can say which rows existed at the run's instant; "
+            "[source] time_zone says whose clock it is"
         )
     _check_known(column, name)
+    if kind.tz is None:
+        column = _on_clock(column, name, zone)
     try:
         return column.cast(pa.timestamp("us", "UTC"))
     except pa.ArrowInvalid:
         return column.cast(pa.timestamp(kind.unit, "UTC"))
 
 
+def _parsed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Texts as instants: all with an offset, or all without."""
+    if pa.types.is_null(column.type):
+        return column.cast(pa.timestamp("us", "UTC"))
+    if not pa.types.is_string(column.type):
+        return column
+    problem: pa.ArrowException | None = None
+    for kind in (pa.timestamp(unit, zone) for zone in ("UTC", None) for unit in ("us", "ns")):
+        try:
+            return column.cast(kind)
+        except pa.ArrowInvalid as error:
+            problem = problem or error
+    said = str(problem).partition(" as a scalar")[0]
+    raise DataError(f"{name} is {column.type}, and not an ISO 8601 time in every row: {said}")
+
+
+def _on_clock(column: pa.ChunkedArray, name: str, zone: str) -> pa.ChunkedArray:
+    try:
+        return pc.assume_timezone(column, zone)
+    except pa.ArrowInvalid as problem:
+        raise DataError(
+            f"{name} has a time that the clock of {zone} shows twice or never ({problem}): "
+            "write instants with their offset"
+        ) from problem
+
+
 def joined(parts: Sequence[tuple[str, pa.Table]], numeric: Sequence[str]) -> pa.Table:
-    """All parts, one after the other, each with the file it came from.
+    """All parts, one after the other, each with the place it came from.
 
     Numbers of several types are their widest, or float64. Raises SourceError that names the column
-    and the first file whose type does not go with the first part's.
+    and the two places whose types do not go together.
     """
     tables = [table for _, table in parts]
     for name in numeric:
@@ -176,15 +153,18 @@ def _with_floats(table: pa.Table, name: str) -> pa.Table:
 
 
 def _difference(parts: Sequence[tuple[str, pa.Table]]) -> str:
-    first_file, first = parts[0]
-    for file, table in parts[1:]:
-        for name in table.column_names:
+    """The first two places whose types of a column do not go together; nulls go with all."""
+    for name in parts[0][1].column_names:
+        first_where, first = parts[0]
+        for where, table in parts[1:]:
+            if pa.types.is_null(first[name].type):
+                first_where, first = where, table
             both = [pa.table({name: t[name].slice(0, 0)}) for t in (first, table)]
             try:
                 pa.concat_tables(both, promote_options="permissive")
             except pa.ArrowException:
                 return (
-                    f"column {name!r} is {table[name].type} in {file}, and {first[name].type} in "
-                    f"{first_file}: write the day again with the type of the others"
+                    f"column {name!r} is {table[name].type} in {where}, and {first[name].type} in "
+                    f"{first_where}: write the day again with the type of the others"
                 )
     return ""
