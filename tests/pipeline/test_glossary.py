@@ -63,7 +63,7 @@ def test_tags(worlds):
     tags |= {name for world in worlds for m in world.server.models.values() for name in m.tags}
     tags |= {n for world in worlds for e in world.server.experiments.values() for n in e.tags}
     assert unknown(tags, NAMES) == set()
-    assert {"retrain.intent", "retrain.approved_by", "retrain.rejected_at"} <= tags
+    assert {"retrain.state", "retrain.approved_by", "retrain.rejected_at"} <= tags
 
 
 def test_files(worlds):
@@ -88,7 +88,7 @@ def test_the_code_knows_every_name_of_the_page():
     for name in NAMES:
         if name.startswith("retrain."):
             stem = re.sub(r"_(by|at)$", "", name) if "ed_" in name else name
-            stem = re.sub(r"(approved|rejected)$|<epoch>$", "", stem)
+            stem = re.sub(r"(approved|rejected)$|<.*$", "", stem)
             assert stem in code, name
         if name.endswith(".json") and "/" not in name:
             step = name.removesuffix(".json")

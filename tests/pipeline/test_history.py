@@ -27,7 +27,9 @@ def _play(folder: Path, server: MlflowServer) -> Played:
         "MODEL": MODEL,
         "BOOTSTRAP": str(FIRST + timedelta(days=17)),
         "FIRST": str(FIRST + timedelta(days=36)),
+        "LAST": str(FIRST + timedelta(days=37)),
         "DAYS": "2",
+        "ROLLED_BACK": f"{FIRST + timedelta(days=37)}T09:00:00+00:00",
     }
     return play(PAGE, folder, known)
 
@@ -37,5 +39,7 @@ def test_the_past_is_played(tmp_path: Path, mlflow_server: MlflowServer) -> None
     (tmp_path / "toy.toml").write_text(SPEC)
     assert _play(tmp_path, mlflow_server).failed == []
     registry = Registry(client=MlflowClient(mlflow_server.url), name=MODEL)
-    assert [event.kind for event in registry.snapshot().events] == ["bootstrap", "promote"]
-    assert registry.snapshot().aliases == {"champion": "2", "previous": "1"}
+    events = registry.snapshot().events
+    assert [event.kind for event in events] == ["bootstrap", "promote", "rollback"]
+    assert registry.snapshot().aliases == {"champion": "1"}
+    assert events[-1].effective_from == "2020-02-07T09:00:00Z"
