@@ -83,9 +83,11 @@ def ask(app: App, path: str, body: bytes | None = None, **headers: str) -> tuple
     return sent[0]["status"], found, sent[1]["body"]
 
 
-def wait_until(true: Callable[[], object], *ignored: type[Exception]) -> None:
-    """Waits for a condition, a minute at most; errors of the given types mean not yet."""
-    deadline = time.monotonic() + 60
+def wait_until(
+    true: Callable[[], object], *ignored: type[Exception], seconds: float = 60.0
+) -> None:
+    """Waits for a condition, so long at most; errors of the given types mean not yet."""
+    deadline = time.monotonic() + seconds
     while True:
         with suppress(*ignored):
             if true():
