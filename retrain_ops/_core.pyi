@@ -75,8 +75,16 @@ class MlflowConnection:
 
 def siphash(key: bytes, data: bytes, /) -> int: ...
 def answer_request(
-    model: Model, body: bytes, csv: bool, most_rows: int, /
-) -> tuple[bytes, int]: ...
+    model: Model,
+    body: bytes,
+    csv: bool,
+    most_rows: int,
+    unit: bytes,
+    key: bytes,
+    previous: Model | None,
+    limit: int,
+    /,
+) -> tuple[bytes, int, int]: ...
 
 # -- counts: drift, joint cells, ranks, shadow; counter RNG ------------------
 
