@@ -37,11 +37,12 @@ static rt_status write_trees(const test_table *t, const char *path, int32_t tree
     return status;
 }
 
-static rt_status write_linear(const char *path, rt_linear_loss loss)
+static rt_status write_linear(const char *path, rt_linear_loss loss, bool by_row)
 {
     test_linear t = {.threads = 1};
     test_linear_init(&t, loss, 1.0);
-    rt_status status = test_linear_fit(&t, NULL);
+    rt_status status = by_row ? test_linear_learn(&t, 0, TEST_LINEAR_ROWS, NULL)
+                              : test_linear_fit(&t, NULL);
     if (status == RT_OK) {
         status = write_file(&t.model, path);
     }
@@ -63,7 +64,11 @@ int main(int argc, char **argv)
          i++) {
         char path[4096];
         (void)snprintf(path, sizeof path, "%s/linear-%d.rtm", argv[1], i);
-        status = write_linear(path, (rt_linear_loss)i);
+        status = write_linear(path, (rt_linear_loss)i, false);
+        if (status == RT_OK && i != RT_LINEAR_POISSON) {
+            (void)snprintf(path, sizeof path, "%s/online-%d.rtm", argv[1], i);
+            status = write_linear(path, (rt_linear_loss)i, true);
+        }
     }
     test_table_clear(&t);
     if (status != RT_OK) {

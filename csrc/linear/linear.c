@@ -42,6 +42,7 @@ void rt_linear_clear(rt_linear *linear)
     rt_free(linear->fill);
     rt_free(linear->intercept);
     rt_free(linear->slope);
+    rt_free(linear->memory);
     memset(linear, 0, sizeof *linear);
 }
 

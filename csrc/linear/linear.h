@@ -32,6 +32,8 @@ typedef struct rt_linear {
     double *fill;      /* [n_features] stands for a missing number: the mean */
     double *intercept; /* [n_outputs] */
     double *slope;     /* [n_outputs][n_slopes], in the units of the data */
+    double
+        *memory; /* what learning row by row goes on from (linear/online.h), or NULL */
 } rt_linear;
 
 static inline int64_t rt_linear_width(int32_t levels)

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/math.h"
 #include "base/sha256.h"
+#include "linear/online.h"
 #include "model/predict.h"
 #include "model/read.h"
 #include "model/write.h"
@@ -214,14 +215,29 @@ done:
     return (PyObject *)out;
 }
 
+int rt_py_model_copy(rt_module_state *state, PyObject *object, rt_model *copy)
+{
+    rt_error err = {RT_OK, NULL, ""};
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    rt_status status =
+        rt_model_write(&((model_object *)object)->model, &data, &bytes, &err);
+    if (status == RT_OK) {
+        status = rt_model_read(copy, data, bytes, &err);
+    }
+    rt_free(data);
+    if (status != RT_OK) {
+        rt_py_raise(state, &err);
+        return -1;
+    }
+    return 0;
+}
+
 PyDoc_STRVAR(with_threshold_doc, "with_threshold(threshold) -> Model\n\n"
                                  "The same model with another decision threshold.");
 
 static PyObject *model_with_threshold(PyObject *self, PyObject *args)
 {
-    rt_error err = {RT_OK, NULL, ""};
-    uint8_t *data = NULL;
-    size_t bytes = 0;
     double threshold = 0.0;
     rt_model copy;
     if (!PyArg_ParseTuple(args, "d:with_threshold", &threshold)) {
@@ -231,14 +247,8 @@ static PyObject *model_with_threshold(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_ValueError, "the threshold must be finite");
         return NULL;
     }
-    rt_status status =
-        rt_model_write(&((model_object *)self)->model, &data, &bytes, &err);
-    if (status == RT_OK) {
-        status = rt_model_read(&copy, data, bytes, &err);
-    }
-    rt_free(data);
-    if (status != RT_OK) {
-        return rt_py_raise(state_of(self), &err);
+    if (rt_py_model_copy(state_of(self), self, &copy) < 0) {
+        return NULL;
     }
     copy.threshold = threshold + 0.0; /* -0 and 0 are one threshold */
     return rt_py_model_new(state_of(self), &copy);
@@ -343,6 +353,12 @@ static PyObject *model_fills(PyObject *self, void *Py_UNUSED(closure))
     return number_list(linear->fill, linear->n_features);
 }
 
+static PyObject *model_rows_learnt(PyObject *self, void *Py_UNUSED(closure))
+{
+    const double *memory = ((model_object *)self)->model.linear.memory;
+    return PyLong_FromDouble(memory == NULL ? 0.0 : memory[RT_ONLINE_ROWS]);
+}
+
 static PyObject *model_n_trees(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromLong(((model_object *)self)->model.forest.n_trees);
@@ -388,6 +404,9 @@ static PyGetSetDef model_properties[] = {
      NULL},
     {"fills", model_fills, NULL,
      "What stands for a missing number, of each feature of a linear model.", NULL},
+    {"rows_learnt", model_rows_learnt, NULL,
+     "Rows that linear_learn has looked at; 0 of a model that was fitted at once.",
+     NULL},
     {"n_trees", model_n_trees, NULL, "Trees; they add to the outputs in turn.", NULL},
     {"n_features", model_n_features, NULL, "Columns that predict expects.", NULL},
     {"features", model_features, NULL, "[(name, kind, [category, ...]), ...]", NULL},

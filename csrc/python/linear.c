@@ -41,7 +41,7 @@ static rt_status fit_body(void *argument, rt_error *err)
     return status == RT_OK ? rt_model_check(&job->model, err) : status;
 }
 
-static int take_objective(const char *name, rt_linear_loss *loss)
+int rt_py_linear_loss(const char *name, rt_linear_loss *loss)
 {
     for (int32_t i = RT_LINEAR_LOGISTIC; i <= RT_LINEAR_POISSON; i++) {
         if (strcmp(objectives[i], name) == 0) {
@@ -56,7 +56,7 @@ static int take_objective(const char *name, rt_linear_loss *loss)
     return -1;
 }
 
-static int take_params(PyObject *dict, rt_linear_params *params)
+int rt_py_linear_params(PyObject *dict, rt_linear_params *params)
 {
     Py_ssize_t at = 0;
     PyObject *key = NULL;
@@ -135,9 +135,9 @@ static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!s|$Oii:linear_fit", names, &x,
                                      &y, &features, &PyDict_Type, &params, &objective,
                                      &weight, &job->n_threads, &job->rows.classes) ||
-        take_objective(objective, &job->rows.loss) < 0 ||
+        rt_py_linear_loss(objective, &job->rows.loss) < 0 ||
         rt_py_features(state, features, &job->model) < 0 ||
-        take_params(params, &job->model.linear_params) < 0 ||
+        rt_py_linear_params(params, &job->model.linear_params) < 0 ||
         rt_py_matrix(x, "x", &job->rows.x, &job->hold_x) < 0) {
         return -1;
     }
@@ -216,7 +216,7 @@ static PyObject *linear_params(PyObject *module, PyObject *args)
     rt_linear_params parsed;
     PyObject *params = NULL;
     if (!PyArg_ParseTuple(args, "O!:linear_params", &PyDict_Type, &params) ||
-        take_params(params, &parsed) < 0) {
+        rt_py_linear_params(params, &parsed) < 0) {
         return NULL;
     }
     if (rt_linear_params_check(&parsed, &err) != RT_OK) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -12,7 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops import _core
 from retrain_ops.models.estimator import Classifier, Estimator, Regressor, row_weights
-from retrain_ops.models.input import as_matrix, check_amounts, check_labels, is_table, rows_of
+from retrain_ops.models.input import (
+    InputError,
+    as_matrix,
+    check_amounts,
+    check_labels,
+    is_table,
+    rows_of,
+)
+from retrain_ops.models.tabular import TabularModel
 
 _Fitted = TypeVar("_Fitted", bound="_LinearRegressor")
 
@@ -26,6 +35,11 @@ class Linear(Estimator):
     is missing or unknown adds nothing. A missing number counts as the mean of its column's
     training rows. Columns, with one for each level, times classes: at most 2,047.
 
+    `partial_fit` looks once at each row instead, in order, and can go on for ever: normalised
+    adaptive gradients (Ross, Mineiro and Langford 2013), without a penalty. Its first rows say
+    where columns lie and which levels they have, or after a fit how sure its slopes are; from
+    then on the model's bytes depend on the rows alone, not on where calls cut them.
+
     Parameters:
         fit_intercept: False for sums through the origin. The intercept is never penalised.
         standardize: the penalty is on slopes of numbers in standard deviations, so that units do
@@ -33,6 +47,7 @@ class Linear(Estimator):
         max_iter, tol: most passes over the rows; what the next step may still gain, as a share
             of the loss.
         categorical_features: as in `Boosting`.
+        learning_rate: of the steps of `partial_fit`.
         n_threads: 0 means all that the process may use; it changes no bit.
     """
 
@@ -41,6 +56,7 @@ class Linear(Estimator):
     max_iter: int = 100
     tol: float = 1e-10
     categorical_features: Any = None
+    learning_rate: float = 0.5
     n_threads: int = 0
 
     @property
@@ -73,13 +89,7 @@ class Linear(Estimator):
             matrix,
             target,
             [(f.name, f.kind, f.categories) for f in features],
-            {
-                "l2": l2,
-                "tol": self.tol,
-                "max_iter": self.max_iter,
-                "standardize": bool(self.standardize),
-                "fit_intercept": bool(self.fit_intercept),
-            },
+            self._core_params(l2),
             objective,
             weight=weight,
             n_threads=self.n_threads,
@@ -92,6 +102,38 @@ class Linear(Estimator):
                 _convergence_warning(),
                 stacklevel=3,
             )
+
+    def _core_params(self, l2: float) -> dict[str, Any]:
+        return {
+            "l2": l2,
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "standardize": bool(self.standardize),
+            "fit_intercept": bool(self.fit_intercept),
+        }
+
+    def _learn(
+        self,
+        X: Any,
+        target: NDArray[np.float64],
+        weight: NDArray[np.float64] | None,
+        chosen: Any,
+        objective: str,
+        classes: int = 0,
+    ) -> None:
+        """Learns from targets as the core wants them, after those of earlier calls."""
+        rate = self.learning_rate
+        if hasattr(self, "model_"):
+            matrix = self._matrix(X, self.model_.features)
+            core = _core.linear_learn(self._core, matrix, target, weight=weight, rate=rate)
+            self.model_ = TabularModel(core)
+            return
+        chosen = self.categorical_features if chosen is None else chosen
+        matrix, features = self._read(X, chosen)
+        told = [(f.name, f.kind, f.categories) for f in features]
+        blank = _core.linear_blank(told, self._core_params(0.0), objective, classes)
+        core = _core.linear_learn(blank, matrix, target, weight=weight, rate=rate)
+        self._take(core, X, [feature.name for feature in features])
 
 
 def _convergence_warning() -> type[Warning]:
@@ -150,6 +192,52 @@ class LogisticRegression(Classifier, Linear):
             len(self.classes_) if several else 0,
         )
         return self
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        categorical_features: Any = None,
+    ) -> LogisticRegression:
+        """Learns from X [n, F] and labels y [n] after the rows of earlier calls.
+
+        `classes` [K], all labels that may ever come, is needed in a first call. Raises
+        InputError for a label that is none of them and for other columns than before, ValueError
+        where `classes` is missing or not the same again.
+        """
+        X = X if is_table(X) else as_matrix(X)
+        number = self._known_classes(check_labels(y, rows_of(X, y)), classes)
+        weight = self._weights(number, row_weights(sample_weight, len(number)))
+        several = len(self.classes_) > 2
+        self._learn(
+            X,
+            self._target(number).astype(np.float64),
+            weight,
+            categorical_features,
+            "softmax" if several else "binary",
+            len(self.classes_) if several else 0,
+        )
+        return self
+
+    def _known_classes(self, labels: NDArray[Any], classes: ArrayLike | None) -> NDArray[np.intp]:
+        """The place of each label among the classes, which the first call names."""
+        if self.class_weight is not None and not isinstance(self.class_weight, Mapping):
+            raise ValueError(
+                'class_weight "balanced" needs all rows at once; give partial_fit {label: weight}'
+            )
+        if not hasattr(self, "model_"):
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self.classes_ = np.unique(np.asarray(classes))
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes are {list(self.classes_)} since the first call")
+        unknown = np.unique(labels[~np.isin(labels, self.classes_)])
+        if len(unknown):
+            raise InputError(f"y has {list(unknown)}, the classes are {list(self.classes_)}")
+        return np.searchsorted(self.classes_, labels)
 
     @property
     def coef_(self) -> NDArray[np.float64]:
@@ -213,6 +301,24 @@ class LinearRegression(_LinearRegressor):
     alpha: float = 0.0
     _objective: ClassVar[str] = "squared_error"
     _mean_loss: ClassVar[bool] = False
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        categorical_features: Any = None,
+    ) -> LinearRegression:
+        """Learns from X [n, F] and amounts y [n] after the rows of earlier calls.
+
+        Raises InputError for other columns than before.
+        """
+        X = X if is_table(X) else as_matrix(X)
+        target = check_amounts(y, rows_of(X, y))
+        weight = row_weights(sample_weight, len(target))
+        self._learn(X, target, weight, categorical_features, self._objective)
+        return self
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
