@@ -186,6 +186,8 @@ class Model:
     @property
     def base_scores(self) -> list[float]: ...
     @property
+    def precision(self) -> tuple[float, NDArray[np.float64]] | None: ...
+    @property
     def rows_learnt(self) -> int: ...
     @property
     def n_trees(self) -> int: ...
@@ -222,6 +224,8 @@ def linear_fit(
     weight: ArrayLike | None = None,
     n_threads: int = 0,
     classes: int = 0,
+    prior: tuple[Any, ...] | None = None,
+    remember: str = "nothing",
 ) -> tuple[Model, int, bool, float, float]: ...
 def linear_blank(
     features: Sequence[tuple[str, str, Sequence[str]]],

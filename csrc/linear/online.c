@@ -83,8 +83,8 @@ static bool is_blank(const rt_linear *linear)
     return blank;
 }
 
-/* The intercepts of a fit at the columns' fills. Without an intercept numbers count from
- * 0, and so do missing ones from here on. */
+/* The intercepts of a fit at the columns' fills. Without an intercept numbers count
+ * from 0, and so do missing ones from here on. */
 static void take_fit(bool intercept, rt_linear *linear)
 {
     const parts p = parts_of(linear);
@@ -106,9 +106,8 @@ static void take_fit(bool intercept, rt_linear *linear)
 static rt_status begin(const rt_linear_rows *rows, bool intercept, bool fitted,
                        rt_linear *linear, rt_error *err)
 {
-    const int64_t length = rt_online_length(linear->n_outputs, linear->n_slopes);
-    const rt_block block[] = {RT_BLOCK(linear->memory, length)};
-    rt_status status = rt_alloc_all(block, 1, where, err);
+    rt_free(linear->memory); /* of the fit: the first rows say anew how sure it is */
+    rt_status status = rt_linear_remember(linear, RT_MEMORY_ONLINE, err);
     if (status != RT_OK) {
         return status;
     }
@@ -229,8 +228,8 @@ static rt_status learn_all(const rt_linear_rows *rows, rt_ctl *ctl, rt_linear_co
     return RT_OK;
 }
 
-/* How sure the slopes of a fit are is not known: the gradients of the first rows say so,
- * in a look that moves nothing. */
+/* How sure the slopes of a fit are is not known: the gradients of the first rows say
+ * so, in a look that moves nothing. */
 static rt_status look(const rt_linear_rows *rows, rt_ctl *ctl, rt_linear_course *c,
                       const rt_linear *linear, rt_error *err)
 {
@@ -269,7 +268,7 @@ rt_status rt_linear_learn(const rt_linear_rows *rows, double rate, bool intercep
                           rt_ctl *ctl, rt_linear *linear, rt_error *err)
 {
     rt_linear_course course = {0};
-    const bool begins = linear->memory == NULL;
+    const bool begins = linear->kind != RT_MEMORY_ONLINE;
     const bool fitted = begins && !is_blank(linear);
     rt_status status = check(rows, rate, linear, err);
     if (status == RT_OK && begins) {

@@ -16,22 +16,6 @@
 #include "linear/fit.h"
 #include "linear/linear.h"
 
-/* The parts of rt_linear.memory, one after the other. */
-enum {
-    RT_ONLINE_ROWS,   /* that had a weight */
-    RT_ONLINE_NORM,   /* sum of squares of all columns, each as a share of its size */
-    RT_ONLINE_SHIFT,  /* of amounts */
-    RT_ONLINE_SCALE,  /* of amounts, a power of two */
-    RT_ONLINE_NUMBERS /* then: intercepts at the columns' means [outputs]; sizes of the
-                         columns [slopes]; sums of squared gradients [outputs][1 +
-                         slopes] */
-};
-
-static inline int64_t rt_online_length(int32_t outputs, int64_t slopes)
-{
-    return RT_ONLINE_NUMBERS + outputs + slopes + outputs * (1 + slopes);
-}
-
 /* Learns from the rows in their order, after those of earlier calls or after a fit. On
  * failure the model is of no use. Losses: all but Poisson. */
 RT_CHECKED rt_status rt_linear_learn(const rt_linear_rows *rows, double rate,

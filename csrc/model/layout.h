@@ -11,7 +11,6 @@
 #include "base/sizes.h"
 #include "gbdt/params.h"
 #include "linear/fit.h"
-#include "linear/online.h"
 
 enum {
     RT_MAGIC_BYTES = 8,
@@ -34,6 +33,7 @@ static const uint8_t rt_model_magic[RT_MAGIC_BYTES] = {0x89, 'R',  'T',  'M',
 typedef struct rt_counts {
     int64_t features, trees, texts, text_bytes, nodes, words, outputs;
     int64_t params, fills, slopes, memory;
+    rt_linear_memory kind; /* of the memory */
 } rt_counts;
 
 /* Whole length of the file; false when it does not fit in 63 bits. */

@@ -92,19 +92,22 @@ static bool kind_fits(uint32_t objective, const rt_counts *counts)
     return known && counts->outputs >= least && counts->outputs <= most;
 }
 
-/* A linear model has no trees; slopes stand where the words of sets do, and its memory,
- * if it has one, where the nodes do. */
+/* A linear model has no trees: there stands what its memory is, the length of that
+ * where the nodes do, and slopes where the words of sets do. */
 static bool linear_fits(rt_counts *counts)
 {
     const int64_t slopes = counts->words;
+    const int64_t kind = counts->trees;
     counts->memory = counts->nodes;
+    counts->kind = kind <= RT_MEMORY_FULL ? (rt_linear_memory)kind : RT_MEMORY_NONE;
+    counts->trees = 0;
     counts->words = 0;
     counts->nodes = 0;
     counts->fills = counts->features;
-    return counts->trees == 0 && slopes >= 0 && slopes <= INT32_MAX &&
+    return kind <= RT_MEMORY_FULL && slopes >= 0 && slopes <= INT32_MAX &&
            rt_mul_i64(slopes, counts->outputs, &counts->slopes) &&
-           (counts->memory == 0 ||
-            counts->memory == rt_online_length((int32_t)counts->outputs, slopes));
+           counts->memory ==
+               rt_linear_memory_length(counts->kind, counts->outputs, slopes);
 }
 
 static rt_status check_length(const rt_counts *counts, int64_t stated,
@@ -257,9 +260,8 @@ static rt_status read_linear(cursor *in, rt_model *model, uint32_t objective,
     rt_status status =
         rt_model_start_linear(model, (rt_linear_loss)(objective - RT_LINEAR_OBJECTIVE),
                               (int32_t)counts->outputs, err);
-    const rt_block memory[] = {RT_BLOCK(model->linear.memory, counts->memory)};
-    if (status == RT_OK && counts->memory > 0) {
-        status = rt_alloc_all(memory, 1, "rt_model_read", err);
+    if (status == RT_OK && counts->kind != RT_MEMORY_NONE) {
+        status = rt_linear_remember(&model->linear, counts->kind, err);
     }
     if (status == RT_OK) {
         memcpy(model->linear.intercept, intercept,

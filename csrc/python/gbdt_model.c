@@ -355,8 +355,36 @@ static PyObject *model_fills(PyObject *self, void *Py_UNUSED(closure))
 
 static PyObject *model_rows_learnt(PyObject *self, void *Py_UNUSED(closure))
 {
-    const double *memory = ((model_object *)self)->model.linear.memory;
-    return PyLong_FromDouble(memory == NULL ? 0.0 : memory[RT_ONLINE_ROWS]);
+    const rt_linear *linear = &((model_object *)self)->model.linear;
+    const bool learns = linear->kind == RT_MEMORY_ONLINE;
+    return PyLong_FromDouble(learns ? linear->memory[RT_ONLINE_ROWS] : 0.0);
+}
+
+/* The upper triangle, or the diagonal, as a whole matrix. */
+static void spread_precision(const rt_linear *linear, int64_t n, double *out)
+{
+    const double *at = linear->memory + 1;
+    for (int64_t a = 0; a < n; a++) {
+        for (int64_t b = a; b < (linear->kind == RT_MEMORY_FULL ? n : a + 1); b++) {
+            out[a * n + b] = out[b * n + a] = *at++;
+        }
+    }
+}
+
+static PyObject *model_precision(PyObject *self, void *Py_UNUSED(closure))
+{
+    const rt_linear *linear = &((model_object *)self)->model.linear;
+    const npy_intp n = linear->n_outputs * (1 + linear->n_slopes);
+    const npy_intp shape[2] = {n, n};
+    if (linear->kind != RT_MEMORY_DIAGONAL && linear->kind != RT_MEMORY_FULL) {
+        Py_RETURN_NONE;
+    }
+    PyArrayObject *matrix = rt_py_new_array(NPY_FLOAT64, 2, shape);
+    if (matrix == NULL) {
+        return NULL;
+    }
+    spread_precision(linear, n, PyArray_DATA(matrix));
+    return Py_BuildValue("(dN)", linear->memory[0], matrix);
 }
 
 static PyObject *model_n_trees(PyObject *self, void *Py_UNUSED(closure))
@@ -406,6 +434,11 @@ static PyGetSetDef model_properties[] = {
      "What stands for a missing number, of each feature of a linear model.", NULL},
     {"rows_learnt", model_rows_learnt, NULL,
      "Rows that linear_learn has looked at; 0 of a model that was fitted at once.",
+     NULL},
+    {"precision", model_precision, NULL,
+     "Of a linear fit that remembers: the weight of its rows, and float64 [n, n], "
+     "n = K (1 + M), the second derivatives of its penalised loss by intercepts at the "
+     "fills and slopes, output by output; else None.",
      NULL},
     {"n_trees", model_n_trees, NULL, "Trees; they add to the outputs in turn.", NULL},
     {"n_features", model_n_features, NULL, "Columns that predict expects.", NULL},

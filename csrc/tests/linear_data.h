@@ -19,6 +19,8 @@ enum { TEST_LINEAR_ROWS = 2500, TEST_LINEAR_FEATURES = 5, TEST_LINEAR_LEVELS = 4
 typedef struct test_linear {
     rt_linear_rows rows;
     rt_linear_params params;
+    const rt_linear_prior *prior;
+    rt_linear_memory remember;
     int32_t threads;
     rt_ctl ctl;
     rt_linear_report report;
@@ -98,8 +100,8 @@ static inline rt_status test_linear_body(void *argument, rt_error *err)
     rt_status status = test_linear_names(t, err);
     if (status == RT_OK) {
         t->model.linear_params = t->params;
-        status = rt_linear_fit(&t->rows, &t->params, t->threads, &t->ctl,
-                               &t->model.linear, &t->report, err);
+        status = rt_linear_fit(&t->rows, &t->params, t->prior, t->remember, t->threads,
+                               &t->ctl, &t->model.linear, &t->report, err);
     }
     return status == RT_OK ? rt_model_check(&t->model, err) : status;
 }
