@@ -43,12 +43,17 @@ def answer_request(
             column, or there are no rows or more than `max_rows`.
         TypeError: a model of another library, which the core cannot ask.
     """
-    if not isinstance(model.core, _core.Model):
-        raise TypeError(f"requests are answered by models of our own, not by {model.core.kind}")
+    core = _core_of(model)
+    previous = None if split.previous is None else _core_of(split.previous)
     try:
-        previous = None if split.previous is None else split.previous.core
         return _core.answer_request(
-            model.core, body, csv, max_rows, split.unit, split.key, previous, split.limit
+            core, body, csv, max_rows, split.unit, split.key, previous, split.limit
         )
     except ValueError as problem:
         raise RequestError(str(problem)) from None
+
+
+def _core_of(model: TabularModel) -> _core.Model:
+    if not isinstance(model.core, _core.Model):
+        raise TypeError(f"requests are answered by models of our own, not by {model.core.kind}")
+    return model.core
