@@ -90,5 +90,5 @@ def test_a_slice_that_can_be_no_slice_is_refused_with_its_line(gate, words):
 
 def test_a_column_of_validate_points_at_its_own_table():
     text = SPEC.format(trainer="", param="", gate="") + "[validate.ranges]\nnope = [0, 1]\n"
-    with pytest.raises(ConfigError, match=r"line 14: \[validate\] ranges: 'nope'"):
+    with pytest.raises(ConfigError, match=r"line 15: \[validate\.ranges\] nope: 'nope'"):
         parse_spec(text, where="m.toml", folder=Path("/specs"))
