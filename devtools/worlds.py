@@ -143,7 +143,7 @@ def _warm_up() -> None:
 
     for step in STEPS:
         importlib.import_module(f"retrain_ops.steps.{step}")
-    report._template()
+    report._template("page.html.j2")
 
 
 def _leave_out_what_is_slow() -> None:

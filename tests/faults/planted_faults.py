@@ -310,7 +310,7 @@ ROW_FAULTS: dict[str, RowFault] = {
     "a page of noise": RowFault(
         _bytes(lambda data: data[:200] + bytes(2000) + data[2200:]), (FILE, "cannot be read")
     ),
-    "a folder for a file": RowFault(_folder_for_a_file, (FILE, "cannot be read as Parquet")),
+    "a folder for a file": RowFault(_folder_for_a_file, ("2020-01-10", "no rows")),
     "no rows at all": RowFault(_no_rows, ("2020-01-19", "no rows")),
     "a column is missing": RowFault(
         _table(lambda t: t.drop_columns(["b"])), (FILE, "has no column b")
@@ -345,7 +345,7 @@ ROW_FAULTS: dict[str, RowFault] = {
         _column("event_time", _local), (FILE, "event_time", "with a time zone")
     ),
     "a time of text": RowFault(
-        _column("event_time", _texts), (FILE, "event_time is string", "time zone")
+        _column("event_time", _texts), (FILE, "event_time is string", "ISO 8601 time")
     ),
     "a time that is missing": RowFault(
         _column("event_time", _first(None)), (FILE, "event_time is null in 1 row(s)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,6 +41,9 @@ def serving(tmp_path_factory) -> World:
 def world(serving, slack, tmp_path, monkeypatch) -> World:
     """A world of its own, in which this process runs commands."""
     copied = serving.copy(tmp_path / "world")
+    rows = copied.folder / "rows"
+    rows.unlink()  # a link to those of all tests
+    shutil.copytree(serving.folder / "rows", rows)
     monkeypatch.setattr(retrain_ops.run, "MlflowClient", lambda *_: Client(copied.server))
     monkeypatch.setenv("RETRAIN_OPS_WORKSPACE", str(copied.folder / "workspace"))
     monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
