@@ -42,6 +42,7 @@ from proofs import (
     registry,
     rollout,
     same_bytes,
+    validation,
     workspaces,
 )
 from retrain_ops.examples.flights import main as load_flights
@@ -118,6 +119,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "same_bytes": prove_same_bytes,
     "year": prove_year,
     "metrics": metrics.prove,
+    "validation": validation.prove,
     "prefect_week": prefect_week.prove,
     "airflow_week": airflow_week.prove,
     "airflow_backfill_2": partial(airflow_backfill.prove, "airflow-2.11"),

@@ -25,8 +25,21 @@ def read_processed(workspace: Workspace, window_end: date) -> pa.Table:
     Raises:
         DataError: the file is gone.
     """
+    return pq.read_table(_stored(workspace, window_end))
+
+
+def open_processed(workspace: Workspace, window_end: date) -> pq.ParquetFile:
+    """The same, to be read by columns and batches.
+
+    Raises:
+        DataError: the file is gone.
+    """
+    return pq.ParquetFile(_stored(workspace, window_end))
+
+
+def _stored(workspace: Workspace, window_end: date) -> io.BytesIO:
     path = workspace.processed_path(window_end)
     data = workspace.read(path)
     if data is None:
         raise DataError(f"{workspace.absolute(path)} is not there; run pull_data again")
-    return pq.read_table(io.BytesIO(data))
+    return io.BytesIO(data)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_table
-from retrain_ops.data.processed import read_processed
+from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_batches
+from retrain_ops.data.processed import open_processed
 from retrain_ops.errors import ValidationError
 from retrain_ops.run import Run
 from retrain_ops.spec.spec import RetrainSpec
@@ -38,11 +38,14 @@ def validate_data(run: Run) -> ValidationResult:
     Raises:
         ValidationError: with every expectation that failed; nothing else happens.
     """
-    table = read_processed(run.workspace, run.window.end)
-    report = validate_table(table, rules_of(run.spec, table.schema), name=run.retrain_key)
+    file = open_processed(run.workspace, run.window.end)
+    schema = file.schema_arrow
+    rules = rules_of(run.spec, schema)
+    columns = [name for name in schema.names if name in rules.looked_into]
+    report = validate_batches(schema, file.iter_batches(columns=columns), rules)
     if not report.success:
         raise ValidationError(f"{run.retrain_key}: {failures_of(report)}")
-    return ValidationResult(expectations=report.evaluated, rows=table.num_rows)
+    return ValidationResult(expectations=report.evaluated, rows=file.metadata.num_rows)
 
 
 def rules_of(spec: RetrainSpec, schema: pa.Schema) -> ValidationRules:
