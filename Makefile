@@ -3,7 +3,7 @@ export PYTHON ?= python3
 ENVIRONMENT := $(PYTHON) tools/environments.py
 .NOTPARALLEL:
 .PHONY: help build test lint format c-test c-test-sanitized proofs demo ui wheel docs \
-	bench-calibration bench-evaluation bench-linear bench-quality bench-registry bench-training
+	bench-calibration bench-evaluation bench-linear bench-quality bench-registry bench-serving bench-training
 
 help:
 	@echo "make build             install what a build needs; build the extension in place"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-training    training and prediction beside their peers; ARGS=\"--rows D1 D5\""
 	@echo "make bench-linear      logistic regression beside scikit-learn's solvers and liblinear"
 	@echo "make bench-quality     trees beside LightGBM on flights; scikit-learn's checks; the export"
+	@echo "make bench-serving     the scoring server beside mlflow models serve: build/bench/serving.json"
 	@echo "make bench-registry    our MLflow client beside mlflow's own: build/bench/registry.json"
 
 build:
@@ -65,6 +66,9 @@ wheel:
 
 docs:
 	@tools/in_environment.sh docs python -m tools.docs.site
+
+bench-serving: build
+	@tools/in_environment.sh dev python -m benchmarks.bench_serving $(ARGS)
 
 bench-registry: build
 	@tools/in_environment.sh dev python benchmarks/bench_registry.py

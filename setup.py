@@ -18,7 +18,7 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).resolve().parent
 CORE = (
     *("base", "parallel", "gbdt", "gbdt/simd", "linear", "linear/simd", "evaluation"),
-    *("model", "net", "python"),
+    *("model", "serving", "net", "python"),
 )
 PROBE = ("base", "parallel", "gbdt/simd", "bench")
 

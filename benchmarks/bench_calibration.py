@@ -14,17 +14,24 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
-from benchmarks.flights_pairs import CACHE, Pair, load_pairs
+from benchmarks.flights_pairs import CACHE, FLOOR, STEP_DAYS, Pair, load_pairs
+from retrain_ops.decisions.earlier import MOST
 from retrain_ops.spec.spec import load_spec
+from retrain_ops.stats.cells import day_cells
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.gates import GateReport, judge
+from retrain_ops.stats.metrics import Costs
+from retrain_ops.stats.moderation import EarlierWindow, earlier_window
+from retrain_ops.stats.paired import compare
 from retrain_ops.stats.psi import day_permutation_p, psi
 from retrain_ops.stats.sequential import CanaryRules, judge_canary
+from retrain_ops.stats.tables import PairedRows, count_tables
 
 RESULT = CACHE.with_name("calibration.json")
 SPEC = CACHE.parents[2] / "dags" / "flights.toml"
@@ -166,8 +173,35 @@ def _f1_after(total: np.ndarray, moves: Sequence[tuple[int, int]], q: float) -> 
     return float(2 * hits / (cells[4:].sum() + cells[1::2].sum()))
 
 
+def windows_of(pairs: list[Pair], days: int, rng: Rng) -> list[EarlierWindow | None]:
+    """What later windows borrow from the first `days` days of each pair, swapped once."""
+    return [
+        earlier_window(pair.first_day, compare(day_cells(swapped(pair, 0, days, rng)[""][""])))
+        for pair in pairs
+    ]
+
+
+def before(windows: list[EarlierWindow | None], index: int, days: int) -> tuple[EarlierWindow, ...]:
+    """The newest half year of windows that share no day with each other or with this one."""
+    apart = math.ceil(days / STEP_DAYS)
+    return tuple(w for i in range(index - apart, -1, -apart) if (w := windows[i]))[:MOST]
+
+
+def swapped_rows(rows: PairedRows, rng: Rng) -> PairedRows:
+    """The same with scores: champion and challenger change names on random days."""
+    assert rows.scores is not None
+    flip = (rng.random(rows.n_days) < 0.5)[rows.day]
+    (a, b), (c, d) = rows.scores, rows.decisions
+    return replace(
+        rows,
+        scores=(np.where(flip, b, a), np.where(flip, a, b)),
+        decisions=(np.where(flip, d, c), np.where(flip, c, d)),
+    )
+
+
 RULES = {
     "paired by days": GateRules(),
+    "paired by days, moderated": GateRules(variance="moderated"),
     "paired by rows": GateRules(resample_unit="row"),
     "literal rule": GateRules(mode="literal"),
 }
@@ -180,16 +214,79 @@ def gate_on_flights(pairs: list[Pair], swaps: int) -> Iterator[Row]:
             rng = np.random.default_rng([days, int(1000 * effect)])
             passed = dict.fromkeys(RULES, 0)
             n = 0
-            for pair in pairs:
+            windows = windows_of(pairs, days, rng)
+            for i, pair in enumerate(pairs):
+                earlier = before(windows, i, days)
                 for _ in range(swaps):
                     cells = swapped(pair, 0, days, rng)[""][""]
                     cells = shifted(cells, effect, rng) if effect else cells
                     for name, rules in RULES.items():
-                        passed[name] += judge({"": {"": cells}}, rules).verdict == "pass"
+                        report = judge({"": {"": cells}}, rules, earlier=earlier)
+                        passed[name] += report.verdict == "pass"
                     n += 1
             what = "false promotions" if not effect else f"power at dF1 {effect}"
             for name, hits in passed.items():
                 yield share(f"gate {what}, H {days}, {name}", hits, n)
+
+
+AT_FLOOR = f"recall at a precision of {FLOOR:g}"
+OTHER_METRICS = {
+    "AUC": GateRules(metric="roc_auc", min_improvement=0),
+    "average precision": GateRules(metric="average_precision", min_improvement=0),
+    "KS distance": GateRules(metric="ks", min_improvement=0),
+    "log-loss": GateRules(metric="log_loss", min_improvement=0),
+    "Brier score": GateRules(metric="brier", min_improvement=0),
+    "net benefit": GateRules(metric="net_benefit", costs=Costs(fp=1, fn=3), min_improvement=0),
+    AT_FLOOR: GateRules(metric="recall", min_improvement=0),
+}
+"""Without a bar: the bound alone has to hold."""
+
+
+def metrics_on_flights(pairs: list[Pair], swaps: int) -> Iterator[Row]:
+    """The gate by other metrics, 7 days.
+
+    Power is of metrics of scores, where log-odds move by 0.1 towards the label.
+    """
+    days = 7
+    for name, window in OTHER_METRICS.items():
+        metric = window.scored_by
+        both = {"paired by days": window, "moderated": replace(window, variance="moderated")}
+        for moved in (0.0, 0.1) if metric.kind else (0.0,):
+            rng = np.random.default_rng([days, int(10 * moved), len(name)])
+            passed, gains = dict.fromkeys(both, 0), []
+            first = [_rows(pair, name).between(0, days) for pair in pairs]
+            windows = [
+                earlier_window(
+                    pair.first_day, compare(swapped_rows(rows, rng).judged_by(metric), metric)
+                )
+                for pair, rows in zip(pairs, first, strict=True)
+            ]
+            for i, of_pair in enumerate(first):
+                for _ in range(swaps):
+                    rows = towards_labels(swapped_rows(of_pair, rng), moved)
+                    cells, sums = count_tables(rows, {}, window)
+                    for rule, rules in both.items():
+                        earlier = before(windows, i, days)
+                        report = judge(cells, rules, sums=sums, earlier=earlier)
+                        passed[rule] += report.verdict == "pass"
+                    gains.append(report.difference or 0.0)
+            what = "false promotions" if not moved else f"power at d {np.mean(gains):.4f}"
+            for rule, hits in passed.items():
+                yield share(f"gate {what}, H {days}, {name}, {rule}", hits, len(gains))
+
+
+def _rows(pair: Pair, name: str) -> PairedRows:
+    rows = pair.at_floor if name == AT_FLOOR else pair.rows
+    assert rows is not None
+    return rows
+
+
+def towards_labels(rows: PairedRows, by: float) -> PairedRows:
+    """The challenger with its log-odds moved by `by` towards what happened."""
+    assert rows.scores is not None
+    old, new = rows.scores
+    odds = np.log(new / (1 - new)) + by * (2.0 * rows.label - 1)
+    return replace(rows, scores=(old, 1 / (1 + np.exp(-odds)))) if by else rows
 
 
 def slices_on_flights(pairs: list[Pair], swaps: int) -> Iterator[Row]:
@@ -263,6 +360,7 @@ def main(arguments: Sequence[str]) -> int:
         *drift_of_rows(replicates),
         *drift_of_days(replicates),
         *gate_on_flights(pairs, swaps),
+        *metrics_on_flights(pairs, max(2, swaps // 2)),
         *slices_on_flights(pairs, max(2, swaps // 5)),
         *degraded_on_flights(pairs, swaps),
         *canary_on_flights(pairs, max(2, swaps // 2)),

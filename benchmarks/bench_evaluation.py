@@ -21,6 +21,9 @@ import numpy as np
 
 from retrain_ops import _core
 from retrain_ops.stats import delong_test, roc_auc, score_metrics
+from retrain_ops.stats.cells import CHALLENGER, CHAMPION
+from retrain_ops.stats.metrics import F1, metric_named
+from retrain_ops.stats.sums import count_sums
 
 OUT = Path(__file__).resolve().parent.parent / "build" / "bench" / "evaluation.json"
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
@@ -217,6 +220,64 @@ def probabilities(rng: np.random.Generator) -> Iterator[Case]:
     )
 
 
+def gates(rng: np.random.Generator) -> Iterator[Case]:
+    """What the gate counts of two models by day and slice, beside one call for each model."""
+    from sklearn import metrics as peers
+
+    n, days, levels = rows(1e7), 28, 4
+    day = np.sort(rng.integers(0, days, n)).astype(np.int32)
+    level = rng.integers(0, levels, n).astype(np.int32)
+    everyone = np.zeros(n, np.int32)
+    y = (rng.random(n) < 0.3).astype(np.uint8)
+    both = [np.clip(rng.random(n) * 0.8 + 0.2 * y, 0, 1) for _ in range(2)]
+    said = [(score >= 0.5).astype(np.uint8) for score in both]
+
+    def ks(y: np.ndarray, score: np.ndarray) -> float:
+        fpr, tpr, _ = peers.roc_curve(y, score, drop_intermediate=False)
+        return float((tpr - fpr).max())
+
+    def cells(team: int) -> list[float]:
+        table = _core.joint_cells(day, level, y, *said, days, levels, n_threads=team)
+        counts = table.sum(axis=(0, 1)).tolist()
+        return [float(F1.score(F1.totals(counts, who)) or 0) for who in (CHAMPION, CHALLENGER)]
+
+    yield Case(
+        f"gate counts of decisions, two models, {n} rows by {days} days and {levels} levels",
+        "scikit-learn f1_score, twice",
+        0.2,
+        0.05,
+        cells,
+        lambda: [peers.f1_score(y, p) for p in said],
+        gap,
+    )
+    calls = {
+        "roc_auc": (peers.roc_auc_score, 0.1),
+        "average_precision": (peers.average_precision_score, 0.1),
+        "ks": (ks, 0.1),
+        "log_loss": (peers.log_loss, 0.2),
+        "brier": (peers.brier_score_loss, 0.2),
+    }
+    for name, (call, gate) in calls.items():
+
+        def sums(team: int, name: str = name) -> list[float]:
+            metric = metric_named(name)
+            (found,) = count_sums(name, day, everyone, y, *both, days, 1, n_threads=team)
+            counts = [n - int(y.sum()), 0, 0, 0, int(y.sum()), 0, 0, 0]
+            counts += [sum(column) for column in zip(*found, strict=True)]
+            scores = (metric.score(metric.totals(counts, w)) for w in (CHAMPION, CHALLENGER))
+            return [float(score or 0) for score in scores]
+
+        yield Case(
+            f"gate sums of {name}, two models, {n} rows by {days} days",
+            f"scikit-learn {call.__name__}, twice",
+            gate,
+            gate / 2,
+            sums,
+            lambda call=call: [call(y, score) for score in both],
+            gap,
+        )
+
+
 def measure(case: Case, team: int) -> dict[str, object]:
     best = [float("inf"), float("inf")]
     results: list[object] = [None, None]
@@ -236,7 +297,7 @@ def measure(case: Case, team: int) -> dict[str, object]:
 
 def main() -> int:
     table = []
-    for topic in (ranks, drift, slices, probabilities):
+    for topic in (ranks, drift, slices, probabilities, gates):
         for case in topic(np.random.default_rng(1)):
             for team in (1, 2):
                 found = measure(case, team)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from retrain_ops.decisions.judge import gate_report, outcome_of, reason_of
 from retrain_ops.decisions.record import DECISION_FILE, Decision, NamedModel
 from retrain_ops.spec.spec import RetrainSpec, parse_spec
 from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.moderation import EarlierWindow
+from retrain_ops.stats.tables import PairedRows
 from retrain_ops.workspace import Workspace
 
 END = date(2020, 2, 6)
@@ -51,6 +53,33 @@ def split(rng: np.random.Generator, cells: np.ndarray, levels: int) -> dict[str,
     return parts
 
 
+def scored(rng: np.random.Generator, cells: np.ndarray) -> PairedRows:
+    """Rows with these joint counts, int64[days, 8], and scores that fit both decisions at 0.5."""
+    day = np.repeat(np.arange(len(cells), dtype=np.int32), cells.sum(axis=1))
+    cell = np.concatenate([np.repeat(np.arange(8), counts) for counts in cells])
+    label, *said = (((cell >> bit) & 1).astype(np.uint8) for bit in (2, 1, 0))
+    old, new = ((said[i] + np.sqrt(rng.random(len(cell)))) / 2 for i in (0, 1))
+    return PairedRows(
+        day=day, n_days=len(cells), label=label, decisions=(said[0], said[1]), scores=(old, new)
+    )
+
+
+def sums_of(
+    rng: np.random.Generator, cells: Mapping[str, Mapping[str, np.ndarray]], rules: GateRules
+) -> dict[str, dict[str, dict[str, list[list[int]]]]]:
+    """Sums that fit these counts, of every metric of scores that the rules name."""
+    named = {rules.metric, *(guard.metric for guard in rules.guards)}
+    kinds = [kind for name in sorted(named) if (kind := rules.named(name).kind)]
+    rows = {c: {level: scored(rng, x) for level, x in by.items()} for c, by in cells.items()}
+    return {
+        kind: {
+            column: {level: [*r.sums(kind, r.everyone)[""]] for level, r in by.items()}
+            for column, by in rows.items()
+        }
+        for kind in kinds
+    }
+
+
 def decision(
     cells: Mapping[str, Mapping[str, np.ndarray]],
     rules: GateRules,
@@ -58,10 +87,19 @@ def decision(
     expected_levels: Mapping[str, list[str]] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     queued: bool = False,
+    sums: dict[str, dict[str, dict[str, list[list[int]]]]] | None = None,
+    earlier: Sequence[EarlierWindow] = (),
 ) -> Decision:
     """A decision on these counts, as JSON reads it back."""
     plain = {c: {level: x.tolist() for level, x in by.items()} for c, by in cells.items()}
-    gate = gate_report(plain, rules, expected_levels=expected_levels or {}, facts=facts or {})
+    gate = gate_report(
+        plain,
+        rules,
+        expected_levels=expected_levels or {},
+        facts=facts or {},
+        sums=sums,
+        earlier=earlier,
+    )
     outcome = outcome_of(gate["verdict"], queued=queued)
     digest = spec().sha256()
     days = len(plain[""][""])
@@ -100,6 +138,8 @@ def decision(
         },
         "auc": {"champion": 0.7, "challenger": 0.7},
     }
+    if sums:
+        content["holdout"]["sums"] = sums
     read: Decision = json.loads(json.dumps(content))
     return read
 

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Literal
 
-from retrain_ops.decisions import record
+from retrain_ops.decisions import champion as judged_against
 from retrain_ops.registry.events import (
     APPROVAL_TAG,
     CHAMPION,
@@ -222,10 +222,10 @@ def _judge(registry: Registry, operation: Operation, records: Records) -> None:
     """check_drift names the key's champion; evaluate counts by it; the decision names it."""
     run: Any = _key(registry, operation, records)
     if operation.window_end not in records.champions:
-        champion = record.decide_champion(run)
-        named = {"champion": record.champion_record(champion) if champion else None}
+        champion = judged_against.decide_champion(run)
+        named = {"champion": judged_against.champion_record(champion) if champion else None}
         records.champions[operation.window_end] = named
-    counted, decided = record.champion_of_key(run), record.champion_of_key(run)
+    counted, decided = judged_against.champion_of_key(run), judged_against.champion_of_key(run)
     first = records.champions[operation.window_end]["champion"]
     named_first = first["model_sha256"] if first else ""
     records.judged.append((named_first, *(v.model_sha256 if v else "" for v in (counted, decided))))

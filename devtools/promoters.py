@@ -264,12 +264,17 @@ def race(
     for place in [p for p in children if p not in paused]:
         os.waitpid(children[place], 0)
     for place in paused:  # all others are done: whatever these still write comes late
-        os.kill(children[place], signal.SIGCONT)
-    for place in paused:
-        os.waitpid(children[place], 0)
+        _wake(children[place])
     told.seconds += time.monotonic() - begun
     _count(registry_at(url, model), folder, killed, paused, told)
     told.promoters += promoters
+
+
+def _wake(child: int) -> None:
+    """Continues a child until it is over: a slow one may stop only after the first call."""
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        os.kill(child, signal.SIGCONT)
+        time.sleep(0.05)
 
 
 def _count(

@@ -46,17 +46,16 @@ def variables_of(command: str) -> set[str]:
 
 
 def run(command: str, variables: Mapping[str, str], *, timeout_s: float) -> tuple[int, str]:
-    """Run a command as a shell would; its exit code and everything it printed."""
+    """Run a command as a shell would; its exit code and what it printed, the answer first."""
     done = subprocess.run(
         ["sh", "-euc", command],
         env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         timeout=timeout_s,
         check=False,
     )
-    return done.returncode, done.stdout
+    return done.returncode, done.stdout + done.stderr
 
 
 def _all() -> list[Block]:

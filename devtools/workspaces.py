@@ -1,4 +1,8 @@
-"""Two and more workspaces, each a process without the others' lock, that run one key at once."""
+"""Two and more processes that run one key at once.
+
+Each has a workspace of its own, without the others' lock; or all share one on an object store,
+and its lock.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +26,21 @@ from retrain_ops.run import Run, open_run
 
 FIRST = date(2020, 1, 18)
 TRIES = 60
+TURNS = "turns/turns.json"
 
 
-def race(url: str, folder: Path, model: str, rounds: int, workspaces: int) -> dict[str, Any]:
-    """A key after the other, each by all workspaces at once; what was not there once.
+def race(
+    url: str, folder: Path, model: str, rounds: int, workspaces: int, store: str = ""
+) -> dict[str, Any]:
+    """A key after the other, each by all processes at once; what was not there once.
+
+    Args:
+        url: of the MLflow server.
+        folder: for workspaces and specs.
+        model: the registered name.
+        rounds: how many keys.
+        workspaces: how many processes.
+        store: the workspace that all share; "" gives each one of its own.
 
     Raises:
         RuntimeError: a process failed by itself.
@@ -33,15 +48,18 @@ def race(url: str, folder: Path, model: str, rounds: int, workspaces: int) -> di
     wrong: list[str] = []
     for number in range(rounds):
         day = FIRST + timedelta(days=number)
-        _round(url, folder, model, day, workspaces)
+        _round(url, folder, model, day, workspaces, store)
         wrong += _wrong(_run(url, folder / "reader", model, day))
+    if store:
+        wrong += _lost_turns(url, folder, model, rounds * workspaces, store)
     return {"rounds": rounds, "workspaces": workspaces, "wrong": len(wrong), "shown": wrong[:5]}
 
 
-def _round(url: str, folder: Path, model: str, day: date, workspaces: int) -> None:
+def _round(url: str, folder: Path, model: str, day: date, workspaces: int, store: str) -> None:
     barrier = get_context("fork").Barrier(workspaces)
+    work = _in_turn if store else _at_once
     children = [
-        in_child(_at_once(url, folder / str(place), model, day, barrier))
+        in_child(work(url, folder / str(place), model, day, barrier, store))
         for place in range(workspaces)
     ]
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
@@ -49,7 +67,9 @@ def _round(url: str, folder: Path, model: str, day: date, workspaces: int) -> No
         raise RuntimeError(f"{model} {day}: the processes ended with {codes}")
 
 
-def _at_once(url: str, folder: Path, model: str, day: date, barrier: Barrier) -> Callable[[], None]:
+def _at_once(
+    url: str, folder: Path, model: str, day: date, barrier: Barrier, _: str
+) -> Callable[[], None]:
     def act() -> None:
         run = _run(url, folder, model, day)
         barrier.wait(60)
@@ -63,7 +83,34 @@ def _at_once(url: str, folder: Path, model: str, day: date, barrier: Barrier) ->
     return act
 
 
-def _run(url: str, folder: Path, model: str, day: date) -> Run:
+def _in_turn(
+    url: str, folder: Path, model: str, day: date, barrier: Barrier, store: str
+) -> Callable[[], None]:
+    """Under the lock nobody meets a conflict, and no turn is lost between a read and a write."""
+
+    def act() -> None:
+        run = _run(url, folder, model, day, store)
+        barrier.wait(60)
+        with run.workspace.lock():
+            turns = (run.workspace.read_json(TURNS) or {"n": 0})["n"]
+            _day(run)
+            run.workspace.write_json(TURNS, {"n": turns + 1})
+
+    return act
+
+
+def _lost_turns(url: str, folder: Path, model: str, turns: int, store: str) -> list[str]:
+    """Asked by a child: a store that was opened before a fork is not one afterwards."""
+
+    def act() -> None:
+        found = _run(url, folder / "reader", model, FIRST, store).workspace.read_json(TURNS)
+        assert found == {"n": turns}, found
+
+    _, status = os.waitpid(in_child(act), 0)
+    return ["turns were lost"] if status else []
+
+
+def _run(url: str, folder: Path, model: str, day: date, store: str = "") -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     spec = folder / "toy.toml"
     if not spec.exists():
@@ -71,7 +118,7 @@ def _run(url: str, folder: Path, model: str, day: date) -> Run:
     return open_run(
         spec,
         date=day,
-        workspace=str(folder / "workspace"),
+        workspace=store or str(folder / "workspace"),
         model=model,
         client=MlflowClient(url, deadline=300.0),
     )

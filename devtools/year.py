@@ -19,12 +19,14 @@ from retrain_ops import _core
 from retrain_ops.comparison.scoring import decide, score
 from retrain_ops.data.categories import slice_codes
 from retrain_ops.data.source import Source, day_index
+from retrain_ops.decisions.earlier import MOST
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import DAY
 from retrain_ops.stats.cells import day_cells
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.gates import judge
+from retrain_ops.stats.moderation import EarlierWindow, earlier_window
 from retrain_ops.stats.paired import compare
 
 FIRST_RUN, LAST_RUN = date(2013, 2, 1), date(2013, 12, 23)
@@ -48,7 +50,7 @@ class World:
 
 
 def prove(*, every: int = 1) -> dict[str, Any]:
-    """Both policies over the year; `every` > 1 trains on every so many days only."""
+    """The policies over the year; `every` > 1 trains on every so many days only."""
     spec = load_spec(SPEC)
     world = _train_year(spec, every)
     literal = replace(spec.gate, mode="literal")
@@ -56,6 +58,7 @@ def prove(*, every: int = 1) -> dict[str, Any]:
         "runs": len(world.runs),
         "literal": play(world, spec, literal),
         "paired": play(world, spec, spec.gate),
+        "moderated": play(world, spec, replace(spec.gate, variance="moderated")),
     }
 
 
@@ -100,12 +103,16 @@ def _train(spec: RetrainSpec, table: pa.Table, days: Sequence[date]) -> Any:
 def play(world: World, spec: RetrainSpec, rules: GateRules) -> dict[str, Any]:
     """One policy: who serves when, and how good that was."""
     champion, gains = 0, []
+    judged: list[tuple[Sequence[date], EarlierWindow | None]] = []
     served = np.zeros(len(world.days), dtype=np.int64)  # which model answers on each day
     for challenger, run in enumerate(world.runs):
         if challenger == 0:
             continue
         holdout = spec.window_at(run).holdout
-        verdict = judge(cells(world, champion, challenger, holdout), rules)
+        counted = cells(world, champion, challenger, holdout)
+        verdict = judge(counted, rules, earlier=_apart(judged, holdout[0]))
+        paired = compare(day_cells(counted[""][""]))
+        judged.append((holdout, earlier_window(run.isoformat(), paired)))
         if verdict.verdict == "pass":
             following = tuple(run + timedelta(days=i) for i in range(1, NEXT_DAYS + 1))
             after = cells(world, champion, challenger, following, slices=False)[""][""]
@@ -114,6 +121,18 @@ def play(world: World, spec: RetrainSpec, rules: GateRules) -> dict[str, Any]:
             served[[i for i, d in enumerate(world.days) if d > run]] = challenger
     since = world.days.index(world.runs[0]) + 1
     return {**summary(gains), "pooled_f1": round(_pooled(world, served, since), 5)}
+
+
+def _apart(
+    judged: Sequence[tuple[Sequence[date], EarlierWindow | None]], first: date
+) -> tuple[EarlierWindow, ...]:
+    """The newest windows before `first` that share no day, as a run picks them."""
+    found: list[EarlierWindow] = []
+    for days, window in reversed(judged):
+        if window is not None and days[-1] < first and len(found) < MOST:
+            found.append(window)
+            first = days[0]
+    return tuple(found)
 
 
 def summary(gains: Sequence[float]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from proofs import (
     airflow_week,
     compose,
     contract,
+    damage,
     engine,
     forks,
     fuzz,
@@ -42,6 +43,7 @@ from proofs import (
     registry,
     rollout,
     same_bytes,
+    sources,
     validation,
     workspaces,
 )
@@ -79,7 +81,7 @@ def prove_same_bytes(folder: Path) -> dict[str, Any]:
 
 
 def prove_year(folder: Path) -> dict[str, Any]:
-    """A challenger every day of the year under the bare rule and under the paired gate."""
+    """A challenger every day of the year under the bare rule and both paired gates."""
     return year.prove()
 
 
@@ -120,6 +122,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "year": prove_year,
     "metrics": metrics.prove,
     "validation": validation.prove,
+    "sources": sources.prove,
     "prefect_week": prefect_week.prove,
     "airflow_week": airflow_week.prove,
     "airflow_backfill_2": partial(airflow_backfill.prove, "airflow-2.11"),
@@ -130,6 +133,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "airflow_kills_3": partial(airflow_kills.prove, "airflow-3.3", 20),
     "registry": prove_registry,
     "kills": kills.prove,
+    "damage": damage.prove,
     "histories": histories.prove,
     "workspaces": workspaces.prove,
     "contract": prove_contract,

@@ -17,8 +17,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from devtools.servers.airflow_server import AirflowServer, airflow_python, wait_until
+from devtools.servers.airflow_server import AirflowServer, airflow_python
 from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.servers.processes import wait_until
 from devtools.servers.slack_server import SlackServer
 from devtools.weeks import ROOT
 from retrain_ops.cli.main import run_day

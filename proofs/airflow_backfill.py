@@ -20,8 +20,9 @@ from typing import Any
 from devtools import runbook
 from devtools.flights_week import proof, week
 from devtools.flights_week.places import DAG_ID, SPEC, Places, chosen_week
-from devtools.servers.airflow_server import AirflowServer, wait_until
+from devtools.servers.airflow_server import AirflowServer
 from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.servers.processes import wait_until
 from proofs import same_bytes
 from proofs.airflow_week import bootstrap_day, contents_of, differences
 from proofs.airflow_worlds import Scheduler, finish, scheduler

@@ -22,8 +22,9 @@ from threading import Event, Thread
 from typing import Any
 
 from devtools.servers.airflow2_server import BACKFILL_ENVIRONMENT
-from devtools.servers.airflow_server import AirflowServer, wait_until
+from devtools.servers.airflow_server import AirflowServer
 from devtools.servers.mlflow_server import MlflowServer, mlflow_python
+from devtools.servers.processes import wait_until
 from devtools.synthetic import FIRST, SPEC, write_days
 from devtools.traces import open_toy, traces
 from proofs.airflow_worlds import ENDED, Scheduler, scheduler

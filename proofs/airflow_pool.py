@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from devtools.servers.airflow2_server import BACKFILL_ENVIRONMENT, Airflow2Server
-from devtools.servers.airflow_server import ServerError, airflow_python, call
+from devtools.servers.airflow_server import airflow_python
 from devtools.servers.postgres_server import postgres
+from devtools.servers.processes import ServerError, call
 
 REPEATS = 20
 SYMPTOMS = ("server closed the connection", "invalid transaction", "SSL SYSCALL", "e3q8", "8s2b")
@@ -70,7 +71,8 @@ def _repeat(folder: Path, name: str, settings: dict[str, str]) -> dict[str, Any]
 def _once(airflow: Airflow2Server, settings: dict[str, str]) -> str:
     variables = {**airflow.variables(), **settings}
     try:
-        call(airflow.python, COMMAND, variables=variables, timeout_s=120)
+        command = (airflow.python, "-m", "airflow", *COMMAND)
+        call(command, variables=variables, timeout_s=120)
     except ServerError as error:
         return "lost" if any(symptom in str(error) for symptom in SYMPTOMS) else "other"
     return ""

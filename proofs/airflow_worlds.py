@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from devtools.servers.airflow2_server import Airflow2Server
-from devtools.servers.airflow_server import AirflowServer, airflow_python, wait_until
+from devtools.servers.airflow_server import AirflowServer, airflow_python
 from devtools.servers.postgres_server import postgres
+from devtools.servers.processes import wait_until
 
 VERSIONS = ("airflow-2.9", "airflow-2.11", "airflow-3.3")
 ENDED = ("success", "failed")

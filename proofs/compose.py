@@ -23,9 +23,10 @@ import psycopg2
 import yaml
 
 from devtools.flights_week.places import DAG_ID, ROOT, chosen_week
-from devtools.servers.airflow_server import airflow_python, stop_group, wait_until
-from devtools.servers.mlflow_server import free_port, mlflow_python
+from devtools.servers.airflow_server import airflow_python
+from devtools.servers.mlflow_server import mlflow_python
 from devtools.servers.postgres_server import postgres
+from devtools.servers.processes import free_port, stop_group, wait_until
 
 WITHIN_S = 300.0
 HOME = "/opt/airflow"  # the image's AIRFLOW_HOME

@@ -1,4 +1,4 @@
-"""Both fuzzers for as many executions as the proof asks for; the log of each is kept."""
+"""All fuzzers for as many executions as the proof asks for; the log of each is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 10_000_000
-TARGETS = ("fuzz-model", "fuzz-net")
+TARGETS = ("fuzz-model", "fuzz-net", "fuzz-serving")
 
 
 def prove(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Kill -9 before and after every write of every command, and again in the finishing.
 
-`KILLS_STORIES` (names, by comma) and `KILLS_PAIRS` (a number for each story, or "all") choose a
-part of it.
+`KILLS_PAIRS` is how many second kills follow each first one (1), or "all". `KILLS_STORIES` (names,
+by comma) and `KILLS_PART` ("2/4": of each story the second quarter) choose a part of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,75 +19,63 @@ from devtools.worlds import (
     Fault,
     Prepared,
     Story,
-    World,
     differences,
+    facts,
+    finish,
     play,
     points,
     writes_of,
 )
 
-PAIRS = 40
+PAIRS = 1
 SHOWN = 5
 
 
-def pairs(world: World, story: Story, writes: int, wanted: int | None, place: Path) -> list[Any]:
-    """A first kill, and one at a write of the run that finishes; all, or a seeded sample.
+class Kills:
+    """The points of a story, each played; where a world ends otherwise than undisturbed."""
 
-    A kill early in a command leaves the whole of it to be made: as many writes as the command
-    has. Later ones leave fewer, and are asked for by a run.
-    """
-    chance = random.Random(story.name)
-    first = points(writes)
-    found: list[tuple[Fault, Fault]] = []
-    for fault in first if wanted is None else chance.sample(first, min(wanted, len(first))):
-        left = _left(world, story, fault, place)
-        second = points(left)
-        found += [(fault, f) for f in second] if wanted is None else []
-        found += [(fault, chance.choice(second))] if wanted is not None and second else []
-    return found
+    def __init__(self, prepared: Prepared, story: Story, folder: Path) -> None:
+        self.world, self.story = prepared.world(story), story
+        self.place = folder / "played"
+        self.expected = play(self.world.copy(prepared.place()), story)
+        self.writes = writes_of(self.world, story, prepared.place())
+        self.differ: dict[str, Any] = {}
+        self.kills, self.pairs = 0, 0
 
+    def prove(self, pairs: int | None, part: int, parts: int) -> dict[str, Any]:
+        """Every point, and for each so many in the run that finishes; None: all of those.
 
-def _left(world: World, story: Story, fault: Fault, place: Path) -> int:
-    """How many writes the run makes that finishes what the first kill left."""
-    copied = world.copy(place)
-    copied.do(story.command, fault)
-    _, writes = copied.do(story.command)
-    shutil.rmtree(place)
-    return writes
+        A kill early in a command leaves the whole of it to be made, a later one less: how much
+        is seen when the kill alone is played.
+        """
+        for fault in points(self.writes)[part::parts]:
+            left = points(self._play(fault))
+            chance = random.Random(f"{self.story.name} {fault}")
+            self.kills += 1
+            for second in left if pairs is None else chance.sample(left, min(pairs, len(left))):
+                self._play(fault, second)
+                self.pairs += 1
+        shown = dict(list(self.differ.items())[:SHOWN])
+        counts = {"writes": self.writes, "kills": self.kills, "pairs": self.pairs}
+        return {**counts, "differ": len(self.differ), "shown": shown}
 
-
-def prove_story(
-    prepared: Prepared, story: Story, wanted_pairs: int | None, folder: Path
-) -> dict[str, Any]:
-    """Plays the story once undisturbed, once for every point, and for pairs of points."""
-    world = prepared.world(story)
-    expected = play(world.copy(prepared.place()), story)
-    writes = writes_of(world, story, prepared.place())
-    singles: list[Sequence[Fault]] = [(fault,) for fault in points(writes)]
-    place = folder / "played"
-    doubles = pairs(world, story, writes, wanted_pairs, place)
-    differ = {}
-    for number, faults in enumerate((*singles, *doubles), 1):
-        found = _played(world, story, faults, expected, place)
+    def _play(self, *faults: Fault) -> int:
+        """How many writes the run made that finished."""
+        world, writes, found = self.world.copy(self.place), 0, {}
+        try:
+            for fault in faults:
+                world.do(self.story.command, fault)
+            writes = finish(world, self.story)
+            found = differences(self.expected, facts(world))
+        except RuntimeError as problem:
+            found = {"error": str(problem)}
+        finally:
+            shutil.rmtree(self.place, ignore_errors=True)
         if found:
-            differ[str(faults)] = found
-            print(f"{story.name} {faults}: {json.dumps(found, default=str)[:1500]}", flush=True)
-        if number % 50 == 0:
-            print(f"{story.name}: {number} points, {len(differ)} differ", flush=True)
-    told = dict(list(differ.items())[:SHOWN])
-    counts = {"writes": writes, "kills": len(singles), "pairs": len(doubles)}
-    return {**counts, "differ": len(differ), "shown": told}
-
-
-def _played(
-    world: World, story: Story, faults: Sequence[Fault], expected: dict[str, Any], place: Path
-) -> dict[str, Any]:
-    try:
-        return differences(expected, play(world.copy(place), story, faults))
-    except RuntimeError as problem:
-        return {"error": str(problem)}
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+            self.differ[str(faults)] = found
+            told = json.dumps(found, default=str)[:1500]
+            print(f"{self.story.name} {faults}: {told}", flush=True)
+        return writes
 
 
 def _chosen() -> Iterator[Story]:
@@ -101,10 +89,12 @@ def prove(folder: Path) -> dict[str, Any]:
     prepared = Prepared(folder / "prepared")
     text = os.environ.get("KILLS_PAIRS", str(PAIRS))
     wanted = None if text == "all" else int(text)
+    part, parts = map(int, os.environ.get("KILLS_PART", "1/1").split("/"))
     found = {}
     for story in _chosen():
-        found[story.name] = prove_story(prepared, story, wanted, folder)
-        path = folder.parent / f"kills.{story.name.replace(' ', '_')}.json"
+        found[story.name] = Kills(prepared, story, folder).prove(wanted, part - 1, parts)
+        name = f"kills.{story.name.replace(' ', '_')}.{part}_of_{parts}.json"
+        path = folder.parent / name
         path.write_text(json.dumps(found[story.name], indent=1, default=str) + "\n")
         print(f"== {story.name}: {found[story.name]}", flush=True)
     totals = {k: sum(s[k] for s in found.values()) for k in ("kills", "pairs", "differ")}

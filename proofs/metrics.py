@@ -1,4 +1,4 @@
-"""Metrics of decisions beside scikit-learn on 1,000 tables and a bootstrap of 2,000 draws."""
+"""Metrics beside scikit-learn on 1,000 tables and a bootstrap of 2,000 draws."""
 
 from __future__ import annotations
 
@@ -7,21 +7,39 @@ from typing import Any
 
 import numpy as np
 
+from devtools import score_peers
 from devtools.metric_peers import PEERS, bootstrap_ratio, check_table, random_days, random_table
 
 TABLES = 1000
 BOOTSTRAPS = 20
+SCORE_BOOTSTRAPS = 4
 
 
 def prove(folder: Path) -> dict[str, Any]:
     """By metric: distance to the peer, undefined scores, and errors over their bootstrap."""
-    return {"tables": TABLES, "bootstraps": BOOTSTRAPS} | {name: _metric(name) for name in PEERS}
+    return (
+        {"tables": TABLES, "bootstraps": BOOTSTRAPS, "bootstraps_of_scores": SCORE_BOOTSTRAPS}
+        | {name: _of_decisions(name) for name in PEERS}
+        | {name: _of_scores(name) for name in score_peers.PEERS}
+    )
 
 
-def _metric(name: str) -> dict[str, Any]:
+def _of_decisions(name: str) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     found = [check_table(name, random_table(rng)) for _ in range(TABLES)]
     ratios = [bootstrap_ratio(name, random_days(rng, 28, 900), rng) for _ in range(BOOTSTRAPS)]
+    return _checked(found, ratios)
+
+
+def _of_scores(name: str) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    tables = (score_peers.random_table(rng) for _ in range(TABLES))
+    found = [score_peers.check_table(name, table) for table in tables]
+    rows = (score_peers.random_rows(rng, 28, 300) for _ in range(SCORE_BOOTSTRAPS))
+    return _checked(found, [score_peers.bootstrap_ratio(name, r, rng) for r in rows])
+
+
+def _checked(found: list[tuple[float, int]], ratios: list[float]) -> dict[str, Any]:
     furthest = max(distance for distance, _ in found)
     assert furthest < 1e-12
     assert 0.9 < min(ratios) <= max(ratios) < 1.1

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from devtools.flights_week.places import ROOT, chosen_week
-from devtools.servers.airflow_server import wait_until
 from devtools.servers.mlflow_server import MlflowServer, mlflow_python
 from devtools.servers.object_store import ObjectStore
 from devtools.servers.prefect_server import PrefectServer, prefect_python
+from devtools.servers.processes import wait_until
 from devtools.servers.slack_server import SlackServer
 from proofs import same_bytes
 from retrain_ops.mlflow.client import MlflowClient

@@ -71,6 +71,13 @@ class MlflowConnection:
     def download(self, path: str, *, deadline: float) -> bytes: ...
     def get(self, path: str, *, deadline: float) -> bytes: ...
 
+# -- serving ---------------------------------------------------------------
+
+def siphash(key: bytes, data: bytes, /) -> int: ...
+def answer_request(
+    model: Model, body: bytes, csv: bool, most_rows: int, /
+) -> tuple[bytes, int]: ...
+
 # -- counts: drift, joint cells, ranks, shadow; counter RNG ------------------
 
 class ShadowCounts(TypedDict):
@@ -113,6 +120,18 @@ def joint_cube(
     challenger: ArrayLike,
     n_days: int,
     n_levels: Sequence[int],
+    *,
+    n_threads: int = 0,
+) -> NDArray[np.int64]: ...
+def paired_sums(
+    kind: str,
+    day: ArrayLike,
+    level: ArrayLike,
+    y: ArrayLike,
+    champion: ArrayLike,
+    challenger: ArrayLike,
+    n_days: int,
+    n_levels: int,
     *,
     n_threads: int = 0,
 ) -> NDArray[np.int64]: ...

@@ -19,6 +19,7 @@ __all__ = [
     "RemoteError",
     "RetrainError",
     "SourceError",
+    "UnreachableError",
     "ValidationError",
     "is_expected",
     "text_of",
@@ -39,6 +40,10 @@ class DataError(RetrainError):
 
 class SourceError(DataError):
     """A file of the source is not what the spec promises, or is not there."""
+
+
+class UnreachableError(RetrainError):
+    """The database, catalog or store that holds the rows did not answer; it may do so later."""
 
 
 class DamagedError(DataError):

@@ -12,6 +12,7 @@ import re
 import time
 from contextlib import suppress
 
+from retrain_ops.busy import busy_with
 from retrain_ops.errors import import_problem
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ def send(text: str, *, webhook_url: str | None) -> bool:
     short = escaped(text)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            answer = WebhookClient(webhook_url, timeout=TIMEOUT_S).send(text=short)
+            with busy_with("waiting for Slack"):
+                answer = WebhookClient(webhook_url, timeout=TIMEOUT_S).send(text=short)
         except Exception as problem:
             # The text of these errors may hold the URL; their type says enough.
             log.error("no Slack message: %s", type(problem).__name__)

@@ -75,6 +75,7 @@ class Run:
     context: RunContext
     n_threads: int = 0
     slack_webhook: str | None = field(default=None, repr=False)
+    source_version: str = ""
 
     @property
     def webhook_url(self) -> str | None:
@@ -98,8 +99,13 @@ class Run:
 
     @property
     def source(self) -> Source:
-        """The daily rows."""
-        return Source(self.spec)
+        """The daily rows, at the version that check_drift has pinned for this key."""
+        return Source(self.spec, self.source_version or self.pinned_version)
+
+    @property
+    def pinned_version(self) -> str:
+        """The version of the source's table that this key was run on; empty where it has none."""
+        return str((self.read("check_drift.json") or {}).get("source_version", ""))
 
     @property
     def client(self) -> MlflowClient:

@@ -32,7 +32,9 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from retrain_ops.busy import busy_with
 from retrain_ops.errors import BusyError, DamagedError
+from retrain_ops.lease import lease
 
 log = logging.getLogger(__name__)
 
@@ -256,31 +258,33 @@ class Workspace:
             self.set_aside(path, "it is a folder")
         self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
         if self.is_local:
-            _replace_local(Path(target), data)
+            replace_file(Path(target), data)
         else:  # object stores publish an object when its stream closes, never before
             with self.filesystem.open_output_stream(target) as stream:
                 stream.write(data)
 
     @contextmanager
     def lock(self, *, patience_s: float = LOCK_PATIENCE_S) -> Iterator[None]:
-        """One writer per model on this machine.
+        """One writer per model in this workspace.
 
-        The kernel drops the lock with its process, so a killed run leaves none
-        behind. Workspaces on object stores have no lock of their own: there the
-        orchestrator's pool or concurrency slot serialises, and the registry's
-        epochs stop whoever slips through.
+        In a folder the kernel drops the lock with its process; on an object store it is a
+        :func:`~retrain_ops.lease.lease`, which expires when its process is gone. Workspaces
+        that share a registry share no lock: there its claims have one winner each.
 
         Raises:
             BusyError: another run held the lock for `patience_s`.
         """
         if not self.is_local:
-            yield
+            objects = self.absolute(f"{self.model}/.lock")
+            with lease(self.filesystem, objects, patience_s=patience_s):
+                yield
             return
         folder = Path(self.absolute(self.model))
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _acquire(handle, folder, patience_s)
+            with busy_with(f"waiting for another run, which holds {folder}/.lock"):
+                _acquire(handle, folder, patience_s)
             yield
         finally:
             os.close(handle)
@@ -315,7 +319,7 @@ def _acquire(handle: int, folder: Path, patience_s: float) -> None:
         time.sleep(0.05)
 
 
-def _replace_local(target: Path, data: bytes) -> None:
+def replace_file(target: Path, data: bytes) -> None:
     """Write aside, sync, rename, sync the folder: after a power cut it is old or new."""
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

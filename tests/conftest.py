@@ -15,17 +15,20 @@ from devtools.servers.mlflow_server import MlflowServer, mlflow_python
 from retrain_ops.examples.flights import write_flights
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 
+USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+
 
 def pytest_runtest_setup() -> None:
     """A time limit from outside must end the servers too, not leave them behind.
 
     Set anew for every test: Airflow's `dag.test` leaves a handler of its own in place. A shell
-    starts its background jobs with SIGINT ignored, and their children inherit that: undone here,
-    for tests and the commands they start are to meet SIGINT as on a terminal.
+    starts its background jobs with SIGINT ignored, `nohup` ignores SIGHUP, and children inherit
+    that: undone here, for tests and the commands they start are to meet both as on a terminal.
     """
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", returncode=143))
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, usual in USUAL.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_collection_finish() -> None:

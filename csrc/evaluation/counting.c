@@ -4,13 +4,13 @@
 
 #include <assert.h>
 #include <omp.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/ranges.h"
 #include "base/sizes.h"
+#include "evaluation/wide.h"
 #include "parallel/placement.h"
 #include "parallel/threads.h"
 
@@ -57,13 +57,30 @@ static int64_t first_bad_row(const team_tables *tables, int64_t n_counts, int32_
     return -1;
 }
 
-static void merge_tables(const team_tables *tables, int64_t n_counts, int32_t team,
-                         int64_t *counts)
+/* `counts` may lie where no rt_int128 could. */
+static void add_wide(int64_t *counts, const int64_t *table, int64_t n_counts)
 {
-    memset(counts, 0, (size_t)n_counts * sizeof *counts);
+    for (int64_t i = 0; i < n_counts; i += 2) {
+        rt_int128 sum;
+        rt_int128 part;
+        memcpy(&sum, counts + i, sizeof sum);
+        memcpy(&part, table + i, sizeof part);
+        sum += part;
+        memcpy(counts + i, &sum, sizeof sum);
+    }
+}
+
+static void merge_tables(const team_tables *tables, const rt_count_job *job,
+                         int32_t team, int64_t *counts)
+{
+    memset(counts, 0, (size_t)job->n_counts * sizeof *counts);
     for (int32_t rank = 0; rank < team; rank++) {
         const int64_t *table = tables->cells + rank * tables->stride;
-        for (int64_t i = 0; i < n_counts; i++) {
+        if (job->wide) {
+            add_wide(counts, table, job->n_counts);
+            continue;
+        }
+        for (int64_t i = 0; i < job->n_counts; i++) {
             counts[i] += table[i];
         }
     }
@@ -112,7 +129,7 @@ rt_status rt_count_rows(const rt_count_job *job, rt_ctl *ctl, int64_t *counts,
         goto done;
     }
     *bad_row = first_bad_row(&tables, job->n_counts, threads);
-    merge_tables(&tables, job->n_counts, threads, counts);
+    merge_tables(&tables, job, threads, counts);
     assert(*bad_row < job->n_rows);
 done:
     rt_free(block);

@@ -6,6 +6,7 @@
 #ifndef RT_EVALUATION_COUNTING_H
 #define RT_EVALUATION_COUNTING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/ctl.h"
@@ -23,6 +24,7 @@ typedef struct rt_count_job {
     int64_t n_counts;
     int32_t n_threads; /* 0: as many as useful; else exactly so many */
     const char *where;
+    bool wide; /* two counts are one rt_int128 */
 } rt_count_job;
 
 /* Fills counts[0..n_counts) and sets *bad_row to -1, or to the first row that

@@ -3,143 +3,40 @@
 #include "evaluation/delong.h"
 
 #include <assert.h>
-#include <math.h>
 
 #include "base/alloc.h"
-#include "base/radix_sort.h"
+#include "evaluation/ranking.h"
 #include "parallel/placement.h"
 #include "parallel/threads.h"
 
 static const char where[] = "rt_delong_sums";
 
-enum { FEW = 32 };
-
-typedef struct ranking {
-    const uint8_t *y;
-    int64_t n_rows;
-    uint64_t *items, *scratch;
-    int32_t threads;
-    rt_ctl *ctl;
-} ranking;
-
-/* Who is below whom, while rows are visited in ascending order. */
-typedef struct places {
-    const double *score;
-    uint32_t *of_row;  /* twice the other class below, plus the other class tied */
-    uint32_t below[2]; /* negatives, positives; doubled they fit 32 bits */
-} places;
-
-/* An item is what the row's key has above the least, cut to 32 bits, and beneath it the
- * row and its label: half the memory of a whole key and a row, and the walk below reads
- * no label out of order. */
-static rt_status fill_items(const ranking *r, const double *score, const char *name,
-                            rt_error *err)
+/* Twice the rows of the other class below, plus those of it tied; 32 bits hold it. */
+static void place(const rt_ranking *r, uint32_t *placement)
 {
-    uint64_t least = UINT64_MAX;
-    uint64_t most = 0;
-    for (int64_t i = 0; i < r->n_rows; i++) {
-        if (isnan(score[i])) {
-            return rt_fail(err, RT_INVALID, where, "%s[%lld] is NaN, it has no rank",
-                           name, (long long)i);
+    int64_t below[2] = {0, 0};
+    int64_t here[2];
+    for (int64_t begin = 0; begin < r->n_rows;) {
+        const int64_t end = rt_group_end(r, begin, here);
+        for (; begin < end; begin++) {
+            const int other = 1 - rt_item_label(r->items[begin]);
+            placement[rt_item_row(r->items[begin])] =
+                (uint32_t)(2 * below[other] + here[other]);
         }
-        const uint64_t key = rt_key_of_double(score[i]);
-        least = key < least ? key : least;
-        most = key > most ? key : most;
+        below[0] += here[0];
+        below[1] += here[1];
     }
-    int32_t shift = 0;
-    while (r->n_rows > 0 && ((most - least) >> shift) > UINT32_MAX) {
-        shift++;
-    }
-    for (int64_t i = 0; i < r->n_rows; i++) {
-        const uint64_t head = (rt_key_of_double(score[i]) - least) >> shift;
-        r->items[i] = head << 32 | (uint64_t)i << 1 | r->y[i];
-    }
-    return RT_OK;
+    assert(below[0] + below[1] == r->n_rows);
 }
 
-/* Rows whose scores are equal. */
-static void place_tied(places *p, const rt_ranked *items, int64_t count)
-{
-    uint32_t here[2] = {0, 0};
-    for (int64_t i = 0; i < count; i++) {
-        here[items[i].row & 1]++;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        const uint64_t other = 1 - (items[i].row & 1);
-        p->of_row[items[i].row >> 1] = 2 * p->below[other] + here[other];
-    }
-    p->below[0] += here[0];
-    p->below[1] += here[1];
-}
-
-/* Rows whose keys begin alike: their whole keys decide. `ranked` has room for as many,
- * twice. */
-static rt_status place_alike(places *p, const uint64_t *items, int64_t count,
-                             rt_ranked *ranked, rt_error *err)
-{
-    for (int64_t i = 0; i < count; i++) {
-        const uint64_t row = items[i] & UINT32_MAX;
-        ranked[i] = (rt_ranked){rt_key_of_double(p->score[row >> 1]), row};
-    }
-    rt_status status = rt_sort_ranked(ranked, ranked + count, count, 1, NULL, err);
-    for (int64_t begin = 0; status == RT_OK && begin < count;) {
-        int64_t end = begin;
-        while (end < count && ranked[end].key == ranked[begin].key) {
-            end++;
-        }
-        place_tied(p, ranked + begin, end - begin);
-        begin = end;
-    }
-    return status;
-}
-
-static rt_status place_many_alike(places *p, const uint64_t *items, int64_t count,
-                                  rt_error *err)
-{
-    void *ranked = NULL;
-    rt_status status =
-        rt_alloc_scratch(&ranked, 2 * count, sizeof(rt_ranked), where, err);
-    if (status == RT_OK) {
-        status = place_alike(p, items, count, ranked, err);
-    }
-    rt_free(ranked);
-    return status;
-}
-
-static rt_status place(const ranking *r, places *p, rt_error *err)
-{
-    rt_ranked few[2 * FEW];
-    rt_status status = RT_OK;
-    for (int64_t begin = 0; status == RT_OK && begin < r->n_rows;) {
-        const uint64_t item = r->items[begin];
-        int64_t end = begin + 1;
-        while (end < r->n_rows && r->items[end] >> 32 == item >> 32) {
-            end++;
-        }
-        if (end - begin == 1) {
-            const uint64_t label = item & 1;
-            p->of_row[(item & UINT32_MAX) >> 1] = 2 * p->below[1 - label];
-            p->below[label]++;
-        } else if (end - begin <= FEW) {
-            status = place_alike(p, r->items + begin, end - begin, few, err);
-        } else {
-            status = place_many_alike(p, r->items + begin, end - begin, err);
-        }
-        begin = end;
-    }
-    assert(status != RT_OK || p->below[0] + p->below[1] == (uint32_t)r->n_rows);
-    return status;
-}
-
-static rt_status rank_model(const ranking *r, const double *score, const char *name,
+static rt_status rank_model(const rt_ranking *r, const double *score, const char *name,
                             uint32_t *placement, rt_error *err)
 {
-    places p = {score, placement, {0, 0}};
-    rt_status status = fill_items(r, score, name, err);
+    rt_status status = rt_rank_rows(r, score, name, err);
     if (status == RT_OK) {
-        status = rt_sort_u64(r->items, r->scratch, r->n_rows, r->threads, r->ctl, err);
+        place(r, placement);
     }
-    return status == RT_OK ? place(r, &p, err) : status;
+    return status;
 }
 
 static void add_to(rt_wide *total, rt_uint128 x)
@@ -220,7 +117,8 @@ rt_status rt_delong_sums(const uint8_t *y, const double *score_a, const double *
     }
     uint32_t *of_a = placements;
     uint32_t *of_b = of_a + n_rows;
-    ranking r = {y, n_rows, items, scratch, rt_resolve_threads(n_threads), ctl};
+    rt_ranking r = {y,   n_rows, items, scratch, rt_resolve_threads(n_threads),
+                    ctl, where};
     rt_spread_team(r.threads);
     status = rank_model(&r, score_a, "score_a", of_a, err);
     if (status == RT_OK) {

@@ -13,8 +13,8 @@
 
 #include "base/alloc.h"
 #include "base/sha256.h"
-#include "gbdt/predict.h"
 #include "model/layout.h"
+#include "model/predict.h"
 #include "model/read.h"
 #include "model/write.h"
 
@@ -27,7 +27,7 @@ static void predict_row(const rt_model *model, double fill)
     const bool linear = rt_model_is_linear(model);
     const bool labels = linear ? model->linear.loss <= RT_LINEAR_SOFTMAX
                                : model->forest.loss != RT_LOSS_SQUARE;
-    const int32_t outputs = linear ? model->linear.n_outputs : model->forest.n_outputs;
+    const int32_t outputs = rt_model_outputs(model);
     for (int32_t i = 0; i < PROBE_FEATURES; i++) {
         x[i] = fill;
     }
@@ -40,8 +40,7 @@ static void predict_row(const rt_model *model, double fill)
     if (model->n_features > PROBE_FEATURES) {
         return;
     }
-    if ((linear ? rt_linear_predict(&model->linear, &row, 1, NULL, p, NULL)
-                : rt_predict(&model->forest, &row, 1, NULL, p, NULL)) != RT_OK) {
+    if (rt_model_predict(model, &row, 1, NULL, p, NULL) != RT_OK) {
         __builtin_trap();
     }
     for (int32_t k = 0; k < outputs; k++) {

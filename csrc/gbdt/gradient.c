@@ -43,6 +43,7 @@ rt_status rt_gradients_init(rt_gradients *gradients, const rt_targets *targets,
     if (status != RT_OK) {
         return status;
     }
+    /* Scores lie output by output: a round of one output streams through its own. */
     for (int32_t k = 0; k < targets->outputs; k++) {
         for (int64_t i = 0; i < targets->rows; i++) {
             gradients->score[k * targets->rows + i] = base[k];
@@ -70,6 +71,8 @@ void rt_gradients_round(rt_gradients *gradients, rt_team team)
     }
     for (rt_batch own = rt_batch_first(team, rows); own.begin < own.end;
          own = rt_batch_next(own)) {
+        /* The largest score and the sum of exp(score - largest), which cannot overflow.
+         */
         gradients->hot->soft_sums(gradients->score + own.begin, rows,
                                   gradients->targets.outputs, own.end - own.begin,
                                   gradients->soft + own.begin,
@@ -84,6 +87,7 @@ static void predict_batch(const rt_gradients *gradients, int32_t output, int64_t
     const rt_targets *targets = &gradients->targets;
     const double *score = gradients->score + output * targets->rows + row;
     if (targets->loss == RT_LOSS_SQUARE) {
+        /* The score is the prediction; g is the difference, h is 1. */
         memcpy(p, score, (size_t)count * sizeof *p);
         memcpy(target, targets->value + row, (size_t)count * sizeof *target);
         return;
@@ -119,6 +123,8 @@ static void derive_rows(rt_gradients *gradients, int32_t output, double weight_s
         const int64_t at = own.begin;
         const int64_t count = own.end - at;
         predict_batch(gradients, output, at, count, p, target);
+        /* Weights are scaled by a power of two, which loses nothing, so that the sum of
+         * all fits the bits of the exact form. */
         rt_hot_derive job = {
             .count = count,
             .p = p,
@@ -128,10 +134,14 @@ static void derive_rows(rt_gradients *gradients, int32_t output, double weight_s
             .g_steps = rt_pow2(G_BITS),
             .h_steps = rt_pow2(square ? SQUARE_H_BITS : H_BITS),
             .square = square,
+            /* Friedman 2001, algorithm 6: steps of K classes are K / (K - 1) shorter.
+             */
             .h_factor = classes > 1.0 ? classes / (classes - 1.0) : 1.0,
+            /* The wide form counts rows in the low bits of h. */
             .shift = gradients->wide ? RT_COUNT_BITS : 0,
         };
         gradients->hot->derive(&job, gradients->exact + at);
+        /* Maxima of absolute values: the same for any cut of the rows. */
         most.g = job.most_g > most.g ? job.most_g : most.g;
         most.h = (uint64_t)job.most_h > most.h ? (uint64_t)job.most_h : most.h;
     }
@@ -182,6 +192,7 @@ void rt_gradients_update(rt_gradients *gradients, int32_t output, int64_t in_tre
     const bool square = gradients->targets.loss == RT_LOSS_SQUARE;
     int32_t exponent = (wide ? (int32_t)WIDE_WEIGHT_BITS : (int32_t)EXACT_WEIGHT_BITS) -
                        rt_ceil_log2(gradients->targets.total_weight);
+    /* Units turn whole numbers back into doubles when leaves are valued. */
     if (team.rank == 0) {
         gradients->wide = wide;
         gradients->exact_g_unit =
@@ -197,10 +208,12 @@ void rt_gradients_update(rt_gradients *gradients, int32_t output, int64_t in_tre
     if (wide) {
         return; /* the histograms take the exact numbers */
     }
+    /* Every rank computes the scale by itself: cheaper than another barrier. */
     rt_gradient most = largest(gradients->maxima, team.size);
     int32_t g_exponent = packed_exponent(most.g, RT_PACKED_G_BITS);
     int32_t h_exponent = packed_exponent((int64_t)most.h, RT_PACKED_H_BITS);
     pack_rows(gradients, noise_key, g_exponent, h_exponent, team);
+    /* Powers of two again, so exact and packed sums differ by rounding alone. */
     if (team.rank == 0) {
         gradients->g_unit = gradients->exact_g_unit * rt_pow2(-g_exponent);
         gradients->h_unit = gradients->exact_h_unit * rt_pow2(-h_exponent);

@@ -24,6 +24,7 @@ static int32_t padded(int32_t cells)
     return stride == HALF_PAGE_CELLS ? RT_HOT_STRIDE : stride;
 }
 
+/* The widest column and its cell for missing values. */
 int32_t rt_hist_stride(const rt_bins *bins)
 {
     int32_t most = 0;
@@ -33,6 +34,7 @@ int32_t rt_hist_stride(const rt_bins *bins)
     return padded(most + 1);
 }
 
+/* A byte that several columns share takes any of its 256 values. */
 int32_t rt_hist_group_stride(const rt_bins *bins)
 {
     return bins->joint ? padded(BYTE) : rt_hist_stride(bins);
@@ -51,10 +53,14 @@ void rt_hist_group(rt_hist_shape *shape, const rt_bins *bins)
             *place = shape->groups;
             shape->first[*place - 1] = -1;
         }
+        /* Columns of one byte form a list: the last one seen comes first. */
         shape->next[at] = shape->first[*place - 1];
         shape->first[*place - 1] = at;
     }
+    /* All bytes in their order need no list of features: rows are read straight
+     * through. */
     shape->all = shape->groups == bins->groups;
+    /* Back to zeros, for the next tree's choice of columns. */
     for (int32_t i = 0; i < shape->groups; i++) {
         shape->all = shape->all && shape->group[i] == i;
         shape->place[shape->group[i]] = 0;
@@ -131,6 +137,8 @@ static void add_rows(const rt_hist_view *view, rt_hist_part part, const int32_t 
 {
     const rt_hist_shape *shape = view->shape;
     const rt_gradients *gradients = view->gradients;
+    /* Each byte has cells of its own, so an addition is one load, add and store at
+     * byte * stride + value; parts of the shape never touch each other's. */
     const int64_t cells = (int64_t)shape->groups * shape->group_stride;
     const int64_t first = (int64_t)part.begin * shape->group_stride;
     rt_hot_rows rows = {.bytes = view->bins->bytes + (shape->all ? part.begin : 0),
@@ -144,6 +152,7 @@ static void add_rows(const rt_hist_view *view, rt_hist_part part, const int32_t 
         rows.order = order + at;
         rows.count = count - at < RT_PACKED_ROWS ? count - at : RT_PACKED_ROWS;
         if (gradients->wide) {
+            /* 64 bits a field hold all rows that the wide form allows. */
             gradients->hot->add_wide(&rows, gradients->exact, wide + first);
             continue;
         }
@@ -235,6 +244,8 @@ static void spread(const rt_cut *cut, const rt_histogram *sum, const uint8_t *li
         memset(out->wide + at, 0, cells * sizeof *out->wide);
         for (int32_t i = 0; i < n_live; i++) {
             rt_gradient *to = &out->wide[at + cut->bin_of_byte[live[i]]];
+            /* A digit of the byte is the bin: values that differ in other digits meet.
+             */
             to->g += sum->wide[live[i]].g;
             to->h += sum->wide[live[i]].h;
         }
@@ -259,6 +270,7 @@ static int32_t list_live(const rt_histogram *sum, uint8_t live[BYTE])
     for (int32_t byte = 0; byte < BYTE; byte++) {
         uint64_t rows =
             sum->is_wide ? sum->wide[byte].h & RT_COUNT_MASK : sum->rows[byte];
+        /* Written always and kept only if it has rows: no branch to mispredict. */
         live[n_live] = (uint8_t)byte;
         n_live += rows > 0 ? 1 : 0;
     }
@@ -279,6 +291,8 @@ static void merge_group(const rt_hist_view *view, rt_scratch *scratch, int32_t r
     const int32_t n_live = list_live(&sum, live);
     for (int32_t i = shape->first[place]; i >= 0; i = shape->next[i]) {
         const rt_cut *cut = &view->bins->cuts[shape->feature[i]];
+        /* The larger child is never summed: it is the parent less the smaller one, and
+         * takes the parent's memory. */
         int64_t at = (int64_t)i * shape->stride;
         spread(cut, &sum, live, n_live, target.out, at);
         if (target.parent != NULL) {
@@ -304,6 +318,7 @@ void rt_hist_merge(const rt_hist_view *view, rt_hist_part part, rt_scratch *scra
     const int64_t stop = (int64_t)part.end * view->shape->stride;
     for (int64_t at = (int64_t)part.begin * view->shape->stride; at < stop;
          at += MERGE_CELLS) {
+        /* Ranks are added in their order, though for integers any order would do. */
         int64_t count = stop - at < MERGE_CELLS ? stop - at : MERGE_CELLS;
         take_all(view->gradients, scratch, ranks, at, count, target.out, at);
         if (target.parent != NULL) {
@@ -315,6 +330,7 @@ void rt_hist_merge(const rt_hist_view *view, rt_hist_part part, rt_scratch *scra
 void rt_hist_add(const rt_hist_view *view, const int32_t *order, rt_run run,
                  rt_scratch *scratch)
 {
+    /* A rank's rows, all bytes: merged later with those of the other ranks. */
     start_scratch(scratch);
     add_rows(view, (rt_hist_part){0, view->shape->groups}, order + run.begin, run.rows,
              scratch, scratch->wide);

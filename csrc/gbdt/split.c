@@ -39,6 +39,8 @@ rt_split_rules rt_split_rules_from(const rt_gbdt_params *params, bool monotone,
 
 double rt_leaf_value(const rt_split_rules *rules, double g, double h, double l2)
 {
+    /* Soft threshold of L1, the Newton step, then the bounds that monotone ancestors
+     * set. */
     double drawn = g > rules->l1 ? g - rules->l1 : g < -rules->l1 ? g + rules->l1 : 0.0;
     double value = 0.0 - drawn / (h + l2);
     value = value < rules->range.low ? rules->range.low : value;
@@ -51,6 +53,7 @@ static bool in_order(const rt_split_rules *rules, rt_sums left, rt_sums right)
     if (rules->monotone == 0) {
         return true;
     }
+    /* Values, not gradients: regularisation may turn the order of two sides around. */
     double low = rt_leaf_value(rules, (double)left.g * rules->g_unit,
                                (double)left.h * rules->h_unit, rules->l2);
     double high = rt_leaf_value(rules, (double)right.g * rules->g_unit,
@@ -72,6 +75,7 @@ static cut_at best_bounded(const rt_split_rules *rules, const rt_histogram *hist
     rt_sums left = first;
     for (int32_t bin = 0; bin < bins; bin++) {
         left = rt_sums_plus(left, rt_sums_cell(histogram, cells + bin));
+        /* Whole numbers: the right side is exactly what is left over. */
         rt_sums right = rt_sums_minus(node, left);
         if (!rt_side_stands(rules, left) || !rt_side_stands(rules, right) ||
             !in_order(rules, left, right)) {
@@ -79,6 +83,7 @@ static cut_at best_bounded(const rt_split_rules *rules, const rt_histogram *hist
         }
         double score = rt_split_score(rules, left, rules->l2) +
                        rt_split_score(rules, right, rules->l2);
+        /* Strictly better, so of equal candidates the first stays. */
         if (score > best.score) {
             best = (cut_at){bin, score};
         }
@@ -94,6 +99,8 @@ static cut_at best_cut(const rt_split_rules *rules, const rt_histogram *histogra
     if (!rules->plain) {
         return best_bounded(rules, histogram, cells, bins, first, node);
     }
+    /* Prefix sums in whole numbers, scores by vectors in double: every lane computes
+     * what the loop above would, so the level of the processor does not show. */
     rt_hot_scan scan = {.wide = histogram->is_wide ? histogram->wide + cells : NULL,
                         .g = histogram->g + cells,
                         .h = histogram->h + cells,
@@ -126,6 +133,8 @@ void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
     assert(cut->levels == 0 && node.rows >= 0); /* none: cancelled at once */
     const rt_sums none = {0, 0, 0};
     const rt_sums missing = rt_sums_cell(histogram, cells + cut->n_bins);
+    /* The last bin as the left side would leave nothing on the right but what is
+     * missing. */
     const int32_t inner = cut->n_bins - 1;
     const int32_t candidates = missing.rows > 0 ? inner + 1 : inner;
     cut_at chosen = best_cut(rules, histogram, cells, candidates, none, node);
@@ -138,6 +147,7 @@ void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
             (other.score == chosen.score && other.bin >= 0 && other.bin <= chosen.bin);
         chosen = best->missing_left ? other : chosen;
     }
+    /* Without a candidate the score is the lowest: the gain says that it is none. */
     best->bin = chosen.bin < 0 ? 0 : chosen.bin;
     best->gain =
         rt_net_gain(rules, chosen.score, rt_split_score(rules, node, rules->l2));

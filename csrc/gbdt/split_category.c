@@ -43,11 +43,13 @@ static void sort_levels(ranked *levels, int32_t count, int64_t smooth)
     }
 }
 
+/* Every level is a candidate: no order, no extra L2, no least group. */
 static void one_against_rest(const rt_split_rules *rules, const rt_cut *cut,
                              const rt_histogram *histogram, int64_t cells, rt_sums node,
                              double *best_score, rt_split *best)
 {
     for (int32_t bin = 0; bin < cut->n_bins; bin++) {
+        /* What is missing or unknown goes with the rest. */
         rt_sums left = rt_sums_cell(histogram, cells + bin);
         rt_sums right = rt_sums_minus(node, left);
         if (!rt_side_stands(rules, left) || !rt_side_stands(rules, right)) {
@@ -71,6 +73,7 @@ static int32_t best_prefix(const rt_split_rules *rules, const ranked *levels,
                            int32_t count, int32_t step, rt_sums node,
                            double *best_score, rt_split *best)
 {
+    /* Half of the levels is enough: the other end gives the complements. */
     double l2 = rules->l2 + rules->cat_l2;
     int32_t limit = (count + 1) / 2 < rules->max_set ? (count + 1) / 2 : rules->max_set;
     int32_t at = step > 0 ? 0 : count - 1;
@@ -85,11 +88,13 @@ static int32_t best_prefix(const rt_split_rules *rules, const ranked *levels,
         }
         rt_sums right = rt_sums_minus(node, left);
         if (!rt_side_stands(rules, right) || right.rows < rules->min_group_rows) {
+            /* The right side only shrinks from here. */
             break;
         }
         if (group < rules->min_group_rows) {
             continue;
         }
+        /* Candidates are at least min_group_rows apart. */
         group = 0;
         double score =
             rt_split_score(rules, left, l2) + rt_split_score(rules, right, l2);
@@ -103,6 +108,7 @@ static int32_t best_prefix(const rt_split_rules *rules, const ranked *levels,
     return taken;
 }
 
+/* The first `taken` levels of the order as bits. */
 static void take_set(rt_split *best, const ranked *levels, int32_t count, int32_t step,
                      int32_t taken)
 {
@@ -113,6 +119,7 @@ static void take_set(rt_split *best, const ranked *levels, int32_t count, int32_
     }
 }
 
+/* The order is one for both ends; a prefix from the far end wins only if better. */
 static void sorted_sets(const rt_split_rules *rules, const rt_cut *cut,
                         const rt_histogram *histogram, const int64_t *cells,
                         rt_sums node, double *best_score, rt_split *best)
@@ -123,6 +130,7 @@ static void sorted_sets(const rt_split_rules *rules, const rt_cut *cut,
     for (const rt_cut *part = cut; part != NULL; part = part->more, number++) {
         for (int32_t bin = 0; bin < part->n_bins; bin++) {
             rt_sums sums = rt_sums_cell(histogram, cells[number] + bin);
+            /* A level with fewer rows than the smoothing has no ratio to speak of. */
             if (sums.rows > 0 && sums.rows >= rules->cat_min_rows) {
                 levels[count++] = (ranked){sums, number * PART_BITS + bin};
             }

@@ -27,6 +27,19 @@ PyArrayObject *rt_py_array(PyObject *object, int type, int dimensions, const cha
     return (PyArrayObject *)array;
 }
 
+PyArrayObject *rt_py_vector(PyObject *object, const char *name, int64_t rows,
+                            const double **values)
+{
+    PyArrayObject *array = rt_py_array(object, NPY_FLOAT64, 1, name);
+    if (array != NULL && PyArray_DIM(array, 0) != rows) {
+        PyErr_Format(PyExc_ValueError, "%s has %zd rows, x has %lld", name,
+                     (Py_ssize_t)PyArray_DIM(array, 0), (long long)rows);
+        Py_CLEAR(array);
+    }
+    *values = array == NULL ? NULL : PyArray_DATA(array);
+    return array;
+}
+
 PyArrayObject *rt_py_new_array(int type, int dimensions, const npy_intp *shape)
 {
     return (PyArrayObject *)PyArray_ZEROS(dimensions, shape, type, 0);

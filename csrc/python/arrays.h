@@ -18,6 +18,10 @@
 PyArrayObject *rt_py_array(PyObject *object, int type, int dimensions,
                            const char *name);
 
+/* The same for one number per row of x; `values` points into what is returned. */
+PyArrayObject *rt_py_vector(PyObject *object, const char *name, int64_t rows,
+                            const double **values);
+
 /* A new, zeroed C-contiguous array. */
 PyArrayObject *rt_py_new_array(int type, int dimensions, const npy_intp *shape);
 

@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/math.h"
 #include "base/sha256.h"
-#include "gbdt/predict.h"
+#include "model/predict.h"
 #include "model/read.h"
 #include "model/write.h"
 #include "parallel/threads.h"
@@ -19,6 +19,7 @@ typedef struct model_object {
     PyObject_HEAD
     rt_model model;
     PyObject *sha256; /* hexadecimal, made when first asked for */
+    rt_schema schema; /* no slots until requests are first answered */
 } model_object;
 
 static rt_module_state *state_of(PyObject *self)
@@ -40,6 +41,22 @@ PyObject *rt_py_model_new(rt_module_state *state, rt_model *model)
     return self;
 }
 
+const rt_schema *rt_py_model_schema(rt_module_state *state, PyObject *self)
+{
+    rt_error err = {RT_OK, NULL, ""};
+    if (!PyObject_TypeCheck(self, (PyTypeObject *)state->model_type)) {
+        PyErr_SetString(PyExc_TypeError, "a Model is needed");
+        return NULL;
+    }
+    model_object *object = (model_object *)self;
+    if (object->schema.slot == NULL &&
+        rt_schema_init(&object->schema, &object->model, &err) != RT_OK) {
+        rt_py_raise(state, &err);
+        return NULL;
+    }
+    return &object->schema;
+}
+
 /* Instances of a heap type own a reference to it, which the collector must see. */
 static int model_traverse(PyObject *self, visitproc visit, void *arg)
 {
@@ -53,6 +70,7 @@ static void model_dealloc(PyObject *self)
     model_object *object = (model_object *)self;
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     PyObject_GC_UnTrack(self);
+    rt_schema_clear(&object->schema);
     rt_model_clear(&object->model);
     Py_CLEAR(object->sha256);
     release(self);
@@ -134,19 +152,8 @@ typedef struct prediction {
 static rt_status predict_body(void *argument, rt_error *err)
 {
     prediction *job = argument;
-    if (rt_model_is_linear(job->model)) {
-        return rt_linear_predict(&job->model->linear, &job->x, job->n_threads,
-                                 &job->ctl, job->out, err);
-    }
-    return rt_predict(&job->model->forest, &job->x, job->n_threads, &job->ctl, job->out,
-                      err);
-}
-
-static bool runs_alone(const prediction *job)
-{
-    return rt_model_is_linear(job->model)
-               ? rt_linear_runs_alone(&job->model->linear, job->x.rows)
-               : rt_predict_runs_alone(&job->model->forest, job->x.rows) != 0;
+    return rt_model_predict(job->model, &job->x, job->n_threads, &job->ctl, job->out,
+                            err);
 }
 
 /* Little work is done at once on this thread, with its floating-point mode put
@@ -154,7 +161,7 @@ static bool runs_alone(const prediction *job)
 static int run_prediction(rt_module_state *state, prediction *job)
 {
     rt_error err = {RT_OK, NULL, ""};
-    if (!runs_alone(job)) {
+    if (!rt_model_runs_alone(job->model, job->x.rows)) {
         return rt_py_run(state, predict_body, job, &job->ctl);
     }
     uint32_t saved = rt_fp_enter();
@@ -165,12 +172,6 @@ static int run_prediction(rt_module_state *state, prediction *job)
         return -1;
     }
     return 0;
-}
-
-static int32_t outputs_of(const rt_model *model)
-{
-    return rt_model_is_linear(model) ? model->linear.n_outputs
-                                     : model->forest.n_outputs;
 }
 
 PyDoc_STRVAR(predict_doc,
@@ -189,7 +190,7 @@ static PyObject *model_predict(PyObject *self, PyObject *args, PyObject *kwargs)
     PyArrayObject *out = NULL;
     rt_error err = {RT_OK, NULL, ""};
     prediction job = {.model = &((model_object *)self)->model};
-    const int32_t outputs = outputs_of(job.model);
+    const int32_t outputs = rt_model_outputs(job.model);
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$i:predict", names, &x,
                                      &job.n_threads) ||
         rt_py_matrix(x, "x", &job.x, &hold) < 0) {
@@ -321,7 +322,7 @@ static PyObject *model_base_scores(PyObject *self, void *Py_UNUSED(closure))
     const rt_model *model = &((model_object *)self)->model;
     return number_list(rt_model_is_linear(model) ? model->linear.intercept
                                                  : model->forest.base_score,
-                       outputs_of(model));
+                       rt_model_outputs(model));
 }
 
 static PyObject *model_slopes(PyObject *self, void *Py_UNUSED(closure))

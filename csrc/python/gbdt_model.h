@@ -5,9 +5,13 @@
 #include "python/module.h"
 
 #include "model/model.h"
+#include "serving/schema.h"
 
 /* Takes the model over, also when it fails. */
 PyObject *rt_py_model_new(rt_module_state *state, rt_model *model);
 PyType_Spec *rt_py_model_spec(void);
+
+/* What requests to a _core.Model are read by, made once; NULL with an exception set. */
+const rt_schema *rt_py_model_schema(rt_module_state *state, PyObject *self);
 
 #endif

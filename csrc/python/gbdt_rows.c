@@ -44,22 +44,6 @@ done:
     return labels;
 }
 
-static int take_vector(PyObject *object, const char *name, int64_t rows,
-                       PyArrayObject **hold, const double **out)
-{
-    *hold = rt_py_array(object, NPY_FLOAT64, 1, name);
-    if (*hold == NULL) {
-        return -1;
-    }
-    if (PyArray_DIM(*hold, 0) != rows) {
-        PyErr_Format(PyExc_ValueError, "%s has %zd rows, x has %lld", name,
-                     (Py_ssize_t)PyArray_DIM(*hold, 0), (long long)rows);
-        return -1;
-    }
-    *out = PyArray_DATA(*hold);
-    return 0;
-}
-
 int rt_py_take_rows(rt_module_state *state, PyObject *x, PyObject *y, PyObject *weight,
                     rt_loss loss, rt_py_rows *out)
 {
@@ -67,12 +51,15 @@ int rt_py_take_rows(rt_module_state *state, PyObject *x, PyObject *y, PyObject *
     if (rt_py_matrix(x, "x", &rows->x, &out->hold_x) < 0) {
         return -1;
     }
-    if (weight != Py_None && take_vector(weight, "weight", rows->x.rows,
-                                         &out->hold_weight, &rows->weight) < 0) {
-        return -1;
+    if (weight != Py_None) {
+        out->hold_weight = rt_py_vector(weight, "weight", rows->x.rows, &rows->weight);
+        if (out->hold_weight == NULL) {
+            return -1;
+        }
     }
     if (loss == RT_LOSS_SQUARE) {
-        return take_vector(y, "y", rows->x.rows, &out->hold_value, &rows->value);
+        out->hold_value = rt_py_vector(y, "y", rows->x.rows, &rows->value);
+        return out->hold_value == NULL ? -1 : 0;
     }
     int32_t most = loss == RT_LOSS_BINARY ? 1 : RT_MAX_OUTPUTS - 1;
     out->label = rt_py_labels(state, y, rows->x.rows, most, "y");

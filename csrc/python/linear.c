@@ -101,22 +101,6 @@ PyObject *rt_py_linear_params_dict(const rt_linear_params *params)
     return dict;
 }
 
-static int take_vector(PyObject *object, const char *name, int64_t rows,
-                       PyArrayObject **hold, const double **out)
-{
-    *hold = rt_py_array(object, NPY_FLOAT64, 1, name);
-    if (*hold == NULL) {
-        return -1;
-    }
-    if (PyArray_DIM(*hold, 0) != rows) {
-        PyErr_Format(PyExc_ValueError, "%s has %zd rows, x has %lld", name,
-                     (Py_ssize_t)PyArray_DIM(*hold, 0), (long long)rows);
-        return -1;
-    }
-    *out = PyArray_DATA(*hold);
-    return 0;
-}
-
 static int take_levels(rt_module_state *state, fitting *job)
 {
     rt_error err = {RT_OK, NULL, ""};
@@ -154,11 +138,19 @@ static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
         take_objective(objective, &job->rows.loss) < 0 ||
         rt_py_features(state, features, &job->model) < 0 ||
         take_params(params, &job->model.linear_params) < 0 ||
-        rt_py_matrix(x, "x", &job->rows.x, &job->hold_x) < 0 ||
-        take_vector(y, "y", job->rows.x.rows, &job->hold_y, &job->rows.target) < 0 ||
-        (weight != Py_None && take_vector(weight, "weight", job->rows.x.rows,
-                                          &job->hold_weight, &job->rows.weight) < 0)) {
+        rt_py_matrix(x, "x", &job->rows.x, &job->hold_x) < 0) {
         return -1;
+    }
+    const int64_t rows = job->rows.x.rows;
+    job->hold_y = rt_py_vector(y, "y", rows, &job->rows.target);
+    if (job->hold_y == NULL) {
+        return -1;
+    }
+    if (weight != Py_None) {
+        job->hold_weight = rt_py_vector(weight, "weight", rows, &job->rows.weight);
+        if (job->hold_weight == NULL) {
+            return -1;
+        }
     }
     return take_levels(state, job);
 }

@@ -31,8 +31,10 @@ int rt_bind_cells(PyObject *module);
 int rt_bind_ranks(PyObject *module);
 int rt_bind_shadow(PyObject *module);
 int rt_bind_scores(PyObject *module);
+int rt_bind_paired(PyObject *module);
 int rt_bind_accumulators(PyObject *module);
 int rt_bind_mlflow(PyObject *module);
+int rt_bind_serving(PyObject *module);
 
 /* A function with keywords, for a table of methods: its address and its flags. */
 #define RT_PY_KEYWORDS(function)                                                       \

@@ -113,7 +113,7 @@ static void draw_bins(int64_t *g, int64_t *h, uint32_t *rows, rt_hot_scan *job,
     job->min_rows = (int64_t)(seed % 200);
 }
 
-/* Bin by bin, by the words of dispatch.h. */
+/* Bin by bin, by the words of simd/dispatch.h. */
 static int32_t plain_scan(const rt_hot_scan *job, double *best)
 {
     int64_t g = job->first_g, h = job->first_h, rows = job->first_rows;

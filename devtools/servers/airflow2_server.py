@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extras
 
-from devtools.servers.airflow_server import (
+from devtools.servers.processes import (
     HEALTHY_WITHIN_S,
     ServerError,
     call,
@@ -91,8 +91,7 @@ class Airflow2Server:
         self.migrate()
         for name in PROCESSES:
             self.processes[name] = launch(
-                self.python,
-                [name],
+                [self.python, "-m", "airflow", name],
                 log=self.home / "servers" / f"{name}.log",
                 variables=self.variables(),
             )
@@ -107,7 +106,8 @@ class Airflow2Server:
 
     def cli(self, *arguments: str, timeout_s: float = 180.0) -> str:
         """Run `airflow <arguments>`; its standard output, or `ServerError`."""
-        return call(self.python, arguments, variables=self.variables(), timeout_s=timeout_s)
+        command = [self.python, "-m", "airflow", *arguments]
+        return call(command, variables=self.variables(), timeout_s=timeout_s)
 
     def wait_for_dag(self, dag_id: str, *, within_s: float = HEALTHY_WITHIN_S) -> None:
         """Wait until the scheduler has put the DAG into the database."""

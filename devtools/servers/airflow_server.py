@@ -9,111 +9,38 @@ process group, so that the workers that a scheduler forked go with it.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
-import signal
 import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devtools.servers.mlflow_server import free_port
+from devtools.servers.processes import (
+    HEALTHY_WITHIN_S,
+    ServerError,
+    call,
+    environment_python,
+    free_port,
+    launch,
+    stop_group,
+    wait_until,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-HEALTHY_WITHIN_S = 600.0
-# How long a stuck server may hold a test up; a condition that comes true costs what it takes.
-PATIENCE_S = 900.0
-STOPPED_WITHIN_S = 20.0
 BACKFILL_ATTEMPTS = 4
 PROCESSES = ("api-server", "scheduler", "dag-processor", "triggerer")
 # What /monitor/health calls them.
 HEALTH_KEYS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
-class ServerError(RuntimeError):
-    """A server did not start, died or answered something unexpected."""
-
-
 def airflow_python(environment: str = "airflow-3.3") -> Path:
     """The Python of an Airflow environment: as named by a variable, or made by our script."""
-    named = os.environ.get("RETRAIN_OPS_AIRFLOW_PYTHON")
-    if named and environment == "airflow-3.3":
-        return Path(named)
-    command = [sys.executable, str(ROOT / "tools" / "environments.py"), environment]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Path(done.stdout.strip())
-
-
-def wait_until(
-    what: str, within_s: float, ready: Callable[[], bool], *, every_s: float = 0.5
-) -> float:
-    """Wait for `ready`; the seconds it took.
-
-    Raises `ServerError` naming `what` when it takes longer than `within_s`.
-    """
-    start = time.monotonic()
-    while not ready():
-        if time.monotonic() - start > within_s:
-            raise ServerError(f"{what}: not within {within_s:.0f} s")
-        time.sleep(every_s)
-    return time.monotonic() - start
-
-
-def launch(
-    python: Path, arguments: Sequence[str], *, log: Path, variables: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    """Start `airflow <arguments>` as a session of its own; its output is appended to `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [str(python), "-m", "airflow", *arguments],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=dict(variables),
-            start_new_session=True,
-        )
-
-
-def call(
-    python: Path, arguments: Sequence[str], *, variables: Mapping[str, str], timeout_s: float
-) -> str:
-    """Run `airflow <arguments>` to its end; its standard output.
-
-    Raises `ServerError` with the command and what it printed when it fails.
-    """
-    done = subprocess.run(
-        [str(python), "-m", "airflow", *arguments],
-        env=dict(variables),
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ServerError(
-            f"airflow {' '.join(arguments)} failed with {done.returncode}:\n"
-            f"{done.stdout[-2000:]}{done.stderr[-4000:]}"
-        )
-    return done.stdout
-
-
-def stop_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a session, and everything it started."""
-    for signal_number, patience in ((signal.SIGTERM, STOPPED_WITHIN_S), (signal.SIGKILL, 5.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal_number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    variable = "RETRAIN_OPS_AIRFLOW_PYTHON" if environment == "airflow-3.3" else ""
+    return environment_python(environment, variable)
 
 
 @dataclass(slots=True)
@@ -193,8 +120,7 @@ class AirflowServer:
     def start_process(self, name: str) -> subprocess.Popen[bytes]:
         """Start one of `PROCESSES`; its output goes to `<home>/servers/<name>.log`."""
         self.processes[name] = launch(
-            self.python,
-            [name],
+            [self.python, "-m", "airflow", name],
             log=self.home / "servers" / f"{name}.log",
             variables=self.variables(),
         )
@@ -214,7 +140,8 @@ class AirflowServer:
 
     def cli(self, *arguments: str, timeout_s: float = 600.0) -> str:
         """Run `airflow <arguments>`; its standard output, or `ServerError`."""
-        return call(self.python, arguments, variables=self.variables(), timeout_s=timeout_s)
+        command = [self.python, "-m", "airflow", *arguments]
+        return call(command, variables=self.variables(), timeout_s=timeout_s)
 
     def api(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Call the REST API below `/api/v2`; the decoded answer.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,26 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-ROOT = Path(__file__).resolve().parents[2]
+from devtools.servers.processes import environment_python, free_port, launch, stop_group
+
 START_TIMEOUT_S = 180.0
 ADMIN, ADMIN_PASSWORD = "admin", "a-password-for-tests-only"
 
 
 def mlflow_python(environment: str = "mlflow-3.17") -> Path:
     """The Python of the server's environment: as named by a variable, or made by our script."""
-    named = os.environ.get("RETRAIN_OPS_MLFLOW_PYTHON")
-    if named and environment == "mlflow-3.17":
-        return Path(named)
-    command = [sys.executable, str(ROOT / "tools" / "environments.py"), environment]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Path(done.stdout.strip())
-
-
-def free_port() -> int:
-    """A port that was free a moment ago; a server that loses the race is started again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    variable = "RETRAIN_OPS_MLFLOW_PYTHON" if environment == "mlflow-3.17" else ""
+    return environment_python(environment, variable)
 
 
 @dataclass(slots=True)
@@ -96,10 +85,8 @@ class MlflowServer:
         if self.users:
             command += ["--app-name", "basic-auth"]
             clean |= self._users()
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder, env=clean, start_new_session=True
-            )
+        log = self.folder / "server.log"
+        self.process = launch(command, log=log, variables=clean, cwd=self.folder)
 
     def _users(self) -> dict[str, str]:
         """What MLflow's basic-auth app wants to know."""
@@ -133,17 +120,8 @@ class MlflowServer:
 
     def stop(self) -> None:
         """Ends the server and its workers, which are a session of their own."""
-        if self.process is None:
-            return
-        for how in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self.process.pid, how)
-                self.process.wait(timeout=10)
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        self.process.wait()
+        if self.process is not None:
+            stop_group(self.process)
         self.process = None
 
 

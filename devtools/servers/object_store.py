@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
-from devtools.servers.airflow_server import ServerError, stop_group, wait_until
-from devtools.servers.mlflow_server import free_port
+from devtools.servers.processes import ServerError, free_port, launch, stop_group, wait_until
 
 STARTED_WITHIN_S = 90.0
 BUCKET = "retraining"
@@ -64,10 +63,7 @@ class ObjectStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         command = [str(self.python), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=dict(os.environ), start_new_session=True
-            )
+        self.process = launch(command, log=self.folder / "server.log", variables=os.environ)
         try:
             wait_until("the object store", STARTED_WITHIN_S, self._listens)
             self.filesystem().create_dir(BUCKET)

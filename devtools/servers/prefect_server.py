@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,23 +21,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devtools.servers.airflow_server import PATIENCE_S, ServerError, stop_group, wait_until
-from devtools.servers.mlflow_server import free_port
+from devtools.servers.processes import (
+    HEALTHY_WITHIN_S,
+    PATIENCE_S,
+    ServerError,
+    call,
+    environment_python,
+    free_port,
+    launch,
+    stop_group,
+    wait_until,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-HEALTHY_WITHIN_S = 600.0
 BUSY_TRIES = 10
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 def prefect_python(environment: str = "prefect-3.8") -> Path:
     """The Python of the Prefect environment: as named by a variable, or made by our script."""
-    named = os.environ.get("RETRAIN_OPS_PREFECT_PYTHON")
-    if named:
-        return Path(named)
-    command = [sys.executable, str(ROOT / "tools" / "environments.py"), environment]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Path(done.stdout.strip())
+    return environment_python(environment, "RETRAIN_OPS_PREFECT_PYTHON")
 
 
 @dataclass(slots=True)
@@ -116,21 +117,8 @@ class PrefectServer:
 
         Raises `ServerError` with the command and what it printed when it fails.
         """
-        done = subprocess.run(
-            [str(self.python), "-m", "prefect", *arguments],
-            env=self.variables(),
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ServerError(
-                f"prefect {' '.join(arguments)} failed with {done.returncode}:\n"
-                f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
-            )
-        return done.stdout
+        command = [self.python, "-m", "prefect", *arguments]
+        return call(command, variables=self.variables(), timeout_s=timeout_s, cwd=cwd)
 
     def api(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Call the REST API; the decoded answer.
@@ -195,18 +183,12 @@ class PrefectServer:
         return (self.home / "logs" / f"{name}.log").read_text(errors="replace")
 
     def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        log = self.home / "logs" / f"{name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            self.processes[name] = subprocess.Popen(
-                [str(self.python), "-m", "prefect", *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env=self.variables(),
-                cwd=self.home,
-                start_new_session=True,
-            )
+        self.processes[name] = launch(
+            [self.python, "-m", "prefect", *arguments],
+            log=self.home / "logs" / f"{name}.log",
+            variables=self.variables(),
+            cwd=self.home,
+        )
         return self.processes[name]
 
     def _healthy(self) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,9 @@ from retrain_ops.spec.window import Window, parse_window_end
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from retrain_ops.registry.events import Version
+    from retrain_ops.run import Run
 
 HELP = "read a spec and its source as a day would, and say what the day would do; write nothing"
 
@@ -39,6 +44,7 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
         SourceError: the source has no days at all.
         ValidationError: the window fails its expectations.
     """
+    from retrain_ops.data.source import Source
     from retrain_ops.steps.check_drift import check_spec
 
     spec = load_spec(options.spec)
@@ -46,7 +52,7 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
         spec = replace(spec, model=replace(spec.model, name=options.model))
     end = parse_window_end(options.date) if options.date else _day_after_newest(spec)
     window = spec.window_at(end)
-    check_spec(spec, window)
+    check_spec(Source(spec), window)
     output = {"model": spec.model.name, "window_end": end.isoformat(), "spec_sha256": spec.sha256()}
     problems = list(_wrong_days(spec, window))
     if problems:
@@ -59,12 +65,10 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
 def _day_after_newest(spec: RetrainSpec) -> date:
     from retrain_ops.data.source import Source
 
-    days = Source(spec).days()
+    source = Source(spec)
+    days = source.days()
     if not days:
-        path, partition = spec.source.path, spec.source.partition
-        raise SourceError(
-            f"the source has no days: expected {path}/{partition}=YYYY-MM-DD/*.parquet"
-        )
+        raise SourceError(f"the source has no days: {source.expected}")
     return days[-1] + timedelta(days=1)
 
 
@@ -82,14 +86,18 @@ def _wrong_days(spec: RetrainSpec, window: Window) -> Iterable[dict[str, str]]:
 
 def _facts(spec: RetrainSpec, window: Window, tracking_uri: str | None) -> dict[str, Any]:
     from retrain_ops.data.expectations import validate_table
+    from retrain_ops.data.source import Source
     from retrain_ops.data.window_rows import window_rows
     from retrain_ops.errors import ValidationError
     from retrain_ops.steps.validate_data import failures_of, rules_of
 
-    table = window_rows(spec, window)
+    table, strays = window_rows(Source(spec), window)
     report = validate_table(table, rules_of(spec, table.schema))
     if not report.success:
         raise ValidationError(f"{spec.model.name}/{window.end}: {failures_of(report)}")
+    with _registry(spec, window, tracking_uri) as asked:
+        odd = _odd_days(spec, window, table, asked)
+        would = _would(window, asked)
     return {
         "window": {
             "train": _ends(window.train),
@@ -100,8 +108,37 @@ def _facts(spec: RetrainSpec, window: Window, tracking_uri: str | None) -> dict[
         "null_share": {name: _null_share(table[name]) for name in table.column_names[1:]},
         "days": _by_day(table, spec.source.label),
         "expectations": report.evaluated,
-        "would": _would(spec, window, tracking_uri),
+        "warnings": [*strays.warnings(), *odd],
+        "would": would,
     }
+
+
+@contextmanager
+def _registry(
+    spec: RetrainSpec, window: Window, tracking_uri: str | None
+) -> Iterator[tuple[Run, Version | None] | None]:
+    """A run of that day and the champion as of its instant; None where no server is named."""
+    from retrain_ops.run import open_run
+
+    if not (tracking_uri or spec.registry.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")):
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as empty:
+        run = open_run(spec, date=window.end, workspace=empty, tracking_uri=tracking_uri)
+        yield run, run.registry.champion_as_of(window.instant)
+
+
+def _odd_days(
+    spec: RetrainSpec, window: Window, table: pa.Table, asked: tuple[Run, Version | None] | None
+) -> tuple[str, ...]:
+    from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
+    from retrain_ops.steps.validate_data import warnings_of
+
+    run, champion = asked or (None, None)
+    reference = None
+    if run is not None and champion is not None:
+        reference = json.loads(file_of_version(run, champion, REFERENCE_FILE))
+    return warnings_of(spec, window, table, reference)
 
 
 def _ends(days: tuple[date, ...]) -> list[str]:
@@ -137,27 +174,23 @@ def _by_day(table: pa.Table, label: str) -> list[dict[str, Any]]:
     return [{"day": day.isoformat(), **_rows(part, label)} for day, part in parts]
 
 
-def _would(spec: RetrainSpec, window: Window, tracking_uri: str | None) -> str:
-    """What `retrain-ops run` of this day would do; asks MLflow, where one is named."""
-    from retrain_ops.run import open_run
-
+def _would(window: Window, asked: tuple[Run, Version | None] | None) -> str:
+    """What `retrain-ops run` of this day would do."""
     judged = f"train on {_span(window.train)} and judge on {_span(window.holdout)}"
-    if not (tracking_uri or spec.registry.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")):
+    if asked is None:
         return f"{judged}; no MLflow server is named, so whether there is a champion is not known"
-    with tempfile.TemporaryDirectory() as empty:
-        run = open_run(spec, date=window.end, workspace=empty, tracking_uri=tracking_uri)
-        champion = run.registry.champion_as_of(window.instant)
-        if champion is None:
-            return f"ask for --bootstrap: {spec.model.name} has no champion yet; then {judged}"
-        return _reason(run, champion, judged)
+    run, champion = asked
+    if champion is None:
+        return f"ask for --bootstrap: {run.model} has no champion yet; then {judged}"
+    return _reason(run, champion, judged)
 
 
-def _reason(run: Any, champion: Any, judged: str) -> str:
+def _reason(run: Run, champion: Version, judged: str) -> str:
     from retrain_ops.comparison.drift import drift_of_features
 
     serves = f"version {champion.number} ({champion.retrain_key}) serves"
     age = (run.window.end - champion.window_end).days
-    report, _ = drift_of_features(run, champion)
+    report = drift_of_features(run, champion).report
     psi = f"PSI at most {report.psi_max:.3f} ({report.feature_max})"
     if report.triggered:
         return f"{judged}, because of drift: {psi}; {serves}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -31,7 +31,8 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 class Command:
     """A command of `retrain-ops`; `act` returns what is printed, `exit_code` when it is not 0.
 
-    One that opens a run has a run's options beside its own.
+    One that opens a run has a run's options beside its own. One that has a `table` prints that at
+    a terminal, unless `--json` is given.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Command:
     help: str
     add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     opens_run: bool = True
+    table: Callable[[Mapping[str, Any]], str] | None = None
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -71,6 +73,9 @@ def add_command(commands: Any, command: Command) -> None:
     if command.opens_run:
         _add_run_options(parser)
     command.add_options(parser)
+    if command.table is not None:
+        parser.set_defaults(table=command.table)
+        parser.add_argument("--json", action="store_true", help="print JSON at a terminal too")
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +98,9 @@ def run_of(options: argparse.Namespace) -> Run:
         ConfigError: the spec is wrong, or no workspace or server is named.
     """
     context = RunContext(
-        forced=getattr(options, "force", False), bootstrap=getattr(options, "bootstrap", False)
+        forced=getattr(options, "force", False),
+        bootstrap=getattr(options, "bootstrap", False),
+        trigger="backfill" if getattr(options, "backfill", False) else "manual",
     )
     return open_run(
         options.spec,

@@ -15,7 +15,7 @@ from retrain_ops.errors import ConfigError
 if TYPE_CHECKING:
     from retrain_ops.data.survey import Column, Survey
 
-HELP = "look at a folder of daily Parquet partitions and write a commented spec for it"
+HELP = "look at a folder of daily files and write a commented spec for it"
 LINE = 96
 SLICE_LEVELS = 20
 SPARE_DAYS = 3
@@ -103,7 +103,9 @@ def _model(name: str) -> Iterator[str]:
 def _source(survey: Survey, named: frozenset[str]) -> Iterator[str]:
     rate = f"share of ones {survey.label_rate:.3f}"
     yield "[source]"
-    yield f"path = {_text(survey.path)} # {survey.partition}=YYYY-MM-DD/*.parquet"
+    yield f"path = {_text(survey.path)} # {survey.partition}=YYYY-MM-DD/*.{survey.kind}"
+    if survey.kind != "parquet":
+        yield f"kind = {_text(survey.kind)}"
     for role, words in (("label", rate), ("event_time", ""), ("request_id", "")):
         (column,) = survey.of_role(role)  # type: ignore[arg-type]
         guess = "" if role in named else "guessed"
@@ -122,9 +124,19 @@ def _features(survey: Survey) -> Iterator[str]:
     yield "# Everything that is known at the request's time and is no answer in disguise: a column"
     yield "# that is filled in after the outcome makes a model that is perfect here and useless."
     yield from _array("numeric", survey.of_role("numeric"))
+    if codes := _codes(survey):
+        yield "# Whole numbers with few values may be categories; if so, move them below:"
+        yield f"# {', '.join(column.name for column in codes)}"
     yield from _array("categorical", survey.of_role("categorical"))
     for column in survey.of_role("left out"):
         yield f"# left out: {_text(column.name)} {column.why}"
+
+
+def _codes(survey: Survey) -> list[Column]:
+    """Numbers that may stand for categories; they get no range, which no category has."""
+    whole = re.compile(r"u?int\d+|bool")
+    numbers = survey.of_role("numeric")
+    return [c for c in numbers if whole.fullmatch(c.type) and c.distinct <= SLICE_LEVELS]
 
 
 def _window(survey: Survey) -> Iterator[str]:
@@ -154,7 +166,8 @@ def _validate(survey: Survey) -> Iterator[str]:
     yield "[validate]"
     yield f"min_rows = {max(1, int(per_day * days / 2))} # half of what such a window has"
     yield f"label_rate = [{_floor(low)}, {_ceil(high)}] # seen: {survey.label_rate:.3f}"
-    bounded = [c for c in survey.of_role("numeric") if c.lowest is not None]
+    codes = _codes(survey)
+    bounded = [c for c in survey.of_role("numeric") if c.lowest is not None and c not in codes]
     if bounded:
         yield ""
         yield "[validate.ranges] # as wide again on either side as what was seen"

@@ -1,7 +1,7 @@
 """`retrain-ops`: the steps for every scheduler that can start a process.
 
-One JSON document on standard output (`explain`: text), progress on standard
-error, and an exit code that says what to do next.
+One JSON document on standard output (`explain`: text; `status` and `history` at a terminal: a
+table), progress on standard error, and an exit code that says what to do next.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from retrain_ops.cli import check, decisions, init, registry
+from retrain_ops.busy import busy_with
+from retrain_ops.cli import check, decisions, export, init, registry, report, serve
 from retrain_ops.cli.command import (
     EXIT_OK,
     Command,
@@ -27,6 +28,7 @@ from retrain_ops.cli.command import (
     run_of,
 )
 from retrain_ops.cli.process import EXIT_SIGNAL, Cancelled, cancellable, open_streams, write
+from retrain_ops.cli.progress import progress
 from retrain_ops.errors import BusyError, NotYet, is_expected, text_of
 from retrain_ops.notify import prepare
 from retrain_ops.run import Run, record_step, run_record
@@ -64,17 +66,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         output, code = _perform(options)
-        text = output.get("text") or json.dumps(output, indent=1, sort_keys=True)
-        write(sys.stdout, f"{text}\n")
+        write(sys.stdout, f"{_shown(options, output)}\n")
     finally:
         write(sys.stdout, "")
         write(sys.stderr, "")
     return code
 
 
+def _shown(options: argparse.Namespace, output: dict[str, Any]) -> str:
+    """The text of a command that has one, a table for a person who looks, else JSON."""
+    table = getattr(options, "table", None)
+    if table and not options.json and sys.stdout.isatty() and output.get("status") != "failed":
+        return str(table(output))
+    return output.get("text") or json.dumps(output, indent=1, sort_keys=True)
+
+
 def _perform(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     try:
-        with cancellable():
+        with progress(), cancellable():
             output: dict[str, Any] = options.command(options)
             return output, int(output.pop("exit_code", EXIT_OK))
     except Cancelled as problem:
@@ -110,8 +119,10 @@ def build_parser() -> argparse.ArgumentParser:
         Command("init", init.init, init.HELP, init.add_options, opens_run=False),
         Command("check", check.check, check.HELP, check.add_options, opens_run=False),
         Command("run", _run, "run one day, all steps or a single one", _run_options),
+        Command("serve", serve.serve_command, serve.HELP, serve.add_options, opens_run=False),
     )
-    for command in (*firsts, *registry.COMMANDS):
+    last = Command("export", export.export, export.HELP, export.add_options)
+    for command in (*firsts, *registry.COMMANDS, report.REPORT, last):
         add_command(commands, command)
     decisions.add_commands(commands)
     return parser
@@ -123,6 +134,11 @@ def build_parser() -> argparse.ArgumentParser:
 def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bootstrap", action="store_true", help="train the first champion")
     parser.add_argument("--force", action="store_true", help="train whatever the drift check says")
+    parser.add_argument(
+        "--backfill",
+        action="store_true",
+        help="the day again after a fix: read the newest version of a source that has versions",
+    )
     parser.add_argument("--step", choices=STEPS, help="run this step alone")
 
 
@@ -154,8 +170,9 @@ def _run_steps(run: Run, names: Sequence[str]) -> dict[str, Any]:
         while left := _left(names, entries):
             entry, code = _one_step(run, left[0])
             entries.append(entry)
-            if code != EXIT_OK:
-                output |= {"exit_code": code, "message": entry["message"]}
+            if code != EXIT_OK and output.get("status") != "failed":
+                found = {key: entry[key] for key in ("status", "message")}
+                output |= {**found, "exit_code": code}
     except Cancelled as problem:
         _record_cancelled(run, _left(names, entries), earlier, problem)
         raise
@@ -176,7 +193,8 @@ def _one_step(run: Run, name: str) -> tuple[dict[str, Any], int]:
     _progress(f"{run.retrain_key} {name} ...")
     begun = time.monotonic()
     try:
-        entry = run_step(name, run)
+        with busy_with(f"running {name} of {run.retrain_key}"):
+            entry = run_step(name, run)
     except NotYet as waiting:
         _progress(f" not yet: {waiting}\n")
         message = {"step": name, "status": "not_yet", "message": str(waiting)}

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
+from retrain_ops.cli import tables
 from retrain_ops.cli.command import EXIT_FAILED, EXIT_NOT_YET, Command, run_of
 from retrain_ops.decisions.record import read_decision
 from retrain_ops.errors import ConfigError, ConflictError, DataError, NotYet
@@ -30,6 +31,7 @@ from retrain_ops.rollout.artefacts import verify
 from retrain_ops.rollout.by_hand import roll_back
 from retrain_ops.rollout.promotion import close_answered, promote_candidate, report_promotion
 from retrain_ops.run import Run
+from retrain_ops.spec.window import parse_as_of
 
 ANSWER_CODES = (
     "exit code 0: that is the answer, now or since earlier; 1: another answer was given, or the "
@@ -46,9 +48,24 @@ def _me() -> str:
         return UNNAMED
 
 
-def _now(run: Run, options: argparse.Namespace) -> datetime:
-    """When a change by hand counts: now, or at the instant of the day that was named."""
-    return run.instant if options.date else datetime.now(UTC)
+def _acting(options: argparse.Namespace) -> tuple[Run, datetime]:
+    """The run of a change by hand, and when the change counts.
+
+    That is `--as-of`, whose day is the run's then; else the instant of the day that was named;
+    else now.
+
+    Raises:
+        ConfigError: both are given, or `--as-of` is no time that has come.
+    """
+    now = datetime.now(UTC)
+    if options.as_of is None:
+        run = run_of(options)
+        return run, run.instant if options.date else now
+    if options.date is not None:
+        raise ConfigError("--as-of says the day too: leave --date out")
+    when = parse_as_of(options.as_of, now)
+    options.date = when.date().isoformat()
+    return run_of(options), when
 
 
 # -- looking -----------------------------------------------------------------------------
@@ -127,11 +144,10 @@ def _verify(options: argparse.Namespace) -> dict[str, Any]:
 
 def _answer(options: argparse.Namespace) -> dict[str, Any]:
     """The answer of a person, who may give it while the shadow still lasts."""
-    run = run_of(options)
+    run, when = _acting(options)
     with run.workspace.lock():
         version = _candidate(run, options.version)
         wanted = "approved" if options.approved else "rejected"
-        when = _now(run, options)
         by = options.by or _me()
         answer = give_answer(run, version, approved=options.approved, by=by, at=when)
         if answer.verdict != wanted:
@@ -173,7 +189,7 @@ def _answered_last(run: Run) -> Version:
 
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
-    run = run_of(options)
+    run, when = _acting(options)
     with run.workspace.lock():
         if not options.dry_run:
             run.registry.finish()
@@ -183,7 +199,7 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
         if options.replace_superseded:
             _open_replacement(run, version)
         else:
-            _decide(run, version, options)
+            _decide(run, version, when, force=options.force)
         output = _promoted(run, version)
     return {**output, "aliases": dict(run.registry.snapshot().aliases)}
 
@@ -247,14 +263,14 @@ def _open_replacement(run: Run, version: Version) -> None:
     run.registry.open_shadow(version, opened_at=run.instant)
 
 
-def _decide(run: Run, version: Version, options: argparse.Namespace) -> None:
+def _decide(run: Run, version: Version, when: datetime, *, force: bool) -> None:
     """A person's decision becomes tags of the version: the protocol reads nothing else."""
     if _serves(run, version):
         return  # the command was run before, and did it
     if version.state not in UNSERVED_STATES:
         raise ConfigError(f"version {version.number} is {version.state}, which is final")
-    give_answer(run, version, approved=True, by=_me(), at=_now(run, options))
-    if options.force:
+    give_answer(run, version, approved=True, by=_me(), at=when)
+    if force:
         if version.opened_at is None:
             run.registry.open_shadow(version, opened_at=run.instant)
         run.registry.set_state(run.registry.version(version.number), "shadow_passed")
@@ -294,8 +310,7 @@ def _plan(run: Run, version: Version) -> list[dict[str, Any]]:
 
 
 def _rollback(options: argparse.Namespace) -> dict[str, Any]:
-    run = run_of(options)
-    when = _now(run, options)
+    run, when = _acting(options)
     return roll_back(run, options.version, effective_from=when, dry_run=options.dry_run)
 
 
@@ -315,6 +330,7 @@ def _reject_options(parser: argparse.ArgumentParser) -> None:
 def _answer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", help="the version meant (default: the open candidate)")
     parser.add_argument("--by", help="who answers (default: you)")
+    _as_of_option(parser)
 
 
 def _promote_options(parser: argparse.ArgumentParser) -> None:
@@ -326,6 +342,7 @@ def _promote_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="open a shadow for newer bytes of the very window that serves",
     )
+    _as_of_option(parser)
     _dry_run_option(parser)
 
 
@@ -333,7 +350,17 @@ def _rollback_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--version", help="the version to take off (default: the one promoted last)"
     )
+    _as_of_option(parser)
     _dry_run_option(parser)
+
+
+def _as_of_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--as-of",
+        metavar="TIME",
+        help="when it counts, to play the past: a date (the end of that day, UTC) or an instant "
+        "with its time zone (default: now)",
+    )
 
 
 def _dry_run_option(parser: argparse.ArgumentParser) -> None:
@@ -345,8 +372,15 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = (
-    Command("status", _status, "who serves, what is open, what the days decided"),
-    Command("history", _history, "every change of @champion, from the audit events"),
+    Command(
+        "status", _status, "who serves, what is open, what the days decided", table=tables.status
+    ),
+    Command(
+        "history",
+        _history,
+        "every change of @champion, from the audit events",
+        table=tables.history,
+    ),
     Command(
         "approve",
         _answer,

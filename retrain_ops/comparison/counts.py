@@ -5,7 +5,7 @@ One way for the hold-out, for the matured rows of `[degraded]` and for the canar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,10 +20,12 @@ from retrain_ops.data.source import day_index
 from retrain_ops.models.training import TrainedModel
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
-from retrain_ops.stats.cells import ALL_ROWS, N_CELLS, count_cells
+from retrain_ops.stats.cells import N_CELLS
+from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.sums import Sums
+from retrain_ops.stats.tables import Cells, PairedRows, count_tables
 
-Counts = npt.NDArray[np.int64]
-NO_DAYS: Counts = np.zeros((0, N_CELLS), dtype=np.int64)
+NO_DAYS: npt.NDArray[np.int64] = np.zeros((0, N_CELLS), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,15 @@ class ModelCounts:
         champion_scores: float64 (rows,); None when there is no champion.
         challenger_scores: float64 (rows,).
         cells: slice column -> level -> joint counts, int64 (days, 8); `ALL_ROWS` is a column.
+        sums: of the metrics of scores that `[gate]` names, where there is a champion.
     """
 
     days: tuple[date, ...]
     label: npt.NDArray[np.uint8]
     champion_scores: Scores | None
     challenger_scores: Scores
-    cells: Mapping[str, Mapping[str, Counts]]
+    cells: Cells
+    sums: Sums
 
 
 def count_models(
@@ -65,33 +69,57 @@ def count_models(
     Raises:
         DataError: a label is neither 0 nor 1.
     """
+    days, rows, old_scores, new_scores = _paired_rows(run, table, champion, challenger)
+    columns = {}
+    for column in slices:
+        levels, codes = slice_codes(table[column], column)
+        columns[column] = codes, levels
+    rules = run.spec.gate if champion is not None else GateRules()
+    cells, sums = count_tables(rows, columns, rules)
+    return ModelCounts(
+        days=days,
+        label=rows.label,
+        champion_scores=old_scores,
+        challenger_scores=new_scores,
+        cells=cells,
+        sums=sums,
+    )
+
+
+def version_rows(run: Run, table: pa.Table, champion: Version, challenger: Version) -> PairedRows:
+    """Two registered versions on the rows of `table`; no day without rows."""
+    if table.num_rows == 0:
+        none = np.zeros(0, np.uint8)
+        no_scores = np.zeros(0, np.float64)
+        return PairedRows(
+            day=np.zeros(0, np.int32),
+            n_days=0,
+            label=none,
+            decisions=(none, none),
+            scores=(no_scores, no_scores),
+        )
+    models = load_version(run, champion), load_version(run, challenger)
+    return _paired_rows(run, table, *models)[1]
+
+
+def _paired_rows(
+    run: Run, table: pa.Table, champion: TrainedModel | None, challenger: TrainedModel
+) -> tuple[tuple[date, ...], PairedRows, Scores | None, Scores]:
+    """The days, the rows, and both models' scores."""
     label = label_values(table, run.spec.source.label)
     old_scores, old = _scores_and_decisions(run, table, champion)
     new_scores, new = _scores_and_decisions(run, table, challenger)
     assert new_scores is not None
     day, days = day_index(table)
-    cells = {}
-    for column in (ALL_ROWS, *slices):
-        levels, level = _levels(table, column)
-        counts = count_cells(
-            day, level, label, old, new, len(days), len(levels), n_threads=run.n_threads
-        )
-        cells[column] = {name: counts[:, i] for i, name in enumerate(levels)}
-    return ModelCounts(
-        days=days,
+    rows = PairedRows(
+        day=day,
+        n_days=len(days),
         label=label,
-        champion_scores=old_scores,
-        challenger_scores=new_scores,
-        cells=cells,
+        decisions=(old, new),
+        scores=None if old_scores is None else (old_scores, new_scores),
+        n_threads=run.n_threads,
     )
-
-
-def count_versions(run: Run, table: pa.Table, champion: Version, challenger: Version) -> Counts:
-    """Joint counts of two registered versions on all rows: int64 (days, 8), no day without rows."""
-    if table.num_rows == 0:
-        return NO_DAYS
-    models = load_version(run, champion), load_version(run, challenger)
-    return count_models(run, table, *models).cells[ALL_ROWS][ALL_ROWS]
+    return days, rows, old_scores, new_scores
 
 
 def _scores_and_decisions(
@@ -101,9 +129,3 @@ def _scores_and_decisions(
         return None, np.ones(table.num_rows, dtype=np.uint8)
     scores = score(model, table, n_threads=run.n_threads)
     return scores, decide(model, scores)
-
-
-def _levels(table: pa.Table, column: str) -> tuple[list[str], npt.NDArray[np.int32]]:
-    if column == ALL_ROWS:
-        return [ALL_ROWS], np.zeros(table.num_rows, dtype=np.int32)
-    return slice_codes(table[column], column)

@@ -7,13 +7,17 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 
-from retrain_ops.comparison.counts import NO_DAYS, Counts, count_versions
+from retrain_ops.comparison.counts import NO_DAYS, version_rows
 from retrain_ops.data.labels import labelled, rows_of_days
-from retrain_ops.decisions.record import champion_record, recover_decision
+from retrain_ops.decisions.champion import champion_record
+from retrain_ops.decisions.record import recover_decision
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
+from retrain_ops.stats.cells import ALL_ROWS
 from retrain_ops.stats.degraded import DegradedReport, DegradedRules, judge_degraded
+from retrain_ops.stats.sums import DaySums
+from retrain_ops.stats.tables import Counts
 
 
 def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
@@ -34,7 +38,7 @@ def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
             days[0].isoformat(),
             days[-1].isoformat(),
             champion_record(other) if other else None,
-            _cells(run, rows_of_days(table, kept), champion, other),
+            *_counts(run, rows_of_days(table, kept), champion, other),
         )
         for days, kept, other in zip(windows, fair, others, strict=True)
     ]
@@ -84,6 +88,14 @@ def _newest_others(
     return [next((v for v in others if seen_until(v) < w[0].isoformat()), None) for w in windows]
 
 
-def _cells(run: Run, table: pa.Table, champion: Version, other: Version | None) -> Counts:
-    """Joint counts with the other model in the challenger's place; no day without one."""
-    return count_versions(run, table, champion, other) if other else NO_DAYS
+def _counts(
+    run: Run, table: pa.Table, champion: Version, other: Version | None
+) -> tuple[Counts, DaySums | None]:
+    """Joint counts with the other model in the challenger's place, and the metric's sums; no day
+    without one."""
+    kind = run.spec.gate.scored_by.kind
+    if other is None:
+        return NO_DAYS, () if kind else None
+    rows = version_rows(run, table, champion, other)
+    cells = rows.cells(rows.everyone)[ALL_ROWS]
+    return cells, rows.sums(kind, rows.everyone)[ALL_ROWS] if kind else None

@@ -4,26 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
+from retrain_ops.data.odd_days import (
+    counts_of_bins,
+    counts_of_reference,
+    odd_features,
+    texts_of,
+)
 from retrain_ops.data.reference import count_feature
+from retrain_ops.data.source import day_index
 from retrain_ops.decisions.judge import drift_rules
-from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.errors import ConfigError, DataError, SourceError
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.stats.drift import DriftReport, drift_report
 
 
-def drift_of_features(run: Run, champion: Version) -> tuple[DriftReport, dict[str, Any]]:
+class CurrentDrift(NamedTuple):
+    """The report, the record of the counts for `drift_counts.json`, and what is odd about days."""
+
+    report: DriftReport
+    record: dict[str, Any]
+    odd: tuple[str, ...]
+
+
+def drift_of_features(run: Run, champion: Version) -> CurrentDrift:
     """The newest days against the champion's reference, counted into the same bins.
 
-    The second value is the record of the counts, for `drift_counts.json`.
+    Raises:
+        ConfigError: a feature is not in the reference.
+        SourceError: the newest days have no rows, or a feature is of another kind in all of them.
     """
-    reference = json.loads(file_of_version(run, champion, REFERENCE_FILE))["features"]
+    frozen = json.loads(file_of_version(run, champion, REFERENCE_FILE))
+    reference = frozen["features"]
     names = run.spec.drift_features
     unknown = [name for name in names if name not in reference]
     if unknown:
@@ -32,10 +50,17 @@ def drift_of_features(run: Run, champion: Version) -> tuple[DriftReport, dict[st
             "older spec; retrain with --force"
         )
     table = _current_rows(run)
-    current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
+    try:
+        current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
+    except DataError as problem:
+        days = run.window.last_days(run.spec.drift.current_days)
+        raise SourceError(f"the rows of {days[0]} to {days[-1]}: {problem}") from problem
     before = {n: np.asarray(reference[n]["counts"], dtype=np.int64) for n in names}
     report = drift_report(before, current, drift_rules(run.spec), seed=run.spec.model.seed)
-    return report, _counts_record(reference, current)
+    days = run.window.last_days(run.spec.drift.current_days)
+    now = counts_of_bins(current, day_index(table)[1], days)
+    odd = texts_of(odd_features(now, counts_of_reference(frozen)))
+    return CurrentDrift(report, _counts_record(reference, current), odd)
 
 
 def _counts_record(
@@ -57,7 +82,7 @@ def _current_rows(run: Run) -> pa.Table:
         run.window.last_days(days), columns=run.spec.drift_features, before=run.instant
     )
     if table.num_rows == 0:
-        raise DataError(
+        raise SourceError(
             f"{run.retrain_key}: the {days} days before the run have no rows, so nobody can say "
             "whether they drifted; load them and run again"
         )

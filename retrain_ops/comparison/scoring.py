@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from retrain_ops.data.processed import read_schema
 from retrain_ops.errors import (
     ConflictError,
     CorruptError,
@@ -17,12 +19,13 @@ from retrain_ops.errors import (
     DataError,
     RemoteError,
 )
+from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
 from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import TrainedModel, resolve_loader
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
-from retrain_ops.spec.train import DEFAULTS, NATIVE
+from retrain_ops.spec.train import DEFAULTS, NATIVE, is_library
 from retrain_ops.workspace import Workspace, earlier_attempt
 
 REFERENCE_FILE = "reference.json"
@@ -41,10 +44,21 @@ def model_folder(trained: Mapping[str, Any]) -> str:
     return f"model/{hashlib.sha256(both.encode()).hexdigest()[:16]}"
 
 
-def mlmodel_of(trainer: str) -> bytes:
-    """The MLmodel file that lies beside the model of a trainer."""
-    text = mlmodel_yaml() if trainer in DEFAULTS else mlmodel_yaml(trainer.partition(":")[0])
-    return text.encode()
+def mlmodel_of(run: Run, trainer: str, window_end: date) -> bytes:
+    """The MLmodel file that lies beside the model of a trainer and window.
+
+    Its columns are those of the window's rows; without them the features' kinds must do.
+    """
+    names, inputs = run.spec.features.all, []
+    try:
+        schema = read_schema(run.workspace, window_end)
+        inputs = [(name, schema.field(name).type) for name in names]
+    except (DataError, DamagedError, KeyError):
+        numeric = run.spec.features.numeric
+        inputs = [(n, pa.float64() if n in numeric else pa.string()) for n in names]
+    if trainer in DEFAULTS or is_library(trainer):
+        return mlmodel_yaml(inputs=inputs).encode()
+    return mlmodel_yaml(trainer.partition(":")[0], inputs=inputs).encode()
 
 
 def file_of_version(run: Run, version: Version, name: str) -> bytes:
@@ -56,9 +70,18 @@ def file_of_version(run: Run, version: Version, name: str) -> bytes:
         DataError: neither place has the file.
     """
     kept = kept_file(run.workspace, version, name, look_only=False)
-    if kept is not None:
-        return kept
-    downloaded = _download(run, version, name)
+    return kept if kept is not None else _download(run, version, name)
+
+
+def registered_file(client: MlflowClient, version: Version, name: str) -> bytes:
+    """A file that was frozen with a version, from MLflow.
+
+    Raises:
+        ConflictError: the version's tag does not say which bytes were registered.
+        CorruptError: MLflow's copy is not what was registered.
+        RemoteError: MLflow does not have the file.
+    """
+    downloaded = client.download_artifact(version.source, name)
     if hashlib.sha256(downloaded).hexdigest() != registered_sha256(version, name):
         raise CorruptError(
             f"{name} of version {version.number} at {version.source} is not what was registered "
@@ -109,7 +132,7 @@ def kept_file(
 
 def _download(run: Run, version: Version, name: str) -> bytes:
     try:
-        return run.client.download_artifact(version.source, name)
+        return registered_file(run.client, version, name)
     except RemoteError as problem:
         raise DataError(
             f"{name} of version {version.number} is not in the workspace, and {version.source} "
@@ -137,10 +160,19 @@ def load_challenger(run: Run) -> TrainedModel:
 
 
 def score(model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scores:
-    """Probabilities of the positive class, float64 (rows,)."""
+    """Probabilities of the positive class, float64 (rows,).
+
+    Raises:
+        DataError: a trainer's own model gives scores of another shape.
+    """
     if isinstance(model, TabularModel):
         return model.scores(table, n_threads=n_threads)
     found = np.asarray(model.predict_proba(table, n_threads=n_threads), dtype=np.float64)
+    if found.shape not in ((table.num_rows,), (table.num_rows, 2)):
+        raise DataError(
+            f"predict_proba of the trainer's model gives the shape {found.shape} for "
+            f"{table.num_rows} rows: it must be (rows,) or (rows, 2)"
+        )
     return found[:, 1] if found.ndim == 2 else found
 
 

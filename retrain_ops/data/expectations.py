@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
+from retrain_ops.busy import busy_with
 from retrain_ops.data.facts import ColumnFacts, TableFacts, count_facts
 from retrain_ops.errors import ConfigError, import_problem
+from retrain_ops.stats.rules import exactly
 
 PACKAGES = "great-expectations pandas"
-BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +87,13 @@ class ValidationReport:
 def validate_table(table: pa.Table, rules: ValidationRules) -> ValidationReport:
     """Hold a table against the rules, all of them: the report names every failure.
 
-    Raises `ConfigError` when Great Expectations or pandas is not installed.
-    """
-    return validate_batches(table.schema, table.to_batches(BATCH_ROWS), rules)
-
-
-def validate_batches(
-    schema: pa.Schema, batches: Iterable[pa.RecordBatch], rules: ValidationRules
-) -> ValidationReport:
-    """The same of a table that comes in record batches; each is looked at once.
-
-    A batch needs the columns of `rules.looked_into` only; `schema` is that of the whole table.
-    No network, no files, no progress bars.
+    Its record batches are looked at once. No network, no files, no progress bars.
 
     Raises `ConfigError` when Great Expectations or pandas is not installed.
     """
     kinds = _expectations()
-    facts = count_facts(schema, batches, rules.looked_into, rules.ranges, rules.label)
-    suite = [*_schema_suite(kinds, rules), *_data_suite(kinds, rules, set(schema.names))]
+    facts = count_facts(table, rules.looked_into, rules.ranges, rules.label)
+    suite = [*_schema_suite(kinds, rules), *_data_suite(kinds, rules, set(table.column_names))]
     failures = [failure for each in suite if (failure := _judge(each, facts)) is not None]
     ordered = sorted(failures, key=lambda f: (f.column, f.expectation, f.detail))
     return ValidationReport(success=not failures, failures=tuple(ordered), evaluated=len(suite))
@@ -113,7 +103,8 @@ def _expectations() -> Any:
     """Its module of expectations; hundreds of INFO lines are written while it is imported."""
     _quieten("great_expectations")
     try:
-        import great_expectations as gx
+        with busy_with("importing Great Expectations"):
+            import great_expectations as gx
     except ImportError as error:
         raise ConfigError(import_problem(error, "Great Expectations", PACKAGES)) from error
     return gx.expectations
@@ -150,7 +141,8 @@ def _data_suite(kinds: Any, rules: ValidationRules, present: set[str]) -> list[A
             suite.append(kinds.ExpectColumnValuesToNotBeNull(column=column))
     for column, share in rules.max_null_share.items():
         if column in present:
-            suite.append(kinds.ExpectColumnValuesToNotBeNull(column=column, mostly=1.0 - share))
+            mostly = float(1 - exactly(share))  # 1.0 - 0.7 asks for more than 0.3
+            suite.append(kinds.ExpectColumnValuesToNotBeNull(column=column, mostly=mostly))
     for column, (low, high) in rules.ranges.items():
         if column in present:
             suite.append(

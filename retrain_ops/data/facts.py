@@ -7,7 +7,7 @@ NaN counts as missing. Numbers are whole numbers, floats, decimals and booleans 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+BATCH_ROWS = 65_536
 EXAMPLES = 20
 """Values kept of those that break a rule, the first ones."""
 
@@ -69,29 +70,21 @@ class TableFacts:
     """`types` of all columns as text; `columns` are those that a rule looks into."""
 
     types: dict[str, str]
+    rows: int
     columns: dict[str, ColumnFacts]
-    rows: int = 0
 
 
 def count_facts(
-    schema: pa.Schema,
-    batches: Iterable[pa.RecordBatch],
-    wanted: Iterable[str],
-    ranges: Mapping[str, Range],
-    label: str,
+    table: pa.Table, wanted: Collection[str], ranges: Mapping[str, Range], label: str
 ) -> TableFacts:
-    """One pass over the batches, which need hold the `wanted` columns only."""
-    asked = set(wanted)
-    facts = TableFacts(
-        types={each.name: str(each.type) for each in schema},
-        columns={each.name: ColumnFacts(each.type) for each in schema if each.name in asked},
-    )
-    for batch in batches:
-        facts.rows += batch.num_rows
-        for name, column in facts.columns.items():
-            values = batch.column(name)
-            _add(column, values, ranges.get(name), is_label=name == label)
-    return facts
+    """One pass over the `wanted` columns of the table, batch by batch."""
+    names = [name for name in table.column_names if name in wanted]
+    columns = {name: ColumnFacts(table.schema.field(name).type) for name in names}
+    for batch in table.select(names).to_batches(BATCH_ROWS):
+        for name, facts in columns.items():
+            _add(facts, batch.column(name), ranges.get(name), is_label=name == label)
+    types = {each.name: str(each.type) for each in table.schema}
+    return TableFacts(types=types, rows=table.num_rows, columns=columns)
 
 
 def _add(facts: ColumnFacts, values: pa.Array, span: Range | None, *, is_label: bool) -> None:

@@ -25,21 +25,29 @@ def read_processed(workspace: Workspace, window_end: date) -> pa.Table:
     Raises:
         DataError: the file is gone.
     """
-    return pq.read_table(_stored(workspace, window_end))
+    return pq.read_table(io.BytesIO(_bytes(workspace, window_end)))
 
 
-def open_processed(workspace: Workspace, window_end: date) -> pq.ParquetFile:
-    """The same, to be read by columns and batches.
+def read_schema(workspace: Workspace, window_end: date) -> pa.Schema:
+    """The columns that pandas makes of those rows: integers with gaps become floats.
 
     Raises:
         DataError: the file is gone.
     """
-    return pq.ParquetFile(_stored(workspace, window_end))
+    parquet = pq.ParquetFile(io.BytesIO(_bytes(workspace, window_end)))
+    groups = [parquet.metadata.row_group(i) for i in range(parquet.metadata.num_row_groups)]
+    fields = []
+    for place, field in enumerate(parquet.schema_arrow):
+        known = [group.column(place).statistics for group in groups]
+        gaps = any(s is None or not s.has_null_count or s.null_count for s in known)
+        whole = pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)
+        fields.append(field.with_type(pa.float64()) if gaps and whole else field)
+    return pa.schema(fields)
 
 
-def _stored(workspace: Workspace, window_end: date) -> io.BytesIO:
+def _bytes(workspace: Workspace, window_end: date) -> bytes:
     path = workspace.processed_path(window_end)
     data = workspace.read(path)
     if data is None:
         raise DataError(f"{workspace.absolute(path)} is not there; run pull_data again")
-    return io.BytesIO(data)
+    return data

@@ -12,78 +12,86 @@ from difflib import get_close_matches
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.fs as pafs
 
+from retrain_ops.busy import busy_with
+from retrain_ops.data.canonical import canonical, joined
 from retrain_ops.data.categories import kind_of, numbers, plain
-from retrain_ops.data.partitions import (
-    joined,
-    partition_days,
-    partition_files,
-    read_partition,
-    schema_of,
-)
+from retrain_ops.data.pins import Pins
+from retrain_ops.data.sources.kind import VERSION, Part, open_kind
+from retrain_ops.data.sources.secrets import shown
 from retrain_ops.errors import DataError, SourceError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY
-from retrain_ops.workspace import open_filesystem
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The daily Parquet partitions that the spec points at."""
+    """The daily rows that the spec points at; of a table with versions, those of `version`.
+
+    Empty means the newest version.
+    """
 
     spec: RetrainSpec
+    version: str = ""
 
     def read(
         self,
         days: Iterable[date],
         *,
         columns: Sequence[str],
-        before: datetime,
+        before: datetime | None,
         since: datetime | None = None,
         allow_missing: bool = False,
+        pins: Pins | None = None,
     ) -> pa.Table:
-        """Rows of `days` whose request time lies in `[since, before)`.
+        """Rows of `days` whose request time lies in `[since, before)`; None leaves an end open.
 
         Returns a table of `day` (date32), request id, event time and `columns`,
-        sorted by (day, event time, request id).
+        sorted by (day, event time, request id). `pins` gets what was read.
 
         Raises:
-            SourceError: a day has no partition, or a column or its type is wrong.
+            SourceError: a day has no rows, or a column or its type is wrong.
+            UnreachableError: whoever holds the rows did not answer.
         """
-        filesystem, root = open_filesystem(self.spec.source.path)
-        wanted = self._columns(columns)
+        kind = open_kind(self.spec, self.version)
+        wanted, asked = self._columns(columns), sorted(set(days))
         parts: list[tuple[str, pa.Table]] = []
-        missing = []
-        for day in sorted(set(days)):
-            found = self._day(filesystem, root, day, wanted)
-            parts += found
-            if not found:
-                missing.append(day)
+        seen = set()
+        with busy_with(f"reading {self._place}"):
+            for part in kind.read(asked, wanted, pinned=pins is not None):
+                seen.add(part.day)
+                parts.append((part.where, self._rows(part)))
+                if pins is not None:
+                    pins.add(part)
+        if pins is not None:
+            pins.facts = {"kind": self.spec.source.kind, **kind.pin()}
+        missing = [day for day in asked if day not in seen]
         if missing and not allow_missing:
-            raise SourceError(_missing_days(missing, root, self.spec.source.partition))
+            raise SourceError(_missing_days(missing, kind.expected))
         if not parts:
             return self._empty(wanted)
         table = joined(parts, self.spec.features.numeric)
-        return self._ordered(_within(table, self.spec.source.event_time, since, before))
+        return self._ordered(within(table, self.spec.source.event_time, since, before))
 
     def check_columns(self, days: Iterable[date]) -> None:
         """Refuses a spec that names a column which no day has; one that lacks on some days only
         is the source's fault, and its reader says so.
 
-        Only footers are read: that of the newest file, and older ones until nothing lacks.
+        Only columns' names are read: those of the newest day, and of older ones until nothing
+        lacks.
 
         Raises:
             ConfigError: with file and line of the spec.
+            UnreachableError: whoever holds the rows did not answer.
         """
-        filesystem, root = open_filesystem(self.spec.source.path)
+        kind = open_kind(self.spec, self.version)
         lacking = {name for _, _, names in self.spec.named_columns for name in names}
         seen: list[tuple[str, pa.Schema]] = []
         for day in sorted(set(days), reverse=True):
-            for file in partition_files(filesystem, self._folder(root, day)):
-                with suppress(SourceError):  # for whoever reads the rows of that day
-                    seen.append((file, schema_of(filesystem, file)))
-                    lacking -= set(seen[-1][1].names)
+            with suppress(SourceError):  # for whoever reads the rows of that day
+                for place, schema in kind.schemas(day):
+                    seen.append((place, schema))
+                    lacking -= set(schema.names)
             if not lacking:
                 return
         for table, key, names in self.spec.named_columns if seen else ():
@@ -92,27 +100,32 @@ class Source:
                 raise self.spec.error(table, key, _no_column(unknown, *seen[0]))
 
     def days(self) -> list[date]:
-        """The days that have a partition, oldest first."""
-        filesystem, root = open_filesystem(self.spec.source.path)
-        return partition_days(filesystem, root, self.spec.source.partition)
+        """The days that have rows, oldest first."""
+        return open_kind(self.spec, self.version).days()
 
-    def _folder(self, root: str, day: date) -> str:
-        return f"{root}/{self.spec.source.partition}={day.isoformat()}"
+    def newest_version(self) -> str:
+        """The version that a read sees now; empty where the rows have none."""
+        return str(open_kind(self.spec).pin().get(VERSION, ""))
+
+    @property
+    def expected(self) -> str:
+        """How a day should lie in the source, and what to do about one that is missing."""
+        return open_kind(self.spec, self.version).expected
+
+    @property
+    def _place(self) -> str:
+        source = self.spec.source
+        return shown(source.path) or source.table or "the rows of [source] query"
 
     def _columns(self, columns: Sequence[str]) -> list[str]:
         source = self.spec.source
         return list(dict.fromkeys([source.request_id, source.event_time, *columns]))
 
-    def _day(
-        self, filesystem: pafs.FileSystem, root: str, day: date, wanted: list[str]
-    ) -> list[tuple[str, pa.Table]]:
-        """The files of a day and their rows, with the day in front."""
-        parts = []
-        for file in partition_files(filesystem, self._folder(root, day)):
-            table = read_partition(filesystem, file, wanted, self.spec)
-            days = pa.array(np.full(table.num_rows, np.datetime64(day)), type=pa.date32())
-            parts.append((file, table.add_column(0, DAY, days)))
-        return parts
+    def _rows(self, part: Part) -> pa.Table:
+        """Canonical rows, with the day in front."""
+        table = canonical(part.table, part.where, self.spec)
+        days = pa.array(np.full(table.num_rows, np.datetime64(part.day)), type=pa.date32())
+        return table.add_column(0, DAY, days)
 
     def _ordered(self, table: pa.Table) -> pa.Table:
         source = self.spec.source
@@ -133,21 +146,21 @@ def _no_column(name: str, file: str, schema: pa.Schema) -> str:
     return f"{name!r} is no column of the source{meant} ({file} has {known})"
 
 
-def _within(table: pa.Table, event_time: str, since: datetime | None, before: datetime) -> pa.Table:
-    kind = table.schema.field(event_time).type
-    keep = pc.less(table[event_time], pa.scalar(before, type=kind))
-    if since is not None:
-        keep = pc.and_(keep, pc.greater_equal(table[event_time], pa.scalar(since, type=kind)))
-    return table.filter(keep)
+def within(
+    table: pa.Table, event_time: str, since: datetime | None, before: datetime | None
+) -> pa.Table:
+    """The rows whose request time lies in `[since, before)`, in the order they are in."""
+    for end, inside in ((before, pc.less), (since, pc.greater_equal)):
+        if end is not None:
+            bound = pa.scalar(end, type=table.schema.field(event_time).type)
+            table = table.filter(inside(table[event_time], bound))
+    return table
 
 
-def _missing_days(missing: list[date], root: str, partition: str) -> str:
+def _missing_days(missing: list[date], expected: str) -> str:
     shown = ", ".join(d.isoformat() for d in missing[:5])
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    return (
-        f"the source has no rows for {shown}{more}: expected {root}/{partition}=<day>/*.parquet; "
-        "load the days (an empty file says that nothing happened) and run again"
-    )
+    return f"the source has no rows for {shown}{more}: {expected}"
 
 
 def day_index(table: pa.Table) -> tuple[np.ndarray, tuple[date, ...]]:
@@ -155,6 +168,16 @@ def day_index(table: pa.Table) -> tuple[np.ndarray, tuple[date, ...]]:
     days = table[DAY].to_numpy()
     distinct, codes = np.unique(days, return_inverse=True)
     return codes.astype(np.int32), tuple(d.astype(object) for d in distinct)
+
+
+def pin_contents(table: pa.Table, numeric: Collection[str], pins: Pins) -> None:
+    """Rows that lie in no file are known again by their values: those that a run saw, as it did."""
+    codes, days = day_index(table)
+    ends = np.searchsorted(codes, np.arange(len(days) + 1))
+    for day, begin, end in zip(days, ends[:-1], ends[1:], strict=True):
+        if not pins.has_files(day):
+            rows = table.slice(begin, end - begin)
+            pins.add_contents(day, rows.num_rows, sha256_of_rows(rows, numeric))
 
 
 def sha256_of_rows(table: pa.Table, numeric: Collection[str] = ()) -> str:

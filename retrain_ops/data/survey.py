@@ -1,9 +1,9 @@
-"""What lies in a folder of daily partitions that no spec describes yet: columns, and guesses."""
+"""What lies in a folder of daily files that no spec describes yet: columns, and guesses."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
 from retrain_ops.data.categories import kind_of, numbers, plain
-from retrain_ops.data.partitions import partition_days, partition_files
+from retrain_ops.data.sources.files import DayFiles, FileFormat, hive_key
+from retrain_ops.data.sources.parquet import PARQUET
+from retrain_ops.data.sources.text import CSV, JSONL
 from retrain_ops.errors import DataError, SourceError
 from retrain_ops.workspace import open_filesystem
 
@@ -24,6 +25,7 @@ LEVELS_AT_MOST = 255
 """Categories above which a text is taken for a name, not for a category."""
 
 Role = Literal["label", "event_time", "request_id", "numeric", "categorical", "left out"]
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _LABEL_NAME = re.compile(r"label|target|outcome|^y$|churn|default|fraud|reject|approv|late|clicked")
 
 
@@ -50,6 +52,7 @@ class Survey:
     """A source as it was found; `unlabelled` counts its newest days without any label."""
 
     path: str
+    kind: str
     partition: str
     days: tuple[date, ...]
     rows: int
@@ -68,15 +71,15 @@ def look_at(path: str, wanted: Mapping[Role, str]) -> Survey:
     Raises:
         SourceError: there are no daily partitions, or no column can be the label, time or id.
     """
-    filesystem, root = open_filesystem(path)
-    partition, days = _partition(filesystem, root)
-    table, by_day = _read(filesystem, root, partition, days[-DAYS_READ:])
-    roles = _named(table, wanted, path)
-    columns = tuple(_column(table, name, roles) for name in table.column_names)
+    kind, files, days = _found(path)
+    table, by_day, declared = _read(_FORMATS[kind], files, days[-DAYS_READ:])
+    roles = _named(table, wanted, path, newest=by_day == by_day.max())
+    columns = tuple(_column(table, name, roles, declared) for name in table.column_names)
     label = numbers(table[_holder(roles, "label")], "label")
     return Survey(
         path=path,
-        partition=partition,
+        kind=kind,
+        partition=files.partition,
         days=tuple(days),
         rows=table.num_rows,
         label_rate=float(np.nanmean(label)),
@@ -85,11 +88,20 @@ def look_at(path: str, wanted: Mapping[Role, str]) -> Survey:
     )
 
 
-def _partition(filesystem: pafs.FileSystem, root: str) -> tuple[str, list[date]]:
+_FORMATS: Mapping[str, FileFormat] = {"parquet": PARQUET, "csv": CSV, "jsonl": JSONL}
+
+
+def _found(path: str) -> tuple[str, DayFiles, list[date]]:
+    """The kind of the files that the newest day has, and all days of their partition."""
+    filesystem, root = open_filesystem(path)
     infos = filesystem.get_file_info(pafs.FileSelector(root, allow_not_found=True))
-    for name in sorted({i.base_name.partition("=")[0] for i in infos if "=" in i.base_name}):
-        if days := partition_days(filesystem, root, name):
-            return name, days
+    keys = sorted({hive_key(info.base_name)[0] for info in infos} - {""})
+    for kind, file_format in _FORMATS.items():
+        for key in keys:
+            files = DayFiles(path, key, file_format.endings)
+            days = files.days()
+            if days and any(files.of_day(day) for day in days[-DAYS_READ:]):
+                return kind, files, days
     raise SourceError(
         f"{root} has no daily partitions: write each day's rows to "
         "day=YYYY-MM-DD/part-0.parquet below it"
@@ -97,25 +109,38 @@ def _partition(filesystem: pafs.FileSystem, root: str) -> tuple[str, list[date]]
 
 
 def _read(
-    filesystem: pafs.FileSystem, root: str, partition: str, days: Sequence[date]
-) -> tuple[pa.Table, np.ndarray]:
-    """All columns of some days, and each row's day as an index."""
-    tables, index = [], []
+    file_format: FileFormat, files: DayFiles, days: Sequence[date]
+) -> tuple[pa.Table, np.ndarray, set[str]]:
+    """All columns of some days, each row's day as an index, and what is declared a category."""
+    tables, index, declared = [], [], set[str]()
     for number, day in enumerate(days):
-        for file in partition_files(filesystem, f"{root}/{partition}={day.isoformat()}"):
+        for file in files.of_day(day):
             try:
-                with filesystem.open_input_file(file) as stream:
-                    tables.append(_plain(pq.ParquetFile(stream).read(), file))
+                with files.filesystem.open_input_file(file.path) as stream:
+                    opened = file_format.open(stream, file.path, (), {})
+                    names = [] if opened.schema is None else opened.schema.names
+                    tables.append(_plain(opened.table(names), file.path))
             except (pa.ArrowException, OSError) as problem:
-                raise SourceError(f"{file} cannot be read as Parquet: {problem}") from problem
+                problem_with = f"{file.path} cannot be read as {file_format.name}"
+                raise SourceError(f"{problem_with}: {problem}") from problem
+            declared.update(_declared(opened.schema))
             index.append(np.full(tables[-1].num_rows, number))
     try:
         table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
     except pa.ArrowException as problem:
-        raise SourceError(f"the days of {root} have columns of several types: {problem}") from None
+        where = files.root
+        raise SourceError(f"the days of {where} have columns of several types: {problem}") from None
     if table.num_rows == 0:
-        raise SourceError(f"the newest {len(days)} days of {root} have no rows")
-    return table, np.concatenate(index)
+        raise SourceError(f"the newest {len(days)} days of {files.root} have no rows")
+    return table, np.concatenate(index), declared
+
+
+def _declared(schema: pa.Schema | None) -> Iterator[str]:
+    """What pandas says is a category: Parquet itself keeps the numbers of one only."""
+    said = None if schema is None else schema.pandas_metadata
+    for column in (said or {}).get("columns", ()):
+        if column.get("pandas_type") == "categorical":
+            yield column["name"]
 
 
 def _plain(table: pa.Table, file: str) -> pa.Table:
@@ -123,17 +148,32 @@ def _plain(table: pa.Table, file: str) -> pa.Table:
     columns = []
     for name in table.column_names:
         try:
-            columns.append(plain(table[name], name))
+            columns.append(_instants(plain(table[name], name)))
         except (DataError, KeyError) as problem:
             raise SourceError(f"{file}: {problem}") from problem
     return pa.table(columns, names=table.column_names)
 
 
+def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """JSON has no type for a time: texts that all read as instants with an offset are such."""
+    if not pa.types.is_string(column.type) or column.null_count == len(column):
+        return column
+    try:
+        return column.cast(pa.timestamp("us", "UTC"))
+    except pa.ArrowInvalid:
+        return column
+
+
 # -- guesses --------------------------------------------------------------------------------
 
 
-def _named(table: pa.Table, wanted: Mapping[Role, str], path: str) -> dict[str, Role]:
-    """Who is label, time and id: as named, else the likeliest column."""
+def _named(
+    table: pa.Table, wanted: Mapping[Role, str], path: str, newest: np.ndarray
+) -> dict[str, Role]:
+    """Who is label, time and id: as named, else the likeliest column.
+
+    `newest` marks the rows of the newest day, where the outcome may not be known yet.
+    """
     roles: dict[str, Role] = {}
     for role, fits, like, words in _GUESSED:
         named = wanted.get(role)
@@ -143,9 +183,13 @@ def _named(table: pa.Table, wanted: Mapping[Role, str], path: str) -> dict[str, 
         found = [n for n in table.column_names if n not in roles and fits(table[n])]
         if named is None and not found:
             raise SourceError(f"{path} has no column that can be the {role}: {words}")
-        # The likeliest: its own name, a name that sounds like it, false and true, the first.
+        # The likeliest: its own name, unknown on the newest day, a name that sounds like it,
+        # false and true, the first.
         sounds = {n: like.search(n.lower()) is not None for n in found}
-        rank = {n: (n != role, not sounds[n], table[n].type != pa.bool_()) for n in found}
+        settled = {n: len(table[n].filter(newest).drop_null()) > 0 for n in found}
+        rank = {
+            n: (n != role, settled[n], not sounds[n], table[n].type != pa.bool_()) for n in found
+        }
         roles[named or min(found, key=rank.__getitem__)] = role
     return roles
 
@@ -184,15 +228,17 @@ def _holder(roles: dict[str, Role], role: Role) -> str:
     return next(name for name, held in roles.items() if held == role)
 
 
-def _column(table: pa.Table, name: str, roles: dict[str, Role]) -> Column:
+def _column(table: pa.Table, name: str, roles: dict[str, Role], declared: set[str]) -> Column:
     column = table[name]
     unknown = (pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0) / len(column)
     facts: dict[str, Any] = {"name": name, "type": str(column.type), "unknown": unknown}
     if name in roles:
         return Column(**facts, role=roles[name], distinct=0)
-    kind = kind_of(column)
+    kind = "category" if name in declared else kind_of(column)
     if kind not in ("number", "category"):
         return Column(**facts, role="left out", distinct=0, why=f"is {column.type}")
+    if _PANDAS_INDEX.fullmatch(name):
+        return Column(**facts, role="left out", distinct=0, why="is the index of a pandas frame")
     distinct = pc.count_distinct(column).as_py()
     if distinct < 2:
         return Column(**facts, role="left out", distinct=distinct, why="has one value only")

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrain_ops.data.source import Source
+from retrain_ops.data.pins import Pins
+from retrain_ops.data.source import Source, pin_contents, within
 from retrain_ops.errors import SourceError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY, Window
+from retrain_ops.stats.rules import exactly
+
+STRAY_SHARE = 0.01
+"""Share of a window's rows above which strays are worth a warning."""
+
+EARLIEST, LATEST = timedelta(hours=-14), timedelta(hours=36)
+"""Where a day begins (UTC+14) and ends (UTC-12) from its midnight in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strays:
+    """Rows of a window, of `rows`, that do not lie where their partition says.
+
+    `outside` rows lie outside their day whatever the time zone, and are used; `late` rows lie at
+    or after the run's instant, and are not.
+    """
+
+    rows: int
+    outside: int
+    late: int
+
+    def warnings(self) -> list[str]:
+        """What to say of them; nothing of a share that is no news."""
+        words = (
+            (self.outside, "lie outside their partition's day in every time zone"),
+            (self.late, "lie at or after the run's instant and are left out"),
+        )
+        return [
+            f"{count} of {self.rows} rows of the window ({count / self.rows:.1%}) {text}"
+            for count, text in words
+            if self.rows and count > exactly(STRAY_SHARE) * self.rows
+        ]
 
 
 def pulled_columns(spec: RetrainSpec) -> tuple[str, ...]:
@@ -16,25 +52,65 @@ def pulled_columns(spec: RetrainSpec) -> tuple[str, ...]:
     return (*spec.features.all, *spec.slice_columns, spec.source.label)
 
 
-def window_rows(spec: RetrainSpec, window: Window) -> pa.Table:
-    """The rows of a window; labels of days that are not complete at its instant are null.
+def window_rows(
+    source: Source, window: Window, pins: Pins | None = None
+) -> tuple[pa.Table, Strays]:
+    """The rows of a window, and what strayed; labels not complete at its instant are null.
+
+    `pins` gets what was read.
 
     Raises:
-        SourceError: a day is missing or wrong, the window is empty, or a request id is doubled.
+        SourceError: a day is missing or wrong, too many rows have strayed, the window is empty,
+            or a request id is doubled.
     """
+    spec = source.spec
     key = f"{spec.model.name}/{window.end.isoformat()}"
     columns = pulled_columns(spec)
-    table = Source(spec).read(window.days, columns=columns, before=window.instant)
+    whole = source.read(window.days, columns=columns, before=None, pins=pins)
+    table = within(whole, spec.source.event_time, None, window.instant)
+    strays = _strays(spec, whole, late=whole.num_rows - table.num_rows)
+    _check_strays(key, spec, strays)
     if table.num_rows == 0:
         raise SourceError(f"{key}: the window has no rows at all")
     ids = table[spec.source.request_id]
     doubled = table.num_rows - pc.count_distinct(ids, mode="all").as_py()
     if doubled:
         raise SourceError(
-            f"{key}: {doubled} row(s) repeat a {spec.source.request_id}; "
+            f"{key}: {doubled} row(s) repeat a {spec.source.request_id}, {_repeated(table, ids)}; "
             "the source was loaded twice or the id is not unique: fix it and run again"
         )
-    return _without_immature_labels(spec, window, table)
+    table = _without_immature_labels(spec, window, table)
+    if pins is not None:
+        pin_contents(table, spec.features.numeric, pins)
+    return table, strays
+
+
+def _strays(spec: RetrainSpec, whole: pa.Table, *, late: int) -> Strays:
+    time = whole[spec.source.event_time]
+    midnight = whole[DAY].cast(time.type)
+    early = pc.less(time, pc.add(midnight, pa.scalar(EARLIEST)))
+    after = pc.greater_equal(time, pc.add(midnight, pa.scalar(LATEST)))
+    outside = pc.sum(pc.or_(early, after)).as_py() or 0
+    return Strays(rows=whole.num_rows, outside=outside, late=late)
+
+
+def _check_strays(key: str, spec: RetrainSpec, strays: Strays) -> None:
+    limit = spec.source.max_stray_share
+    found = max(strays.outside, strays.late)
+    if found > exactly(limit) * strays.rows:
+        raise SourceError(
+            f"{key}: of {strays.rows} rows {strays.outside} lie outside their partition's day and "
+            f"{strays.late} at or after the run's instant, more than max_stray_share = {limit:g}: "
+            f"load the days again, or correct {spec.source.event_time}"
+        )
+
+
+def _repeated(table: pa.Table, ids: pa.ChunkedArray) -> str:
+    """An id that occurs more than once, and its days."""
+    counts = pc.value_counts(ids)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0]
+    days = pc.unique(table[DAY].filter(pc.equal(ids, twice))).to_pylist()
+    return f"{twice.as_py()!r} on {' and '.join(day.isoformat() for day in days[:2])}"
 
 
 def _without_immature_labels(spec: RetrainSpec, window: Window, table: pa.Table) -> pa.Table:

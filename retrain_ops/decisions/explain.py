@@ -103,18 +103,19 @@ def literal(decision: Decision) -> str:
     gate = compared(decision)
     if gate is None:
         return ""
-    title = metric_of(gate).title
+    metric = metric_of(gate)
+    title = metric.title
+    better = "above" if metric.sign > 0 else "below"
     if gate["literal"] is None:
         one = "an F1" if title == F1.title else f"the {title}"
-        return (
-            f"The bare rule ({title} above the champion's plus the bar) is undefined, like {one}."
-        )
-    bar = float(Fraction(gate["rules"]["min_improvement"]))
+        bar = "plus the bar" if metric.sign > 0 else "less the bar"
+        return f"The bare rule ({title} {better} the champion's {bar}) is undefined, like {one}."
+    asked = float(Fraction(gate["rules"]["min_improvement"]))
     did = "have promoted" if gate["literal"] else "not have promoted"
     agrees = gate["literal"] == (gate["verdict"] == "pass")
     return (
-        f"The bare rule alone ({title} above the champion's by more than {bar:g}) would {did} it: "
-        f"{'the same' if agrees else 'not the same'} as was decided."
+        f"The bare rule alone ({title} {better} the champion's by more than {asked:g}) would {did} "
+        f"it: {'the same' if agrees else 'not the same'} as was decided."
     )
 
 
@@ -286,7 +287,7 @@ def _stopping_slice(s: SliceRecord, gate: GateRecord) -> str:
         )
     return (
         f"Watched slice {name}: difference {shown(s['difference'], sign=True)}, a regression with "
-        f"p {shown(s['p_adjusted'])} (Holm, all watched slices)."
+        f"p {shown_p(s['p_adjusted'])} (Holm, all watched slices)."
     )
 
 
@@ -315,7 +316,9 @@ def _days_to_prove(gate: GateRecord) -> str:
     difference, error = gate["difference"], gate["standard_error"]
     assert difference, "not_proven means a difference above the bar"
     assert error is not None, "not_proven means a bound"
-    quantile = student_quantile(gate["rules"]["confidence"], max(gate["days"] - 1, 1))
+    borrowed = gate["moderation"]["degrees"] if "moderation" in gate else 0
+    df = max(gate["days"] - 1, 1) + borrowed
+    quantile = student_quantile(gate["rules"]["confidence"], df)
     wanted = (quantile * error / difference) ** 2
     days = math.ceil(gate["days"] * wanted)
     rows = math.ceil(gate["rows"] * wanted)
@@ -371,7 +374,7 @@ def _slice_table(gate: GateRecord) -> list[str]:
                 slice_line(s, title),
             )
         )
-    return _aligned(rows, left=(0, 1, 7))
+    return aligned(rows, left=(0, 1, 7))
 
 
 def _drift_table(features: Sequence[FeatureDriftRecord]) -> list[str]:
@@ -379,8 +382,9 @@ def _drift_table(features: Sequence[FeatureDriftRecord]) -> list[str]:
     ordered = sorted(features, key=lambda f: -(f["psi"] or 0.0))
     for f in ordered:
         words = f["verdict"].replace("_", " ") + (" (triggers)" if f["triggers"] else "")
-        rows.append((f["name"], shown(f["psi"]), shown(f["debiased"]), shown(f["p_value"]), words))
-    return _aligned(rows, left=(0, 4))
+        psi, debiased = shown(f["psi"]), shown(f["debiased"])
+        rows.append((f["name"], psi, debiased, shown_p(f["p_value"]), words))
+    return aligned(rows, left=(0, 4))
 
 
 def _degraded_table(windows: Sequence[DegradedWindowRecord]) -> list[str]:
@@ -393,10 +397,11 @@ def _degraded_table(windows: Sequence[DegradedWindowRecord]) -> list[str]:
         signed = shown(w["difference"], sign=True), shown(w["upper_bound"], sign=True)
         span = f"{w['first']} to {w['last']}"
         rows.append((span, f"{w['rows']:,}", *numbers, *signed, other, w["verdict"]))
-    return _aligned(rows, left=(0, 6, 7))
+    return aligned(rows, left=(0, 6, 7))
 
 
-def _aligned(rows: list[tuple[str, ...]], left: tuple[int, ...]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]], left: Sequence[int]) -> list[str]:
+    """Lines of a table; the columns of `left` begin at one edge, the others end at one."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(
@@ -412,6 +417,10 @@ def _identity(decision: Decision) -> list[str]:
     lines = [f"champion  {champion['retrain_key'] if champion else 'none'}"]
     for name, digest in sorted(decision.get("hashes", {}).items()):
         lines.append(f"{name.removesuffix('_sha256'):<9} {digest}")
+    if "source" in decision:
+        source = decision["source"]
+        version = f", version {source['version']}" if "version" in source else ""
+        lines.append(f"source    {source['kind']}{version}: {source['rows']:,} rows read")
     return lines
 
 
@@ -420,6 +429,13 @@ def shown(value: float | None, *, sign: bool = False) -> str:
     if value is None:
         return "-"
     return f"{value:+.4f}" if sign else f"{value:.4f}"
+
+
+def shown_p(value: float | None) -> str:
+    """A p value with three decimals; none of them is ever zero."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value >= 0.0005 else "< .001"
 
 
 def _count(number: int, noun: str) -> str:

@@ -32,7 +32,9 @@ from retrain_ops.stats.drift import DriftRules
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.gates import judge
 from retrain_ops.stats.metrics import F1
+from retrain_ops.stats.moderation import EarlierWindow
 from retrain_ops.stats.rounding import to_significant
+from retrain_ops.stats.sums import Sums
 
 DRIFT_COUNTS_FILE = "drift_counts.json"  # the current days, and the reference's totals
 EVENT_FILE = "event.json"  # why an event asked for this window
@@ -63,9 +65,13 @@ def gate_report(
     *,
     expected_levels: Mapping[str, Sequence[str]],
     facts: Mapping[str, Mapping[str, Any]],
+    sums: Sums | None = None,
+    earlier: Sequence[EarlierWindow] = (),
 ) -> GateRecord:
-    """The gates on the joint counts of a hold-out, `cells[column][level]`."""
-    report = judge(cells, rules, expected_levels=expected_levels, facts=facts)
+    """The gates on the joint counts of a hold-out, `cells[column][level]`, and on its sums."""
+    report = judge(
+        cells, rules, expected_levels=expected_levels, facts=facts, sums=sums, earlier=earlier
+    )
     return cast(GateRecord, report.to_json())
 
 

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
+from retrain_ops.data.pins import Sourced, source_of
 from retrain_ops.errors import ConfigError, DataError
-from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.stats.metrics import Metric, MetricName, metric_of_record
+from retrain_ops.stats.thresholds import ThresholdRule
 from retrain_ops.workspace import Workspace
 
 SCHEMA: Final = 1
@@ -54,6 +55,9 @@ SliceReason = Literal[
 
 DayCounts = list[list[int]]
 """One list of 8 joint counts per day; see :mod:`retrain_ops.stats.cells`."""
+
+DaySumsRecord = list[list[int]]
+"""One list of 6 sums per day, whole numbers of any size; see :mod:`retrain_ops.stats.sums`."""
 
 
 class NamedModel(TypedDict):
@@ -112,6 +116,7 @@ class DegradedWindowRecord(TypedDict):
     last: str
     reference: NamedModel | None
     cells: DayCounts
+    sums: NotRequired[DaySumsRecord]
     rows: int
     days: int
     f1_champion: float | None
@@ -177,6 +182,7 @@ class RulesRecord(TypedDict):
     metric: NotRequired[MetricName]
     beta: NotRequired[str]
     costs: NotRequired[CostsRecord]
+    variance: NotRequired[Literal["window", "moderated"]]
     guards: NotRequired[list[GuardRulesRecord]]
 
 
@@ -243,6 +249,22 @@ class GuardRecord(TypedDict):
     lower_bound: float | None
 
 
+class EarlierWindowRecord(TypedDict):
+    """See :class:`retrain_ops.stats.moderation.EarlierWindow`."""
+
+    window_end: str
+    days: int
+    design_effect: float
+
+
+class ModerationRecord(TypedDict):
+    """What the bound borrowed; see :class:`retrain_ops.stats.moderation.Moderation`."""
+
+    windows: list[EarlierWindowRecord]
+    degrees: float
+    design_effect: float
+
+
 class GateRecord(PairedRecord):
     """Challenger against champion; see :class:`retrain_ops.stats.gates.GateReport`."""
 
@@ -255,6 +277,7 @@ class GateRecord(PairedRecord):
     warnings: list[str]
     checks: NotRequired[list[CheckRecord]]
     guards: NotRequired[list[GuardRecord]]
+    moderation: NotRequired[ModerationRecord]
 
 
 class BootstrapGate(TypedDict):
@@ -276,6 +299,8 @@ class ChallengerRecord(TypedDict):
     model_sha256: str
     reference_sha256: NotRequired[str]
     threshold: float | None
+    threshold_by: NotRequired[ThresholdRule]
+    threshold_value: NotRequired[float]
     rows: int
     positives: int
     train_start: str
@@ -292,12 +317,16 @@ class Hashes(TypedDict):
 
 
 class HoldoutRecord(TypedDict):
-    """The rows that judged: `cells[column][level]`; `cut_days` taught the champion."""
+    """The rows that judged: `cells[column][level]`; `cut_days` taught the champion.
+
+    `sums[kind][column][level]` are those of the metrics of scores that the rules name.
+    """
 
     days: list[str]
     cut_days: list[str]
     rows: int
     cells: dict[str, dict[str, DayCounts]]
+    sums: NotRequired[dict[str, dict[str, dict[str, DaySumsRecord]]]]
 
 
 class AucRecord(TypedDict):
@@ -317,7 +346,7 @@ class Judged(TypedDict, total=False):
     auc: AucRecord
 
 
-class Decision(Judged):
+class Decision(Judged, Sourced):
     """The content of decision.json. Numbers have 9 significant digits."""
 
     schema: Literal[1]
@@ -404,49 +433,6 @@ def degraded_scores(window: DegradedWindowRecord) -> tuple[float | None, float |
     return champion, window.get("score_reference", window["f1_reference"])
 
 
-def champion_record(champion: Version) -> NamedModel:
-    """How a decision names the champion it judged against."""
-    return {"retrain_key": champion.retrain_key, "model_sha256": champion.model_sha256}
-
-
-def decide_champion(run: Run) -> Version | None:
-    """The champion that this key is to be judged against: check_drift asks, once per attempt.
-
-    A key that was decided before keeps the champion named in its decision, so
-    that a re-run of last Tuesday repeats last Tuesday; otherwise it is the one
-    that served at the run's instant.
-
-    Raises:
-        ConfigError: the registry no longer has the champion that the decision names.
-    """
-    decision = recover_decision(run.workspace, run.window.end)
-    if decision is None:
-        return run.registry.champion_as_of(run.instant)
-    return _named(run, decision["champion"])
-
-
-def champion_of_key(run: Run) -> Version | None:
-    """The champion that check_drift decided on: who serves may have changed since.
-
-    Raises:
-        ConfigError: check_drift has not run for this key, or the version is gone.
-    """
-    return _named(run, run.require("check_drift")["champion"])
-
-
-def _named(run: Run, named: NamedModel | None) -> Version | None:
-    if named is None:
-        return None
-    found = run.registry.version_with(**named)
-    if found is None:
-        path = run.workspace.absolute(run.path(DECISION_FILE))
-        raise ConfigError(
-            f"{run.retrain_key} is judged against {named['retrain_key']}, which is not in the "
-            f"registry (any more); restore it, or move {path} away to decide anew"
-        )
-    return found
-
-
 # -- writing ----------------------------------------------------------------------
 
 
@@ -461,6 +447,7 @@ def write_decision(
         drift: the record of check_drift.
         judged: what a day that trained a model adds; empty for one that did not.
     """
+    source = source_of(run.workspace, run.window.end) if judged else Sourced()
     content: Decision = {
         "schema": SCHEMA,
         "model": run.model,
@@ -471,6 +458,7 @@ def write_decision(
         "spec_sha256": run.spec.sha256(),
         "drift": _drift_record(drift),
         **judged,
+        **source,
     }
     run.workspace.write_json(run.path(DECISION_FILE), content)
 

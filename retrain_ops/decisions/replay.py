@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from retrain_ops.decisions.earlier import earlier_of_record
 from retrain_ops.decisions.judge import (
     DRIFT_COUNTS_FILE,
     EVENT_FILE,
@@ -118,7 +119,10 @@ def _replay_degraded(decision: Decision) -> None:
     record = decision["drift"].get("degraded")
     if record is None:
         return
-    windows = [(w["first"], w["last"], w["reference"], w["cells"]) for w in record["windows"]]
+    windows = [
+        (w["first"], w["last"], w["reference"], w["cells"], w.get("sums"))
+        for w in record["windows"]
+    ]
     metric = metric_of_record(record.get("metric"))
     report = judge_degraded(windows, DegradedRules(**record["rules"]), metric)
     decision["drift"]["degraded"] = cast(DegradedRecord, report.to_json())
@@ -158,6 +162,8 @@ def _replay_gate(workspace: Workspace, window_end: date, decision: Decision) -> 
             rules_of_record(stored["rules"]),
             expected_levels=_expected_levels(workspace, window_end, decision, stored["slices"]),
             facts={check["name"]: check["facts"] for check in stored.get("checks", [])},
+            sums=decision["holdout"].get("sums"),
+            earlier=earlier_of_record(stored),
         )
     outcome = outcome_of(report["verdict"], queued=decision["outcome"] == "queued")
     decision["gate"], decision["outcome"] = report, outcome

@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from retrain_ops._core import MlflowConnection, NetworkError, RemoteError
+from retrain_ops.busy import busy_with
 from retrain_ops.errors import ConfigError, ConflictError
 from retrain_ops.mlflow.certificates import find_certificates
 from retrain_ops.mlflow.requests import (
@@ -23,9 +25,11 @@ from retrain_ops.mlflow.requests import (
     check_digest,
     clock,
     create_once,
+    credentials,
     metric,
     name_filter,
     run_pairs,
+    server_address,
     tag_filter,
 )
 from retrain_ops.mlflow.types import (
@@ -82,26 +86,14 @@ class MlflowClient:
         connect_timeout: float = 10.0,
         allow_plaintext: bool = False,
     ) -> None:
-        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
-        if not uri.startswith(("http://", "https://")):
-            raise ConfigError(
-                "an MLflow server is needed: give tracking_uri or MLFLOW_TRACKING_URI as "
-                "http(s)://host:port (files and databases are opened by the server, not here)"
-            )
-        username = username or os.environ.get("MLFLOW_TRACKING_USERNAME") or None
-        password = password or os.environ.get("MLFLOW_TRACKING_PASSWORD") or None
-        token = token or os.environ.get("MLFLOW_TRACKING_TOKEN") or None
-        if (username is None) != (password is None):
-            raise ConfigError("username and password come together; one of them is missing")
+        uri = server_address(tracking_uri)
         ca = ca_path or find_certificates()
         if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
             log.warning("MLFLOW_TRACKING_INSECURE_TLS is not honoured: name your CA by ca_path")
         try:
             self._connection = MlflowConnection(
                 uri,
-                username=username,
-                password=password,
-                token=token,
+                **credentials(username, password, token),
                 ca_path=os.fspath(ca) if ca else None,
                 allow_plaintext=allow_plaintext,
                 connect_timeout=connect_timeout,
@@ -125,7 +117,8 @@ class MlflowClient:
 
     def server_version(self) -> str:
         """The server's version, for example "3.17.2"."""
-        return self._connection.get("version", deadline=self.deadline).decode("ascii", "replace")
+        with self._wait():
+            return str(self._connection.get("version", deadline=self.deadline), "ascii", "replace")
 
     def health(self) -> bool:
         """Whether the server answers; never raises for a server that does not."""
@@ -284,21 +277,24 @@ class MlflowClient:
     def upload_artifact(self, run: MlflowRun | str, path: str, data: bytes | Path) -> str:
         """Writes `path` below the run's artefacts, overwriting; a Path is streamed. Its SHA-256."""
         target = self._artifact(run, path)
-        if isinstance(data, Path):
-            return self._connection.upload_file(target, data, deadline=self.deadline)
-        return self._connection.upload(target, data, deadline=self.deadline)
+        with self._wait():
+            if isinstance(data, Path):
+                return self._connection.upload_file(target, data, deadline=self.deadline)
+            return self._connection.upload(target, data, deadline=self.deadline)
 
     def download_artifact(self, run: MlflowRun | str, path: str) -> bytes:
         """The bytes at `path` below a run's artefacts (or below a version's `source`)."""
         source = self._artifact(run, path)
-        return self._connection.download(source, deadline=self.deadline)
+        with self._wait():
+            return self._connection.download(source, deadline=self.deadline)
 
     def download_artifact_file(
         self, run: MlflowRun | str, path: str, file: Path, *, sha256: str | None = None
     ) -> str:
         """Streams an artefact into the new `file`; its SHA-256, which must be `sha256` if given."""
         source = self._artifact(run, path)
-        digest = self._connection.download_file(source, file, deadline=self.deadline)
+        with self._wait():
+            digest = self._connection.download_file(source, file, deadline=self.deadline)
         check_digest(file, digest, sha256)
         return digest
 
@@ -451,7 +447,11 @@ class MlflowClient:
     def _call(self, endpoint: str, **arguments: Any) -> dict[str, Any]:
         """One call; arguments that are None are not sent."""
         given = {name: value for name, value in arguments.items() if value is not None}
-        return self._connection.call(endpoint, given, deadline=self.deadline)
+        with self._wait():
+            return self._connection.call(endpoint, given, deadline=self.deadline)
+
+    def _wait(self) -> AbstractContextManager[None]:
+        return busy_with(f"waiting for MLflow at {self.tracking_uri}")
 
     def _find(self, endpoint: str, **arguments: Any) -> dict[str, Any] | None:
         """One call for which "does not exist" is an answer."""

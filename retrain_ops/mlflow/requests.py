@@ -27,6 +27,37 @@ LOOK_AGAIN_S = 0.5
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
+def server_address(tracking_uri: str | None) -> str:
+    """The address as given, else that of MLFLOW_TRACKING_URI.
+
+    Raises:
+        ConfigError: it is none of a server.
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri.startswith(("http://", "https://")):
+        raise ConfigError(
+            "an MLflow server is needed: give tracking_uri or MLFLOW_TRACKING_URI as "
+            "http(s)://host:port (files and databases are opened by the server, not here)"
+        )
+    return uri
+
+
+def credentials(
+    username: str | None, password: str | None, token: str | None
+) -> dict[str, str | None]:
+    """What was given, else what MLflow's own variables hold.
+
+    Raises:
+        ConfigError: a username without a password, or the other way round.
+    """
+    username = username or os.environ.get("MLFLOW_TRACKING_USERNAME") or None
+    password = password or os.environ.get("MLFLOW_TRACKING_PASSWORD") or None
+    if (username is None) != (password is None):
+        raise ConfigError("username and password come together; one of them is missing")
+    token = token or os.environ.get("MLFLOW_TRACKING_TOKEN") or None
+    return {"username": username, "password": password, "token": token}
+
+
 def clock(deadline: float) -> Callable[[], float]:
     """Seconds left of a deadline that starts now; TimeoutError when none is."""
     end = time.monotonic() + deadline

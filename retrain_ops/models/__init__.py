@@ -1,6 +1,7 @@
 """Models: training, files, scoring. A model file is data; nothing in it is code."""
 
 from retrain_ops.models.estimators import GBDTClassifier, GBDTRegressor
+from retrain_ops.models.libraries.trainers import train_estimator
 from retrain_ops.models.linear import LinearRegression, LogisticRegression, PoissonRegressor
 from retrain_ops.models.tabular import Feature, TabularModel, encode, load_model
 from retrain_ops.models.training import (
@@ -30,6 +31,7 @@ __all__ = [
     "load_model",
     "resolve_loader",
     "resolve_trainer",
+    "train_estimator",
     "train_gbdt",
     "train_logistic",
 ]

@@ -91,6 +91,14 @@ class Estimator:
         """Writes the model file."""
         self.model_.save(path)
 
+    def to_onnx(self, *, ml_opset: int = 5) -> bytes:
+        """The model for ONNX runtimes, as `TabularModel.to_onnx`; classes are their numbers."""
+        return self.model_.to_onnx(ml_opset=ml_opset)
+
+    def to_lightgbm(self) -> str:
+        """The model for `lightgbm.Booster(model_str=...)`, as `TabularModel.to_lightgbm`."""
+        return self.model_.to_lightgbm()
+
     def _read(self, X: Any, chosen: Any) -> tuple[Any, list[Feature]]:
         """X of a fit as the core reads it, and its features; `chosen` names the categorical."""
         names, categorical = _columns(X, chosen)

@@ -31,10 +31,10 @@ LARGEST = float(np.finfo(np.float64).max)
 def lightgbm_text(model: TabularModel) -> str:
     """The model for `lightgbm.Booster(model_str=...)`; categories are their numbers.
 
-    Raises TypeError for a linear model, which LightGBM's files cannot hold.
+    Raises TypeError for a model that is not of our trees.
     """
     if model.kind != "trees":
-        raise TypeError("a linear model has no trees that LightGBM could read")
+        raise TypeError(f"a {model.kind} model has no trees that LightGBM could read")
     trees = read_trees(model.to_bytes())
     count = len(trees.start) - 1
     outputs = len(trees.base_scores)

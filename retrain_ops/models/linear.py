@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from retrain_ops import _core
 from retrain_ops.models.estimator import Classifier, Estimator, Regressor, row_weights
 from retrain_ops.models.input import as_matrix, check_amounts, check_labels, is_table, rows_of
+
+_Fitted = TypeVar("_Fitted", bound="_LinearRegressor")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -49,6 +51,10 @@ class Linear(Estimator):
             levels = [f"{feature.name}={level}" for level in feature.categories]
             names.extend([feature.name] if feature.kind == "numeric" else levels)
         return names
+
+    @property
+    def _core(self) -> _core.Model:
+        return cast(_core.Model, self.model_.core)
 
     def _fit(
         self,
@@ -148,26 +154,51 @@ class LogisticRegression(Classifier, Linear):
     @property
     def coef_(self) -> NDArray[np.float64]:
         """Slopes, float64 [1 or K, M], in the units of the columns."""
-        return self.model_.core.slopes
+        return self._core.slopes
 
     @property
     def intercept_(self) -> NDArray[np.float64]:
         """Float64 [1 or K]."""
-        return np.asarray(self.model_.core.base_scores)
+        return np.asarray(self._core.base_scores)
 
 
 class _LinearRegressor(Regressor, Linear):
-    """Coefficients of one output."""
+    """Coefficients of one output, fitted to amounts."""
+
+    alpha: float
+    _objective: ClassVar[str]
+    _mean_loss: ClassVar[bool]  # else the sum, against which a penalty weighs less
+
+    def fit(
+        self: _Fitted,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        categorical_features: Any = None,
+    ) -> _Fitted:
+        """Fits to X [n, F] (array or table) and amounts y [n], float64 (Poisson: >= 0).
+
+        Raises as `LogisticRegression.fit`.
+        """
+        X = X if is_table(X) else as_matrix(X)
+        target = check_amounts(y, rows_of(X, y))
+        weight = row_weights(sample_weight, len(target))
+        l2 = _amount("alpha", self.alpha)
+        if self._mean_loss:
+            l2 *= len(target) if weight is None else float(np.sum(weight))
+        self._fit(X, target, weight, categorical_features, self._objective, l2)
+        return self
 
     @property
     def coef_(self) -> NDArray[np.float64]:
         """Slopes, float64 [M], in the units of the columns."""
-        return np.asarray(self.model_.core.slopes[0])
+        return np.asarray(self._core.slopes[0])
 
     @property
     def intercept_(self) -> float:
         """The sum where all slopes add nothing."""
-        return self.model_.core.base_scores[0]
+        return self._core.base_scores[0]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -180,23 +211,8 @@ class LinearRegression(_LinearRegressor):
     """
 
     alpha: float = 0.0
-
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: ArrayLike | None = None,
-        *,
-        categorical_features: Any = None,
-    ) -> LinearRegression:
-        """Fits to X [n, F] (array or table) and amounts y [n], float64. Raises as
-        `LogisticRegression.fit`."""
-        X = X if is_table(X) else as_matrix(X)
-        target = check_amounts(y, rows_of(X, y))
-        weight = row_weights(sample_weight, len(target))
-        l2 = _amount("alpha", self.alpha)
-        self._fit(X, target, weight, categorical_features, "squared_error", l2)
-        return self
+    _objective: ClassVar[str] = "squared_error"
+    _mean_loss: ClassVar[bool] = False
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -208,27 +224,11 @@ class PoissonRegressor(_LinearRegressor):
     """
 
     alpha: float = 1.0
+    _objective: ClassVar[str] = "poisson"
+    _mean_loss: ClassVar[bool] = True
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn may expect; called by scikit-learn alone."""
         tags = super().__sklearn_tags__()
         tags.target_tags.positive_only = True
         return tags
-
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: ArrayLike | None = None,
-        *,
-        categorical_features: Any = None,
-    ) -> PoissonRegressor:
-        """Fits to X [n, F] (array or table) and amounts y [n] >= 0, float64. Raises as
-        `LogisticRegression.fit`."""
-        X = X if is_table(X) else as_matrix(X)
-        target = check_amounts(y, rows_of(X, y))
-        weight = row_weights(sample_weight, len(target))
-        rows = len(target) if weight is None else float(np.sum(weight))
-        l2 = _amount("alpha", self.alpha) * rows
-        self._fit(X, target, weight, categorical_features, "poisson", l2)
-        return self

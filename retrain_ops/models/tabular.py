@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops import _core
 from retrain_ops.data.categories import as_column, codes_of, numbers, texts
 from retrain_ops.errors import DataError
 from retrain_ops.models.input import InputError, as_matrix, category_column, is_table
 from retrain_ops.models.trees import importance
+from retrain_ops.workspace import replace_file
 
 Kind = Literal["numeric", "categorical"]
 Matrix = NDArray[np.float32] | NDArray[np.float64]
+
+LIBRARY_MAGIC = b"\x89RTL\r\n\x1a\n"
+"""How the file of another library's model begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,39 @@ def _category_numbers(column: pa.ChunkedArray, feature: Feature) -> Matrix:
     return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
 
 
+class Core(Protocol):
+    """What knows numbers alone: ours, `_core.Model`, or the model of another library."""
+
+    @property
+    def features(self) -> list[tuple[str, str, list[str]]]:
+        """Name, kind and categories of each."""
+
+    @property
+    def threshold(self) -> float:
+        """Scores from here on mean yes."""
+
+    @property
+    def kind(self) -> str:
+        """`trees`, `linear`, or a library."""
+
+    @property
+    def objective(self) -> str:
+        """As `TabularModel.objective`."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+
+    def with_threshold(self, threshold: float, /) -> Core:
+        """The same model with another one."""
+
+    def predict(self, x: ArrayLike, *, n_threads: int = 0) -> NDArray[np.float64]:
+        """Scores of the rows of a matrix."""
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TabularModel:
     """A trained model that knows its columns.
@@ -136,7 +172,7 @@ class TabularModel:
     part of the model's file.
     """
 
-    core: _core.Model
+    core: Core
     losses: tuple[float, ...] = ()
     features: tuple[Feature, ...] = field(init=False)
 
@@ -168,7 +204,7 @@ class TabularModel:
 
     @property
     def kind(self) -> str:
-        """`trees` or `linear`."""
+        """`trees` or `linear`; of another library `xgboost`, `lightgbm` or `sklearn`."""
         return self.core.kind
 
     @property
@@ -222,10 +258,12 @@ class TabularModel:
     def importance(self, kind: str = "gain") -> NDArray[np.float64]:
         """By feature, float64 [F]: "gain" or "cover" of its splits, or how many they are.
 
-        Raises TypeError for a linear model.
+        Raises TypeError for a linear model, and for one of another library.
         """
         if self.kind == "linear":
             raise TypeError("a linear model has coefficients (core.slopes), no splits")
+        if self.kind != "trees":
+            raise TypeError(f"ask {self.kind} itself: core.payload is its own file")
         return importance(self.to_bytes(), len(self.features), kind)
 
     def to_bytes(self) -> bytes:
@@ -234,24 +272,39 @@ class TabularModel:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model file; a reader sees the old file or the new one, whole."""
-        target = Path(path)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(Path(path), self.to_bytes())
+
+    def to_onnx(self, *, ml_opset: int = 5) -> bytes:
+        """The model for ONNX runtimes: `onnx_bytes`, which says what goes in and comes out.
+
+        Raises ConfigError where the package onnx is not installed, TypeError for a model of
+        another library.
+        """
+        from retrain_ops.models.onnx_export import onnx_bytes
+
+        return onnx_bytes(self, ml_opset=ml_opset)
+
+    def to_lightgbm(self) -> str:
+        """The model for `lightgbm.Booster(model_str=...)`; categories are their numbers.
+
+        Raises TypeError for a model without trees that LightGBM could read.
+        """
+        from retrain_ops.models.lightgbm_text import lightgbm_text
+
+        core: Any = self.core
+        return core.payload.decode() if self.kind == "lightgbm" else lightgbm_text(self)
 
 
 def load_model(source: bytes | str | os.PathLike[str]) -> TabularModel:
     """A model from its bytes or from the file at a path.
 
     Raises CorruptError for anything that is not a whole, undamaged model file; no
-    bytes can do harm.
+    bytes can do harm. A file that holds the model of another library is checked before that
+    library reads its part; ConfigError where it is not installed.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if data.startswith(LIBRARY_MAGIC):
+        from retrain_ops.models.libraries.model import read_library_model
+
+        return TabularModel(read_library_model(data))
     return TabularModel(_core.Model.from_bytes(data))

@@ -18,6 +18,7 @@ from retrain_ops import _core
 from retrain_ops.data.categories import levels_of, texts
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.models.tabular import (
+    Core,
     Feature,
     Matrix,
     TabularModel,
@@ -25,7 +26,8 @@ from retrain_ops.models.tabular import (
     encode,
     load_model,
 )
-from retrain_ops.spec.train import NATIVE, full_params
+from retrain_ops.spec.train import NATIVE, TRAINER_FORMS, full_params, is_library
+from retrain_ops.stats.thresholds import Threshold
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +57,16 @@ max_cat_threshold: most categories on the smaller side of a split, as in LightGB
 """One line for each parameter of the trainer "gbdt"."""
 
 
+DEFAULT_THRESHOLD = Threshold()
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingData:
     """Labelled rows, sorted by day, then event time, then request id.
 
     `day` is int32 [n], the index of each row's day; `label` is uint8 [n] in {0, 1};
-    `numeric` and `categorical` name the columns of `table` to learn from.
+    `numeric` and `categorical` name the columns of `table` to learn from; `threshold` is how the
+    spec wants the model's threshold chosen.
     """
 
     table: pa.Table
@@ -68,6 +74,7 @@ class TrainingData:
     label: NDArray[np.uint8]
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
+    threshold: Threshold = DEFAULT_THRESHOLD
 
 
 class TrainedModel(Protocol):
@@ -131,7 +138,7 @@ class _Fit:
 
     def on(
         self, rows: NDArray[np.bool_] | slice, watched: NDArray[np.bool_] | None = None
-    ) -> tuple[_core.Model, list[float]]:
+    ) -> tuple[Core, list[float]]:
         """The model, and by round the log-loss of the rows that are watched."""
         told = _Progress()
         model = _core.gbdt_train(
@@ -152,7 +159,7 @@ class _LogisticFit(_Fit):
 
     def on(
         self, rows: NDArray[np.bool_] | slice, watched: NDArray[np.bool_] | None = None
-    ) -> tuple[_core.Model, list[float]]:
+    ) -> tuple[Core, list[float]]:
         """The model; no losses."""
         model, passes, converged, _, _ = _core.linear_fit(
             self.x[rows],
@@ -183,13 +190,15 @@ class _Progress:
             log.info("round %d of %d on %d threads%s", done, rounds, threads, shown)
 
 
-def _out_of_fold(fit: _Fit, day: NDArray[np.int32]) -> tuple[float, tuple[float, ...]]:
-    """The threshold with the best F1 on scores of models that did not see the row, and by round
-    the log-loss of those scores.
+def _out_of_fold(
+    fit: _Fit, day: NDArray[np.int32], rule: Threshold
+) -> tuple[float, tuple[float, ...]]:
+    """The threshold of the rule on scores of models that did not see the row, and by round the
+    log-loss of those scores.
 
     Two folds of alternating days: rows of one day are alike, so a day is never split.
     With one day only, alternating rows have to do; without rows or labels of both
-    kinds on each side the threshold is 0.5, and there are no losses.
+    kinds on each side the threshold is 0.5, unless it is fixed, and there are no losses.
     """
     fold = day % 2
     if len(np.unique(fold)) < 2:
@@ -199,24 +208,24 @@ def _out_of_fold(fit: _Fit, day: NDArray[np.int32]) -> tuple[float, tuple[float,
     for k in (0, 1):
         held_out = fold == k
         if len(np.unique(fit.y[~held_out])) < 2:
-            return 0.5, ()
+            return rule.fixed or 0.5, ()
         model, by_round = fit.on(~held_out, watched=held_out)
         losses.append((int(held_out.sum()), by_round))
         score[held_out] = model.predict(fit.x[held_out], n_threads=fit.n_threads)
     rounds = min(len(by_round) for _, by_round in losses)
     weighted = (sum(n * found[i] for n, found in losses) / len(day) for i in range(rounds))
-    return _core.f1_threshold(score, fit.y)[0], tuple(weighted)
+    return rule.choose(score, fit.y), tuple(weighted)
 
 
 def train_gbdt(
     data: TrainingData, *, params: Mapping[str, object], seed: int, n_threads: int
 ) -> TabularModel:
-    """The default trainer: gradient boosted trees with an F1-optimal threshold.
+    """The default trainer: gradient boosted trees with a threshold by the rule of `data`.
 
-    The threshold maximises F1 on 2-fold out-of-fold scores over alternating days; the
-    model itself is then trained on all rows. `params` go over DEFAULT_PARAMS. The
-    model's bytes depend on data, params and seed alone, for any `n_threads` (0: all
-    that the process may use). Raises ConfigError for parameters, DataError for data.
+    The threshold, by default that with the best F1, comes from 2-fold out-of-fold scores over
+    alternating days; the model itself is then trained on all rows. `params` go over
+    DEFAULT_PARAMS. The model's bytes depend on data, params and seed alone, for any `n_threads`
+    (0: all that the process may use). Raises ConfigError for parameters, DataError for data.
     """
     _check(data)
     full = full_params(params)
@@ -226,7 +235,7 @@ def train_gbdt(
 def train_logistic(
     data: TrainingData, *, params: Mapping[str, object], seed: int, n_threads: int
 ) -> TabularModel:
-    """The trainer "logistic": logistic regression with an F1-optimal threshold.
+    """The trainer "logistic": logistic regression with a threshold by the rule of `data`.
 
     `params` go over the defaults: l2 = 1 (half of it times the sum of squared slopes is added to
     the sum of log-losses), standardize = 1 (the penalty is on slopes of numbers in standard
@@ -242,7 +251,7 @@ def train_logistic(
 
 
 def _train(
-    kind: type[_Fit],
+    kind: Callable[..., _Fit],
     data: TrainingData,
     params: dict[str, int | float],
     seed: int,
@@ -250,7 +259,7 @@ def _train(
 ) -> TabularModel:
     features = infer_features(data.table, data.numeric, data.categorical)
     fit = kind(encode(data.table, features), data.label, features, params, seed, n_threads)
-    threshold, losses = _out_of_fold(fit, data.day)
+    threshold, losses = _out_of_fold(fit, data.day, data.threshold)
     model, _ = fit.on(slice(None))
     return TabularModel(model.with_threshold(threshold), losses)
 
@@ -260,12 +269,17 @@ TRAINERS: Mapping[str, Trainer] = MappingProxyType({NATIVE: train_gbdt, "logisti
 
 
 def resolve_trainer(name: str) -> Trainer:
-    """The trainer called "gbdt" or "logistic", or the function at "package.module:function".
+    """The trainer called "gbdt" or "logistic", that of another library ("xgboost", "lightgbm",
+    "sklearn:Class"), or the function at "package.module:function".
 
-    Raises ConfigError when there is none.
+    Raises ConfigError when there is none, or its library is not installed.
     """
     if name in TRAINERS:
         return TRAINERS[name]
+    if is_library(name):
+        from retrain_ops.models.libraries.trainers import library_trainer
+
+        return library_trainer(name)
     return cast(Trainer, _function_of(name, name.partition(":")[2]))
 
 
@@ -274,14 +288,24 @@ def resolve_loader(name: str) -> Callable[[bytes], TrainedModel]:
 
     Raises ConfigError when there is none.
     """
-    return load_model if name in TRAINERS else _function_of(name, "load_model")
+    ours = name in TRAINERS or is_library(name)
+    return load_model if ours else _function_of(name, "load_model")
+
+
+def refused_by_library(name: str, params: Mapping[str, object]) -> tuple[str, str] | None:
+    """The first parameter that the library of a trainer does not take and why; None where all
+    are, or where the trainer is of no library."""
+    if not is_library(name):
+        return None
+    from retrain_ops.models.libraries.model import library_of
+
+    return library_of(name).refused(params)
 
 
 def _function_of(name: str, function: str) -> Callable[..., Any]:
     module_name, colon, _ = name.partition(":")
     if not colon or not module_name or not function:
-        names = " or ".join(f'"{known}"' for known in TRAINERS)
-        raise ConfigError(f'trainer must be {names} or "package.module:function", not {name!r}')
+        raise ConfigError(f"trainer must be {TRAINER_FORMS}, not {name!r}")
     try:
         found = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:

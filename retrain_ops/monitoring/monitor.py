@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from retrain_ops.comparison.degraded import compare_matured
 from retrain_ops.comparison.drift import drift_of_features
-from retrain_ops.decisions.record import decide_champion
+from retrain_ops.decisions.champion import decide_champion
 from retrain_ops.errors import ConfigError
 from retrain_ops.registry.events import Version
 from retrain_ops.rollout.promotion import settle
@@ -112,7 +112,7 @@ def _state_after(
 
 
 def _drift(run: Run, champion: Version) -> tuple[bool, str]:
-    report, _ = drift_of_features(run, champion)
+    report = drift_of_features(run, champion).report
     psi = "PSI unknown" if report.psi_max is None else f"PSI {report.psi_max:.3f}"
     return report.triggered, f"{psi} ({report.feature_max})"
 

@@ -99,7 +99,7 @@ def rollout_flow(
 
 @contextmanager
 def model_slot(model: str) -> Iterator[None]:
-    """One run of a model at a time, on whatever machine; object stores have no other lock.
+    """One run of a model at a time, on whatever machine, before it begins its first step.
 
     Raises:
         ConflictError: another run kept the slot for a quarter of an hour.

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from retrain_ops.errors import ConfigError
-from retrain_ops.registry.events import Event, Version, World
+from retrain_ops.registry.events import Event, Version, World, utc_instant, utc_text
 from retrain_ops.registry.protocol import next_promotion, next_rollback
 
 
@@ -62,11 +62,16 @@ class Rollback:
 
     def decide(self, world: World) -> Event | None:
         """None when another version serves since."""
+        number = self._number(world)
+        promotion = world.snapshot.promotion_of(number)
+        taken = utc_instant(promotion.effective_from) if promotion else self.effective_from
+        if self.effective_from < taken <= self.recorded_at:  # one still to come may go
+            raise ConfigError(
+                f"version {number} took @champion at {utc_text(taken)}: a rollback cannot count "
+                f"from {utc_text(self.effective_from)}, which lies before"
+            )
         return next_rollback(
-            world,
-            self._number(world),
-            effective_from=self.effective_from,
-            recorded_at=self.recorded_at,
+            world, number, effective_from=self.effective_from, recorded_at=self.recorded_at
         )
 
     def _number(self, world: World) -> str:

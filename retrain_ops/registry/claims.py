@@ -2,7 +2,8 @@
 
 A claim is an experiment that is named by model and epoch and carries the whole event. MLflow
 creates a name once, whoever asks; a deleted experiment keeps its name taken and stays out of
-people's way in the UI.
+people's way in the UI. What the claim comes to, its event or void, is claimed the same way: two
+that finish it may have seen different worlds, and no two values are ever written for one epoch.
 """
 
 from __future__ import annotations
@@ -33,8 +34,13 @@ class Claims:
         return f"retrain_ops/{self.model}/{snapshot.incarnation}/epoch/{epoch:06d}"
 
     def holder(self, snapshot: Snapshot, epoch: int) -> Event | None:
-        """The event that the claim of an epoch carries; None without a claim."""
-        found = self.client.get_experiment(self.name_of(snapshot, epoch))
+        """The event that an epoch is claimed by, as it was settled; None without a claim."""
+        name = self.name_of(snapshot, epoch)
+        claim = self._held_by(name)
+        return (self._held_by(settlement_of(name)) or claim) if claim else None
+
+    def _held_by(self, name: str) -> Event | None:
+        found = self.client.get_experiment(name)
         if found is None or CLAIM_TAG not in found.tags:
             return None
         return Event.from_json(found.tags[CLAIM_TAG])
@@ -45,13 +51,19 @@ class Claims:
         Raises:
             ConflictError: an experiment of that name exists and is no claim.
         """
-        name = self.name_of(snapshot, event.epoch)
+        return self._win(self.name_of(snapshot, event.epoch), event)
+
+    def settle(self, snapshot: Snapshot, event: Event) -> Event:
+        """What a claim comes to: `event`, unless another that finished it was first."""
+        return self._win(settlement_of(self.name_of(snapshot, event.epoch)), event)
+
+    def _win(self, name: str, event: Event) -> Event:
         try:
             self.make(name, event.to_json())
         except RemoteError as problem:
             if getattr(problem, "error_code", None) != TAKEN:
                 raise
-            owner = self.holder(snapshot, event.epoch)
+            owner = self._held_by(name)
             if owner is None:
                 raise ConflictError(
                     f"the experiment {name} exists and is no claim; rename it, then run again"
@@ -65,7 +77,7 @@ class Claims:
         self.client.delete_experiment(self.client.create_experiment(name, tags={CLAIM_TAG: text}))
 
     def hide(self, name: str) -> None:
-        """Puts a claim out of sight whose maker died before it could."""
+        """Puts a claim out of sight, should its maker have died before it could."""
         found = self.client.get_experiment(name)
         if found is not None and found.lifecycle_stage == "active":
             self.client.delete_experiment(found.experiment_id)
@@ -113,6 +125,11 @@ class Claims:
             for event in snapshot.events
             if held[event.epoch] is None
         )
+
+
+def settlement_of(name: str) -> str:
+    """The experiment that says what the claim of this name came to."""
+    return f"{name}/settled"
 
 
 def recording(world: World, claim: Event) -> Write:

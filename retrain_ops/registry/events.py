@@ -13,18 +13,20 @@ from retrain_ops.mlflow.types import ModelVersion
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
+# In their order: of two that late writers leave on one version, the further one holds.
 State = Literal[
     "registered",  # trained and judged, never opened
     "shadow",  # candidate: scores beside the champion
     "shadow_passed",  # candidate: waits for promotion or approval
+    "superseded",  # closed: another version of the same key took its place
+    "expired",  # closed: nobody approved, or evidence never came
+    "failed",  # closed: the shadow failed
+    "rejected",  # closed: a person said no
     "canary",  # @champion with a share of the traffic
     "promoted",  # closed: served, and stayed
-    "failed",  # closed: the shadow failed
-    "expired",  # closed: nobody approved, or evidence never came
-    "rejected",  # closed: a person said no
     "rolled_back",  # closed: live metrics fell
-    "superseded",  # closed: another version of the same key took its place
 ]
+RANK: Mapping[str, int] = {state: rank for rank, state in enumerate(get_args(State))}
 OPEN_STATES: frozenset[str] = frozenset({"shadow", "shadow_passed", "canary"})
 UNSERVED_STATES: frozenset[str] = frozenset({"registered", "shadow", "shadow_passed"})
 SERVED_STATES: frozenset[str] = frozenset({"canary", "promoted", "rolled_back"})
@@ -34,7 +36,7 @@ ENDED_STATES: frozenset[str] = frozenset(
 )
 
 EVENT_TAG = "retrain.event."
-INTENT_TAG = "retrain.intent"  # where a version stands, whole in one tag; the four below follow it
+INTENT_TAG = "retrain.intent."  # where a version stands, a tag a state; the four below follow it
 STATE_TAG = "retrain.state"
 OPENED_TAG = "retrain.opened_at"
 CLOSED_TAG = "retrain.closed_at"
@@ -70,12 +72,26 @@ class Intent:
     """Where a version stands on its way, or is to stand.
 
     It is one tag, so no reader meets half a change: it is written before its effects (the tags
-    that people and routers read, the aliases), and whoever comes next finishes those.
+    that people and routers read, the aliases), and whoever comes next finishes those. Each state
+    has a tag of its own and the furthest one holds, so a writer that was paused and wakes up late
+    overwrites nothing: the last writer wins a tag, and another state is another tag. `life`
+    counts how often bytes came back that others had superseded; each life begins anew.
     """
 
     state: State
     opened_at: str | None = None
     closed_at: str | None = None
+    life: int = 0
+
+    @property
+    def tag(self) -> str:
+        """The tag of the version that keeps it."""
+        return f"{INTENT_TAG}{self.life}.{self.state}"
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Of several the one with the highest holds."""
+        return self.life, RANK[self.state]
 
     def to_json(self) -> str:
         """One line of canonical JSON."""
@@ -91,11 +107,13 @@ class Intent:
         value = json.loads(text)
         if not isinstance(value, dict):
             raise ValueError(text)
-        opened, closed = value.get("opened_at"), value.get("closed_at")
+        opened, closed, life = (value.get(name) for name in ("opened_at", "closed_at", "life"))
         for instant in (opened, closed):
             if instant is not None:
                 utc_instant(instant)
-        return cls(_state(value.get("state")), opened, closed)
+        if type(life) is not int:
+            raise ValueError(text)
+        return cls(_state(value.get("state")), opened, closed, life)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +134,7 @@ class Version:
     closed_at: datetime | None
     tags: Mapping[str, str] = field(repr=False)
     junk: tuple[str, ...] = ()
+    life: int = 0
 
     @property
     def intent(self) -> Intent:
@@ -124,7 +143,18 @@ class Version:
             self.state,
             utc_text(self.opened_at) if self.opened_at else None,
             utc_text(self.closed_at) if self.closed_at else None,
+            self.life,
         )
+
+    @property
+    def has_intent(self) -> bool:
+        """Whether a tag says where it stands; an older release wrote none."""
+        return any(name.startswith(INTENT_TAG) for name in self.tags)
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Tags that should hold an intent and do not."""
+        return tuple(name for name in self.junk if name.startswith(INTENT_TAG))
 
     def with_tags(self, tags: Mapping[str, str]) -> Version:
         """The same version with other tags."""
@@ -153,7 +183,11 @@ def read_version(version: ModelVersion) -> Version:
 
 def _read(number: str, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
     junk: list[str] = []
-    intent = _tag(tags, INTENT_TAG, Intent.from_json, junk) or _shown_intent(tags, junk)
+    intents = _intents(tags, junk)
+    if not intents or junk:
+        shown = _shown_intent(tags, junk)
+        intents.append(replace(shown, life=max((i.life for i in intents), default=0)))
+    intent = max(intents, key=lambda i: i.order)
     return Version(
         number=number,
         run_id=run_id,
@@ -166,7 +200,20 @@ def _read(number: str, run_id: str, source: str, tags: Mapping[str, str]) -> Ver
         closed_at=utc_instant(intent.closed_at) if intent.closed_at else None,
         tags=tags,
         junk=tuple(junk),
+        life=intent.life,
     )
+
+
+def _intents(tags: Mapping[str, str], junk: list[str]) -> list[Intent]:
+    """What the intents of a version say; a tag of another name than its own is junk."""
+    found = []
+    for name in tags:
+        intent = _tag(tags, name, Intent.from_json, junk) if name.startswith(INTENT_TAG) else None
+        if intent is not None and intent.tag == name:
+            found.append(intent)
+        elif intent is not None:
+            junk.append(name)
+    return found
 
 
 def _shown_intent(tags: Mapping[str, str], junk: list[str]) -> Intent:
@@ -227,7 +274,8 @@ class Event:
     `recorded_at` the wall clock. `failed` is set by a rollback alone. A `void`
     event changed nothing: it spends an epoch whose version was closed or deleted
     between the decision and the fence. MLflow gives the number of a deleted version
-    again; `model_sha256` says which one the event means.
+    again; `model_sha256` says which one the event means. `opened_at` is that of the
+    candidacy which a promotion decided upon.
     """
 
     epoch: int
@@ -240,6 +288,7 @@ class Event:
     share: float | None = None
     failed: str | None = None
     model_sha256: str = ""
+    opened_at: str | None = None
 
     def to_json(self) -> str:
         """One line of canonical JSON."""
@@ -271,7 +320,9 @@ class Event:
         if self.share is not None:
             float(self.share)
         date.fromisoformat(self.window_end)
-        utc_instant(self.effective_from), utc_instant(self.recorded_at)
+        for instant in (self.effective_from, self.recorded_at, self.opened_at):
+            if instant is not None:
+                utc_instant(instant)
 
     @property
     def tag(self) -> str:

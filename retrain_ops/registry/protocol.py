@@ -6,12 +6,14 @@ any of them behind::
     read      aliases, events and versions, in two requests
     decide    the next event, or none (a newer window was promoted, it does not serve)
     fence     claim the next epoch: a create that has exactly one winner
-    re-read   the event becomes a tag; void if its version was closed or deleted meanwhile
+    re-read   settle what the claim comes to: the event, or void if its version was closed or
+              deleted meanwhile; a create with one winner again, whose value becomes a tag
     follow    version tags, @previous, @champion, @challenger, in that order
     read back until nothing is left to write
 
 The tag of the highest epoch is the truth about `@champion`; about each version it is
-its *intent*: one tag that says where the version stands, whole. :func:`follow` lists
+its *intent*: one tag that says where the version stands, whole, and that no tag of an
+earlier state comes up against. :func:`follow` lists
 what must still be written so that the registry says what its events and intents say:
 data, before anything is written, so it is the dry run, the replay after a crash and
 the repair alike.
@@ -29,7 +31,6 @@ from retrain_ops.registry.events import (
     CHALLENGER,
     CHAMPION,
     CLOSED_TAG,
-    INTENT_TAG,
     OPENED_TAG,
     PREVIOUS,
     REPLACES_TAG,
@@ -78,6 +79,7 @@ def next_promotion(
         recorded_at=utc_text(recorded_at),
         share=share,
         model_sha256=version.model_sha256,
+        opened_at=version.intent.opened_at,
     )
 
 
@@ -139,13 +141,14 @@ def _predecessors(world: World, number: str) -> Iterator[Version]:
 def settled(world: World, event: Event) -> Event:
     """`event` as it may be recorded after the fence: itself, or void.
 
-    Whoever finishes a dead promoter's claim comes to the same answer, since
-    closing a version (or deleting it) is for ever.
+    Void when its version was deleted, or its candidacy closed, be it to begin another one.
+    Two that finish a claim may see different worlds: the first one's answer is claimed.
     """
     version = world.find(event.version)
     alive = event.means(version)
     if version is not None and event.promotes:
         alive = alive and version.state in UNSERVED_STATES | SERVED_STATES
+        alive = alive and event.opened_at in (None, version.intent.opened_at)
     if alive:
         return event
     return voided(event)
@@ -236,8 +239,8 @@ def open_candidates(world: World) -> tuple[Version, ...]:
 
 def moved(version: Version, intent: Intent) -> Iterator[Write]:
     """A version comes to stand elsewhere: the intent, then what shows it."""
-    if version.tags.get(INTENT_TAG) != intent.to_json():
-        yield Write("tag", INTENT_TAG, intent.to_json(), version.number)
+    if version.tags.get(intent.tag) != intent.to_json():
+        yield Write("tag", intent.tag, intent.to_json(), version.number)
     yield from _effects(version, intent)
 
 
@@ -264,13 +267,14 @@ def _shown(world: World) -> Iterator[Write]:
     """What a dead writer's intent, or a hand in the tags, has left to be shown."""
     gone = _moving(world)
     for version in world.versions:
-        cut_short = INTENT_TAG not in version.tags and version.state != version.tags.get(STATE_TAG)
-        unreadable = INTENT_TAG in version.junk
+        cut_short = not version.has_intent and version.state != version.tags.get(STATE_TAG)
+        for name in version.unreadable:
+            yield Write("tag", name, None, version.number)
         if version.number in gone:
             continue
-        if cut_short or unreadable:
+        if cut_short or version.unreadable:
             yield from moved(version, version.intent)
-        elif INTENT_TAG in version.tags:
+        elif version.has_intent:
             yield from _effects(version, version.intent)
 
 
@@ -332,10 +336,17 @@ def _promoted(version: Version, promotion: Event, ended: Event | None) -> Iterat
             yield Write("tag", SHARE_TAG, f"{promotion.share:g}", version.number)
         if version.state != "canary" or version.closed_at is not None:
             # Closed after the fence: that came too late.
-            yield from moved(version, closed(version, "canary", None))
+            yield from moved(version, _served(version, promotion, "canary", None))
         return
     # A canary that another champion replaced was never judged: it served, and is closed.
-    yield from moved(version, closed(version, "promoted", (ended or promotion).effective_from))
+    at = (ended or promotion).effective_from
+    yield from moved(version, _served(version, promotion, "promoted", at))
+
+
+def _served(version: Version, promotion: Event, state: State, closed_at: str | None) -> Intent:
+    """Its promotion says since when it was open, whatever a late writer made of it."""
+    intent = closed(version, state, closed_at)
+    return replace(intent, opened_at=promotion.opened_at or intent.opened_at)
 
 
 def share_of(version: Version) -> float | None:
@@ -386,10 +397,10 @@ def _alias(world: World, alias: str, number: str | None) -> Iterator[Write]:
         yield Write("alias", alias, wanted)
 
 
-def plan(world: World, event: Event, claim: str) -> tuple[Write, ...]:
+def plan(world: World, event: Event, claims: tuple[str, ...]) -> tuple[Write, ...]:
     """All that recording `event` will write, in order, before any of it is written."""
     fence = (
-        Write("claim", claim, event.to_json()),
+        *(Write("claim", name, event.to_json()) for name in claims),
         Write("event", event.tag, event.to_json()),
     )
     return (*fence, *follow(world.with_event(event)))

@@ -20,10 +20,9 @@ from retrain_ops.errors import ConflictError
 from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.mlflow.requests import name_filter
 from retrain_ops.registry.changes import Change, Promotion, Rollback
-from retrain_ops.registry.claims import Claims, recording
+from retrain_ops.registry.claims import Claims, recording, settlement_of
 from retrain_ops.registry.events import (
     CHAMPION,
-    INTENT_TAG,
     PREVIOUS,
     STATE_TAG,
     UNSERVED_STATES,
@@ -163,15 +162,17 @@ class Registry:
         """The versions alone, where aliases and events do not matter."""
         return World(snapshot=Snapshot({}, ()), versions=tuple(self.versions()))
 
-    def serving(self) -> Serving:
+    def serving(self, snapshot: Snapshot | None = None) -> Serving:
         """Who answers requests, and with which share, for a router that polls.
+
+        `snapshot` spares a call where the caller has just read one.
 
         Raises:
             ConflictError: nobody was promoted, or an alias does not say what the
                 event of the highest epoch says: a change is under way, or somebody
                 moved it. Go on with what you have, and ask again.
         """
-        snapshot = self.snapshot()
+        snapshot = snapshot or self.snapshot()
         newest = snapshot.newest
         if newest is None:
             raise ConflictError(f"{self.name} has no champion yet: bootstrap it")
@@ -210,7 +211,7 @@ class Registry:
             if replaced and other.state in UNSERVED_STATES:
                 self._stand(other, closed(other, "superseded", other.intent.opened_at))
         if known.state == "superseded":
-            self._stand(known, Intent("registered"))
+            self._stand(known, Intent("registered", life=known.life + 1))
             known = self.version(known.number)
         return known
 
@@ -224,7 +225,7 @@ class Registry:
                 self.name,
                 source,
                 run_id,
-                tags={**tags, INTENT_TAG: intent.to_json(), STATE_TAG: intent.state},
+                tags={**tags, intent.tag: intent.to_json(), STATE_TAG: intent.state},
                 description=description,
                 key_tag=("model_sha256", tags["model_sha256"]),
             )
@@ -246,7 +247,7 @@ class Registry:
 
     def _stand(self, version: Version, intent: Intent) -> None:
         """Writes the intent of a version; `finish` does the rest."""
-        self.set_tag(version, INTENT_TAG, intent.to_json())
+        self.set_tag(version, intent.tag, intent.to_json())
 
     def set_tag(self, version: Version, key: str, value: str) -> None:
         """Writes a version tag unless it says so already."""
@@ -255,7 +256,7 @@ class Registry:
 
     def open_shadow(self, version: Version, *, opened_at: datetime) -> None:
         """Makes `version` the candidate: `@challenger`, shadow from `opened_at`."""
-        self._stand(version, Intent("shadow", opened_at=utc_text(opened_at)))
+        self._stand(version, Intent("shadow", opened_at=utc_text(opened_at), life=version.life))
         self.finish()
 
     def close(self, version: Version, state: State, *, closed_at: datetime) -> None:
@@ -265,13 +266,17 @@ class Registry:
             ConflictError: an event gave it `@champion` meanwhile.
         """
         self.finish()
+        self._refuse_promoted(version, state)
+        self.set_state(version, state, closed_at=closed_at)
+        self._refuse_promoted(version, state)  # claimed just before: the event holds
+
+    def _refuse_promoted(self, version: Version, state: State) -> None:
         promotion = self.snapshot().promotion_of(version.number, version.model_sha256)
         if promotion is not None:
             raise ConflictError(
                 f"version {version.number} took @champion by epoch {promotion.epoch} and cannot "
                 f"become {state}; roll it back instead"
             )
-        self.set_state(version, state, closed_at=closed_at)
 
     # -- promotion -----------------------------------------------------------
 
@@ -324,7 +329,8 @@ class Registry:
         event = None if change.done(world) else change.decide(world)
         if event is None:
             return left
-        return (*left, *plan(world, event, self.claims.name_of(world.snapshot, event.epoch)))
+        name = self.claims.name_of(world.snapshot, event.epoch)
+        return (*left, *plan(world, event, (name, settlement_of(name))))
 
     def finish(self) -> tuple[Write, ...]:
         """Finishes what dead writers left: claims become events, then tags and aliases follow.
@@ -390,7 +396,7 @@ class Registry:
         return owner
 
     def _record(self, before: Snapshot, owner: Event) -> Event:
-        """Re-reads behind the fence and makes the claim an event; the tag that is there wins.
+        """Re-reads behind the fence and makes the claim the event that it is settled as.
 
         A late writer, whose epoch others have finished and passed, finds its tag
         written here. (The claim alone would not do: `mlflow gc` removes it.)
@@ -404,7 +410,7 @@ class Registry:
         recorded = next((e for e in world.snapshot.events if e.epoch == owner.epoch), None)
         if recorded is not None:
             return recorded
-        event = settled(world, owner)
+        event = self.claims.settle(world.snapshot, settled(world, owner))
         self.client.set_model_tag(self.name, event.tag, event.to_json())
         return event
 

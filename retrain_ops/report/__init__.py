@@ -2,27 +2,33 @@
 
 Like the decision that it shows it holds content only, so that a re-run writes the
 same bytes. It loads nothing from a network, and needs the extra `report` (Jinja2).
+`render_days` makes one of many days, from their decisions and the registry.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts
 from retrain_ops.decisions.judge import DRIFT_COUNTS_FILE
-from retrain_ops.decisions.record import Decision, recover_decision
+from retrain_ops.decisions.record import Decision, read_decision, recover_decision
 from retrain_ops.mlflow.tracking import find_run, upload_once
-from retrain_ops.report.page import HISTORY_DAYS, page
+from retrain_ops.report.days import days_page
+from retrain_ops.report.page import HISTORY_DAYS, WORD_END, page
 from retrain_ops.run import Run
+from retrain_ops.spec.window import days_between
 
-__all__ = ["HTML_FILE", "render", "write_report"]
+__all__ = ["HTML_FILE", "render", "render_days", "write_report"]
 
 HTML_FILE = "report.html"
+READERS = ("check_drift", "pull_data", "validate_data")
+"""The steps that read rows, in order; a quiet day ends after the first."""
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +54,7 @@ def write_report(run: Run) -> bool:
         counts=(run.read(DRIFT_COUNTS_FILE) or {}).get("features", {}),
         threshold=run.spec.drift.threshold,
         history=_history(run),
+        warnings=_warnings(run, READERS if "gate" in decision else READERS[:1]),
     ).encode()
     run.workspace.write(run.path(HTML_FILE), html)
     logged = find_run(run) if "gate" in decision else None
@@ -63,6 +70,7 @@ def render(
     counts: Mapping[str, Any],
     threshold: float,
     history: list[Decision],
+    warnings: Sequence[str] = (),
 ) -> str:
     """The page.
 
@@ -72,18 +80,64 @@ def render(
         counts: binned counts by feature (`drift_counts.json`), or nothing.
         threshold: PSI above which a feature triggers.
         history: decisions of the days up to this one, oldest first.
+        warnings: what was odd about the window's rows, in words.
 
     Raises:
         ImportError: without Jinja2.
     """
+    content = page(decision, curves=curves, counts=counts, threshold=threshold, history=history)
+    return _rendered("page.html.j2", {**content, "warnings": warnings})
+
+
+def render_days(run: Run, first: date, last: date) -> tuple[str, int]:
+    """The page of the days from `first` to `last`, and how many of them have a decision.
+
+    Raises:
+        ConfigError: none has one, or the range holds more than `LONGEST_RANGE` days.
+        ImportError: without Jinja2.
+    """
+    ends = [end for end in run.workspace.list_keys() if first <= end <= last]
+    found = [d for end in ends if (d := read_decision(run.workspace, end)) is not None]
+    world = run.registry.world()
+    content = days_page(run.spec, world, found, days_between(first, last))
+    return _rendered("days.html.j2", content), len(found)
+
+
+def _rendered(name: str, content: Mapping[str, Any]) -> str:
+    return str(_template(name).render(content))
+
+
+@lru_cache(maxsize=2)
+def _template(name: str) -> Any:
+    """Compiled once a process: it takes longer than a page does."""
     import jinja2
 
-    template = files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
+    def text_of(template: str) -> str:
+        return files(__package__).joinpath(template).read_text(encoding="utf-8")
+
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(text_of),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    content = page(decision, curves=curves, counts=counts, threshold=threshold, history=history)
-    return environment.from_string(template).render(content)
+    environment.filters["breakable"] = _breakable
+    return environment.get_template(name)
+
+
+def _breakable(name: str) -> Any:
+    """A name that may be broken between its words only, an underscore being no space."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(WORD_END.split(name))
+
+
+def _warnings(run: Run, steps: Sequence[str]) -> list[str]:
+    """What the steps found odd about the rows."""
+    records = (run.read(f"{name}.json") or {} for name in steps)
+    found = (str(text) for record in records for text in record.get("warnings", ()))
+    return list(dict.fromkeys(found))
 
 
 def _history(run: Run) -> list[Decision]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,12 +21,23 @@ from retrain_ops.decisions.record import (
     scores_of,
 )
 from retrain_ops.report.figures import Axis, calibration, distribution, roc
-from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, LABEL, count_where
+from retrain_ops.stats.cells import (
+    ALL_ROWS,
+    CHALLENGER,
+    CHAMPION,
+    LABEL,
+    DayCells,
+    count_where,
+    day_cells,
+)
 from retrain_ops.stats.distributions import student_quantile
+from retrain_ops.stats.gates import metric_days
 from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.paired import score_by_days
 
 HISTORY_DAYS = 30
+WORD_END = re.compile(r"(?<=[\s_./=-])")
+LONGEST_WORD = 26  # characters; what is longer may be broken
 
 TONES: Mapping[Outcome, str] = {
     "challenger": "good",
@@ -64,6 +76,7 @@ def page(
         "history": [_day(d) for d in history],
         "false_promotions": _false_promotions(history),
         "shown": explain.shown,
+        "shown_p": explain.shown_p,
     }
 
 
@@ -103,12 +116,11 @@ def _three(value: float | None) -> str:
 
 def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
     """Each slice's score of both models with intervals by days, on one axis; all rows first."""
-    cells, confidence = holdout["cells"], gate["rules"]["confidence"]
-    metric = metric_of(gate)
-    whole = _models(cells[ALL_ROWS][ALL_ROWS], confidence, metric)
+    confidence, metric = gate["rules"]["confidence"], metric_of(gate)
+    whole = _models(_days(holdout, metric, ALL_ROWS, ALL_ROWS), confidence, metric)
     rows = [_slice_row("all rows", gate, whole)]
     for s in gate["slices"]:
-        days = cells[s["column"]].get(s["level"], [])
+        days = _days(holdout, metric, s["column"], s["level"])
         row = _slice_row(f"{s['column']} {s['level']}", s, _models(days, confidence, metric))
         tone = {"fail": "bad", "undecided": "warn"}.get(s["verdict"], "plain")
         words = explain.slice_line(s, metric.title)
@@ -121,7 +133,27 @@ def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
             for end in ("low", "value", "high"):
                 model[f"{end}_at"] = axis.percent(model[end])
     title = metric.title[:1].upper() + metric.title[1:]
-    return {"rows": rows, "ticks": axis.ticks(), "confidence": confidence, "title": title}
+    return {
+        "rows": rows,
+        "ticks": axis.ticks(),
+        "confidence": confidence,
+        "title": title,
+        "name_ch": _name_ch(rows),
+    }
+
+
+def _name_ch(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Characters of the longest word of the names, which no line is to break; see `breakable`."""
+    words = (word for row in rows for word in WORD_END.split(row["name"]))
+    return min(LONGEST_WORD, max(map(len, words)))
+
+
+def _days(holdout: HoldoutRecord, metric: Metric, column: str, level: str) -> DayCells:
+    """What the metric judges of a level; no day of one that vanished."""
+    cells = holdout["cells"][column].get(level)
+    if cells is None:
+        return ()
+    return metric_days(day_cells(cells), metric, holdout.get("sums", {}), column, level)
 
 
 def _scale(metric: Metric) -> tuple[float, float]:
@@ -221,7 +253,12 @@ def _drift(
         }
         for feature in sorted(features, key=lambda f: -(f["psi"] or 0.0))
     ]
-    return {"rows": rows, "threshold": threshold, "threshold_at": _root_share(threshold, most)}
+    return {
+        "rows": rows,
+        "threshold": threshold,
+        "threshold_at": _root_share(threshold, most),
+        "name_ch": _name_ch(rows),
+    }
 
 
 def _root_share(value: float | None, most: float) -> float:

@@ -66,14 +66,26 @@ def answer_of(run: Run, candidate: Version, now: datetime) -> Answer | None:
     """
     given = candidate.tags.get(APPROVAL_TAG, "").strip().lower()
     if given in GIVEN:
-        at = candidate.tags.get(f"retrain.{given}_at")
-        by = candidate.tags.get(f"retrain.{given}_by", UNNAMED)
-        return Answer(GIVEN[given], by, utc_instant(at) if at else now)
+        return _given(candidate, GIVEN[given], now)
     expires = expires_at(run, candidate)
     if expires is None or now < expires:
         return None
     approves = run.spec.rollout.on_expiry == "approve"
     return Answer("approved" if approves else "expired", EXPIRY, expires)
+
+
+def _given(candidate: Version, verdict: Verdict, now: datetime) -> Answer:
+    at = candidate.tags.get(f"retrain.{verdict}_at")
+    by = candidate.tags.get(f"retrain.{verdict}_by", UNNAMED)
+    return Answer(verdict, by, utc_instant(at) if at else now)
+
+
+def approval_of(run: Run, candidate: Version, at: datetime) -> Answer | None:
+    """What let a candidate that was promoted at `at` pass; a rejection came too late for that."""
+    answer = answer_of(run, candidate, at)
+    if answer is None or answer.verdict != "rejected":
+        return answer
+    return _given(candidate, "approved", at) if "retrain.approved_at" in candidate.tags else None
 
 
 def expires_at(run: Run, candidate: Version) -> datetime | None:
@@ -85,12 +97,16 @@ def expires_at(run: Run, candidate: Version) -> datetime | None:
 def give_answer(
     run: Run, candidate: Version, *, approved: bool, by: str, at: datetime | None = None
 ) -> Answer:
-    """Records a person's answer and reports it; the first one stands, and is what is returned."""
+    """Records a person's answer and reports it; the first one stands, and is what is returned.
+
+    Of two that are given at once it is the one that is read back.
+    """
     at = at or datetime.now(UTC)
     given = answer_of(run, run.registry.version(candidate.number), at)
     answer = given or Answer("approved" if approved else "rejected", by or UNNAMED, at)
     record_answer(run, candidate, answer)
     if given is None:
+        answer = answer_of(run, run.registry.version(candidate.number), at) or answer
         send(_reported(run, candidate, answer), webhook_url=run.webhook_url)
     return answer
 

@@ -73,7 +73,7 @@ def _lost(run: Run, version: Version) -> Iterator[tuple[str, str]]:
         if data is None or hashlib.sha256(data).hexdigest() != expected:
             yield name, expected
     if _stored(run, version, MLMODEL) is None:
-        yield MLMODEL, hashlib.sha256(_mlmodel(version)).hexdigest()
+        yield MLMODEL, hashlib.sha256(_mlmodel(run, version)).hexdigest()
 
 
 def _stored(run: Run, version: Version, name: str) -> bytes | None:
@@ -86,12 +86,12 @@ def _stored(run: Run, version: Version, name: str) -> bytes | None:
 def _bytes(run: Run, version: Version, name: str) -> bytes | None:
     """The file as it was registered, from the workspace."""
     if name == MLMODEL:
-        return _mlmodel(version)
+        return _mlmodel(run, version)
     return kept_file(run.workspace, version, name, look_only=True)
 
 
-def _mlmodel(version: Version) -> bytes:
-    return mlmodel_of(version.tags.get("trainer", NATIVE))
+def _mlmodel(run: Run, version: Version) -> bytes:
+    return mlmodel_of(run, version.tags.get("trainer", NATIVE), version.window_end)
 
 
 def _upload(run: Run, write: Write) -> None:

@@ -38,7 +38,8 @@ def roll_back(
 
     Raises:
         BusyError: another run held the model's lock.
-        ConfigError: that version never took `@champion`, or nobody has it.
+        ConfigError: that version never took `@champion`, or only after `effective_from`; or
+            nobody has it.
         ConflictError: that version replaced nobody.
     """
     now = datetime.now(UTC)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from retrain_ops.data.source import Source
 from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
@@ -47,7 +48,9 @@ def read_requests(run: Run, *, since: datetime, before: datetime) -> pa.Table:
     days = days_between(since.date() - timedelta(days=1), before.date() + timedelta(days=1))
     label = run.spec.source.label
     columns = (*run.spec.features.all, label)
-    return run.source.read(days, columns=columns, before=before, since=since, allow_missing=True)
+    # The newest version: the key's own was pinned before this traffic came.
+    source = Source(run.spec)
+    return source.read(days, columns=columns, before=before, since=since, allow_missing=True)
 
 
 def matured_days(run: Run, since: datetime, as_of: datetime) -> tuple[date, ...]:

@@ -21,16 +21,16 @@ def begin(run: Run) -> None:
 
 
 def unreported(run: Run, kinds: Container[str]) -> Event | None:
-    """The newest event of these kinds, unless another key has reported it."""
+    """The newest event of these kinds if nobody has reported it, else what this key reported."""
     world = run.registry.world()
-    acts = (e for e in reversed(world.snapshot.acts) if e.kind in kinds)
-    newest = next((e for e in acts if world.find(e.version) is not None), None)
+    acts = [e for e in reversed(world.snapshot.acts) if e.kind in kinds]
+    acts = [e for e in acts if world.find(e.version) is not None]
     begin(run)
-    if newest is None:
-        return None
-    by = (run.workspace.recover_json(_path(run)) or {}).get(str(newest.epoch))
-    again = by == run.retrain_key and not run.context.look
-    return newest if by is None or again else None
+    reported = run.workspace.recover_json(_path(run)) or {}
+    if acts and str(acts[0].epoch) not in reported:
+        return acts[0]
+    own = (e for e in acts if reported.get(str(e.epoch)) == run.retrain_key)
+    return None if run.context.look else next(own, None)
 
 
 def report(run: Run, event: Event) -> None:

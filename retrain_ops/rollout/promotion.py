@@ -12,6 +12,7 @@ from retrain_ops.rollout import news
 from retrain_ops.rollout.approval import (
     Answer,
     answer_of,
+    approval_of,
     ask_and_wait,
     needs_approval,
     record_answer,
@@ -133,7 +134,7 @@ def _promoted(run: Run, event: Event) -> ChampionResult:
     """Records with the candidate how it took `@champion`, and reports it."""
     candidate = run.registry.version(event.version)
     content = {k: getattr(event, k) for k in ("kind", "effective_from", "share")}
-    answer = answer_of(run, candidate, utc_instant(event.recorded_at))
+    answer = approval_of(run, candidate, utc_instant(event.recorded_at))
     if answer is not None:
         content["approval"] = answer.to_json()
     record_look(run, candidate, utc_instant(event.effective_from), "promotion", content)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, time
 from fractions import Fraction
@@ -15,18 +15,22 @@ from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
+from retrain_ops.spec.serving import ServingTable
+from retrain_ops.spec.source import PLACE, SourceTable
 from retrain_ops.spec.toml_tables import TableReader, find_lines
-from retrain_ops.spec.train import DEFAULTS, is_trainer, refused_param
+from retrain_ops.spec.train import DEFAULTS, TRAINER_FORMS, is_trainer, refused_param
+from retrain_ops.spec.validate import ValidateTable
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
 from retrain_ops.stats.gate_rules import GateRules
-from retrain_ops.stats.rules import Days, Level, Psi, Rows, Share, quiet, recorded, require
+from retrain_ops.stats.rules import Days, Level, Psi, Share, quiet, recorded, require
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
+from retrain_ops.stats.thresholds import Threshold, ThresholdRule, threshold_of
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
 
-# The tables that can change a decision; of [source] all but its path.
+# The tables that can change a decision; of [source] all but where and how its rows lie.
 _DECISIVE = (
     "model",
     "features",
@@ -48,13 +52,20 @@ class ModelTable:
 
     Attributes:
         name: the registered model's name, and the folder of its files: letters, digits, - and _.
-        trainer: "gbdt", "logistic", or "package.module:function" for one of your own.
+        trainer: "gbdt", "logistic", "xgboost", "lightgbm", "sklearn:Class" for a classifier of
+            scikit-learn, or "package.module:function" for one of your own.
         seed: of training and of every random draw of a run.
+        threshold: from which score on the model says 1, chosen out of fold: where a metric of
+            decisions is best, or by `threshold_value`.
+        threshold_value: of "fixed" the threshold, of "positive_rate" the largest share of rows,
+            of "recall_at_precision" the least precision.
     """
 
     name: str
     trainer: str = "gbdt"
     seed: Annotated[int, "0 to 2^63 - 1"] = 0
+    threshold: ThresholdRule = quiet("f1")
+    threshold_value: Share | None = quiet(None)
 
     def __post_init__(self) -> None:
         require(
@@ -65,35 +76,9 @@ class ModelTable:
         require(0 <= self.seed < 2**63, "seed: must lie in [0, 2^63)")
         require(
             is_trainer(self.trainer),
-            f'trainer: must be "gbdt" or "package.module:function", it is {self.trainer!r}',
+            f"trainer: must be {TRAINER_FORMS}, it is {self.trainer!r}",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class SourceTable:
-    """`[source]`: daily Parquet partitions, `<path>/<partition>=YYYY-MM-DD/*.parquet`.
-
-    Attributes:
-        path: folder or URI of the partitions; a relative one starts at the spec's folder.
-        label: column of the outcome, 0 or 1; null while it is unknown.
-        event_time: column of the request's time; a run sees only rows before its instant.
-        request_id: column that names a request; no two rows of a window share one.
-        partition: name of the partition key.
-        label_delay_days: labels of day d are complete at the cutoff of d plus these.
-    """
-
-    path: str
-    label: str
-    event_time: str = "event_time"
-    request_id: str = "request_id"
-    partition: str = "day"
-    label_delay_days: Days = 2
-
-    def __post_init__(self) -> None:
-        require(
-            1 <= self.label_delay_days <= 366,
-            "label_delay_days: must lie in 1 to 366; the day of the run itself has no labels",
-        )
+        Threshold(self.threshold, self.threshold_value).check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,40 +162,6 @@ class DriftTable:
 
 
 @dataclass(frozen=True, slots=True)
-class ValidateTable:
-    """`[validate]`: what Great Expectations must find in a window before it trains a model.
-
-    Attributes:
-        min_rows: least rows of the window.
-        max_rows: most rows of the window; no limit when absent.
-        label_rate: `[low, high]` share of ones among the known labels.
-        not_null: columns without a missing value.
-        ranges: `[low, high]`, both included.
-        max_null_share: largest share of missing values; NaN counts as missing.
-    """
-
-    min_rows: Rows = 1
-    max_rows: Rows | None = None
-    label_rate: tuple[Share, Share] = (0.0, 1.0)
-    not_null: tuple[str, ...] = ()
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    max_null_share: Mapping[str, Share] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        require(self.min_rows >= 1, "min_rows: must be at least 1")
-        require(
-            self.max_rows is None or self.max_rows >= self.min_rows,
-            "max_rows: must not lie below min_rows",
-        )
-        low, high = self.label_rate
-        require(0 <= low < high <= 1, "label_rate: must be [low, high] within 0 to 1")
-        for name, (least, most) in self.ranges.items():
-            require(least <= most, f"ranges: {name}: the lower end lies above the upper")
-        for name, share in self.max_null_share.items():
-            require(0 <= share <= 1, f"max_null_share: {name}: must lie in 0 to 1")
-
-
-@dataclass(frozen=True, slots=True)
 class RolloutTable:
     """`[rollout]`: whether a person approves before `@champion` moves.
 
@@ -265,6 +216,9 @@ class NotifyTable:
     slack_webhook_env: str = "SLACK_WEBHOOK_URL"
 
 
+_SERVING = ServingTable()
+
+
 @dataclass(frozen=True, slots=True)
 class RetrainSpec:
     """One model's retraining, whole. Read it with :func:`load_spec`."""
@@ -284,6 +238,7 @@ class RetrainSpec:
     registry: RegistryTable = field(default_factory=RegistryTable)
     notify: NotifyTable = field(default_factory=NotifyTable)
     degraded: DegradedRules | None = quiet(None)
+    serving: ServingTable = quiet(_SERVING)
     origin: TableReader | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -296,6 +251,11 @@ class RetrainSpec:
     def drift_features(self) -> tuple[str, ...]:
         """The features asked for drift; all of them when the spec names none."""
         return self.drift.features or self.features.all
+
+    @property
+    def threshold(self) -> Threshold:
+        """The rule that puts a model's threshold."""
+        return threshold_of(self.model.threshold, self.model.threshold_value, self.gate)
 
     @property
     def named_columns(self) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -331,8 +291,7 @@ class RetrainSpec:
         """Hash of everything that can change a decision: no URIs, paths or credentials."""
         decisive = {k: _plain(v) for k, v in recorded(self).items() if k in _DECISIVE}
         source = recorded(self.source)
-        del source["path"]
-        decisive["source"] = _plain(source)
+        decisive["source"] = _plain({k: v for k, v in source.items() if k not in PLACE})
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -386,7 +345,7 @@ def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = Non
     values = {name: _read_table(reader, name, value) for name, value in tables.items()}
     spec = RetrainSpec(**values, origin=reader)  # type: ignore[arg-type]
     _check_together(reader, spec)
-    return _with_absolute_source(spec, folder)
+    return _with_absolute_paths(spec, folder)
 
 
 TABLES: Mapping[str, type] = {
@@ -401,6 +360,7 @@ TABLES: Mapping[str, type] = {
     "canary": CanaryRules,
     "rollout": RolloutTable,
     "degraded": DegradedRules,
+    "serving": ServingTable,
     "publish": PublishTable,
     "registry": RegistryTable,
     "notify": NotifyTable,
@@ -421,6 +381,8 @@ def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
     _check_trainer(reader, spec)
     _check_columns(reader, spec)
     _check_margins(reader, spec)
+    if (by := spec.model.threshold) in ("fbeta", "net_benefit") and by not in spec.gate.names:
+        raise reader.error("model", "threshold", f"[gate] has to name {by}, as metric or guard")
     for name in spec.drift.features:
         if name not in spec.features.all:
             raise reader.error("drift", "features", f"{name!r} is not a feature of [features]")
@@ -441,7 +403,8 @@ def _check_margins(reader: TableReader, spec: RetrainSpec) -> None:
 
 
 def _check_trainer(reader: TableReader, spec: RetrainSpec) -> None:
-    """The parameters of our trainers; a trainer of the user's own refuses by itself."""
+    """The parameters of our trainers; libraries are asked by `check_spec`, and a trainer of the
+    user's own refuses by itself."""
     ours = spec.model.trainer in DEFAULTS
     refused = refused_param(spec.train, spec.model.trainer) if ours else _too_long(spec.train)
     if refused is not None:
@@ -469,16 +432,24 @@ def _check_columns(reader: TableReader, spec: RetrainSpec) -> None:
                 raise reader.error(table, key, f"{name!r} is the day of a row: name another column")
     if len(set(reserved)) < len(reserved):
         raise reader.error("source", "label", "label, event_time and request_id must differ")
-    pulled = spec.features.all + reserved + spec.slice_columns
-    validate = spec.validate
+    _check_validated(reader, spec, spec.features.all + reserved + spec.slice_columns)
+
+
+def _check_validated(reader: TableReader, spec: RetrainSpec, pulled: Collection[str]) -> None:
     for key in ("not_null", "ranges", "max_null_share"):
-        for name in getattr(validate, key):
+        for name in getattr(spec.validate, key):
+            # A table with a header of its own has a line per column.
+            own = (f"validate.{key}", name)
+            place = own if own in reader.lines else ("validate", key)
             if name not in pulled:
-                raise reader.error("validate", key, f"{name!r} is not a column that a run pulls")
+                raise reader.error(*place, f"{name!r} is not a column that a run pulls")
+            if key == "ranges" and name not in (*spec.features.numeric, spec.source.label):
+                raise reader.error(*place, f"{name!r} is no numeric feature: it has no range")
 
 
-def _with_absolute_source(spec: RetrainSpec, folder: Path) -> RetrainSpec:
+def _with_absolute_paths(spec: RetrainSpec, folder: Path) -> RetrainSpec:
     path = spec.source.path
-    if "://" not in path and not Path(path).is_absolute():
+    if path and "://" not in path and not Path(path).is_absolute():
         path = str((folder / path).resolve())
-    return replace(spec, source=replace(spec.source, path=path))
+    serving = replace(spec.serving, folder=str(folder / spec.serving.folder))
+    return replace(spec, source=replace(spec.source, path=path), serving=serving)

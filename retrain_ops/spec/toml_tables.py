@@ -100,9 +100,14 @@ class TableReader:
             expected = _hint_name(hint)
             found = f"{value!r} ({_type_name(value)})"
             raise self.error(table, key, f"must be {expected}, it is {found}")
-        if isinstance(converted, str):
-            return self._expand(table, key, converted)
-        return converted
+        return self._expanded(table, key, converted)
+
+    def _expanded(self, table: str, key: str, value: object) -> object:
+        if isinstance(value, str):
+            return self._expand(table, key, value)
+        if isinstance(value, dict):
+            return {name: self._expanded(table, key, inner) for name, inner in value.items()}
+        return value
 
     def _inner(self, table: str, key: str, values: object, kind: type[T]) -> T:
         """A table inside a table; the line is that of its key, unless it has a header itself."""
@@ -146,7 +151,9 @@ def _hint_name(hint: Any) -> str:
     if hint in names:
         return names[hint]
     if origin is tuple:
-        return "an array of " + _hint_name(typing.get_args(hint)[0])
+        items = typing.get_args(hint)
+        count = "" if items[-1] is Ellipsis else f"{len(items)}, each "
+        return f"an array of {count}{_hint_name(items[0])}"
     if origin in (Mapping, dict) or origin is getattr(types, "MappingProxyType", None):
         return "a table"
     return str(hint)

@@ -26,13 +26,33 @@ DEFAULTS: Mapping[str, Mapping[str, int | float]] = MappingProxyType(
     {NATIVE: DEFAULT_PARAMS, "logistic": MappingProxyType(_core.linear_params({}))}
 )
 """Our own trainers by name, with their parameters' defaults."""
+OURS = ", ".join(f'"{name}"' for name in DEFAULTS)
+"""Their names, for messages."""
 
+_PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "xgboost": ("xgboost",),
+    "lightgbm": ("lightgbm",),
+    "sklearn": ("scikit-learn", "skops"),
+})  # fmt: skip
+TRAINER_FORMS = f'{OURS}, "xgboost", "lightgbm", "sklearn:Class" or "package.module:function"'
+
+_CLASS = re.compile(r"sklearn:[A-Za-z_]\w*")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_trainer(name: str) -> bool:
-    """Whether `name` is one of ours or has the form "package.module:function"."""
-    return name in DEFAULTS or _FUNCTION.fullmatch(name) is not None
+    """Whether `name` has one of the TRAINER_FORMS."""
+    return name in DEFAULTS or is_library(name) or _FUNCTION.fullmatch(name) is not None
+
+
+def is_library(name: str) -> bool:
+    """Whether another library trains, whose models `load_model` reads."""
+    return name in ("xgboost", "lightgbm") or _CLASS.fullmatch(name) is not None
+
+
+def packages_of(name: str) -> tuple[str, ...]:
+    """What pip installs for the models of a trainer's library; nothing for others."""
+    return _PACKAGES[name.partition(":")[0]] if is_library(name) else ()
 
 
 def refused_param(params: Mapping[str, object], trainer: str = NATIVE) -> tuple[str, str] | None:

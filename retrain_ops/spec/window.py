@@ -37,6 +37,31 @@ def parse_window_end(text: str) -> date:
     return instant_in_utc(instant).date()
 
 
+def parse_as_of(text: str, now: datetime) -> datetime:
+    """When something counts: an instant with its time zone, or a date: the end of that UTC day.
+
+    Today's date is `now`.
+
+    Raises:
+        ConfigError: `text` is neither, or lies in the future.
+    """
+    try:
+        whole_day = date.fromisoformat(text) if len(text) == 10 else None
+        instant = datetime.fromisoformat(text)
+    except ValueError as problem:
+        raise ConfigError(
+            f"{text!r} is no instant: write it as 2013-08-14 or 2013-08-14T09:30Z"
+        ) from problem
+    if whole_day is not None:
+        end = datetime.combine(whole_day, time(23, 59, 59), tzinfo=UTC)
+        instant = now if whole_day == now.date() else end
+    if instant.tzinfo is None:
+        raise ConfigError(f"{text!r} has no time zone: write it as {text}Z or {text}+01:00")
+    if instant > now:
+        raise ConfigError(f"{text} lies in the future: a change counts from a time that has come")
+    return instant.astimezone(UTC)
+
+
 def instant_in_utc(instant: datetime) -> datetime:
     """`instant` in UTC; an instant without a time zone is taken as UTC."""
     if instant.tzinfo is None:

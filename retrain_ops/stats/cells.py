@@ -47,7 +47,8 @@ ALL_ROWS = ""
 """The slice column, and its only level, that stand for every row."""
 
 DayCells = tuple[tuple[int, ...], ...]
-"""One tuple of eight counts per day."""
+"""One tuple per day: eight counts, then the sums of a metric of scores
+(:mod:`retrain_ops.stats.sums`), if it is one that is asked for."""
 
 
 def count_cells(
@@ -102,7 +103,7 @@ def day_cells(cells: Cells, *, name: str = "cells") -> DayCells:
 
 
 def total(days: Sequence[Sequence[int]]) -> list[int]:
-    """The eight counts summed over days; zeros without any."""
+    """The counts summed over days; eight zeros without any."""
     return [sum(column) for column in zip(*days, strict=True)] or [0] * N_CELLS
 
 

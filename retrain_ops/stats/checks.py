@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from retrain_ops.stats.rules import exactly
+
 if TYPE_CHECKING:
     from retrain_ops.stats.gate_rules import GateRules
 
@@ -102,7 +104,7 @@ def _label_coverage(facts: Mapping[str, Any], limit: float) -> Check:
     short = share is None or share < limit
     missing = None
     if short and requests and labelled is not None:
-        missing = max(1, math.ceil(limit * requests) - labelled)
+        missing = max(1, math.ceil(exactly(limit) * requests) - labelled)
     return Check(
         name="label_coverage",
         verdict="undecided" if short else "pass",

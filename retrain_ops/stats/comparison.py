@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from retrain_ops.stats.cells import ALL_ROWS, count_cells
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.gates import GateReport, judge
-from retrain_ops.stats.labels import as_binary, numbered_days
+from retrain_ops.stats.labels import as_binary, as_floats, numbered_days
 from retrain_ops.stats.slices import encode_levels
+from retrain_ops.stats.tables import PairedRows, count_tables
 
 __all__ = ["compare_models"]
-
-Tables = dict[str, dict[str, NDArray[np.int64]]]
 
 
 def compare_models(
@@ -27,6 +25,7 @@ def compare_models(
     days: ArrayLike | None = None,
     slices: Mapping[str, ArrayLike] | None = None,
     rules: GateRules | None = None,
+    scores: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> GateReport:
     """Is the challenger better than the champion, and no worse in any protected slice?
 
@@ -38,6 +37,7 @@ def compare_models(
             alike, so days decide; None takes rows as independent (`resample_unit = "row"`).
         slices: column -> n values; null is a level of its own.
         rules: the gate; by default the paired one, without protected or watched slices.
+        scores: the champion's and the challenger's, length n each; metrics of scores need them.
 
     Returns:
         The verdict with its numbers: `.verdict`, `.reason`, `.literal`, `.difference`,
@@ -45,7 +45,8 @@ def compare_models(
 
     Raises:
         DataError: labels or decisions other than 0 and 1, lengths that differ, a missing day, or
-            a slice column of `rules` that is not in `slices`.
+            a slice column of `rules` that is not in `slices`; scores that are missing, or that a
+            metric has no value for.
     """
     rules = rules or GateRules()
     y = as_binary(y_true, "y_true")
@@ -54,10 +55,10 @@ def compare_models(
         rules, day, n_days = replace(rules, resample_unit="row"), np.zeros(len(y), np.int32), 1
     else:
         day, n_days = numbered_days(days, len(y))
-    everyone = count_cells(day, np.zeros(len(y), np.int32), y, *said, n_days, 1)
-    tables: Tables = {ALL_ROWS: {ALL_ROWS: everyone[:, 0]}}
-    for name, values in (slices or {}).items():
-        codes, levels = encode_levels(values, name, len(y))
-        cells = count_cells(day, codes, y, *said, n_days, len(levels))
-        tables[name] = {level: cells[:, i] for i, level in enumerate(levels)}
-    return judge(tables, rules)
+    both = None
+    if scores is not None:
+        both = as_floats(scores[0], "scores[0]"), as_floats(scores[1], "scores[1]")
+    columns = {name: encode_levels(v, name, len(y)) for name, v in (slices or {}).items()}
+    rows = PairedRows(day=day, n_days=n_days, label=y, decisions=said, scores=both)
+    cells, sums = count_tables(rows, columns, rules)
+    return judge(cells, rules, sums=sums)

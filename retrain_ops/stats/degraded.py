@@ -20,6 +20,7 @@ from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.paired import compare
 from retrain_ops.stats.rounding import to_json_value
 from retrain_ops.stats.rules import Days, Level, Score, require
+from retrain_ops.stats.sums import DaySums, with_sums
 
 if TYPE_CHECKING:
     from retrain_ops.stats.cells import Cells
@@ -61,9 +62,10 @@ class DegradedRules:
 class DegradedWindow:
     """One window: the champion beside `reference`, with the counts that decide.
 
-    `difference` is the champion's score less that of `reference` on `rows`; `cells` are one list
-    of 8 counts per day, `reference` in the challenger's place. `verdict`: degraded, no, or
-    undecided (too few days, or a score that is undefined).
+    `difference` is the champion's score less that of `reference` on `rows` (where less is better,
+    the other way round); `cells` are one list of 8 counts per day, `reference` in the
+    challenger's place, `sums` those of a metric of scores. `verdict`: degraded, no, or undecided
+    (too few days, or a score that is undefined).
     """
 
     first: str
@@ -79,11 +81,15 @@ class DegradedWindow:
     difference: float | None
     upper_bound: float | None
     verdict: Literal["degraded", "no", "undecided"]
+    sums: DaySums | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DegradedReport:
-    """All windows, newest first; the live numbers are the champion's over all, for show only."""
+    """All windows, newest first; the live numbers are the champion's over all, for show only.
+
+    Ranks of one window say nothing of another's rows: `live_score` of a metric that ranks is None.
+    """
 
     triggered: bool
     windows: tuple[DegradedWindow, ...]
@@ -101,6 +107,8 @@ class DegradedReport:
             if self.metric is F1:
                 for name in table.keys() & _OF_METRIC:
                     del table[name]
+            if table.get("sums", ()) is None:
+                del table["sums"]
         plain = to_json_value(values)
         assert isinstance(plain, dict)
         return plain
@@ -114,8 +122,15 @@ def _float(x: Fraction | None) -> float | None:
     return None if x is None else float(x)
 
 
+Window = (
+    tuple[str, str, Mapping[str, object] | None, "Cells"]
+    | tuple[str, str, Mapping[str, object] | None, "Cells", DaySums | None]
+)
+"""First and last day, the other model, joint counts, and the sums of a metric of scores."""
+
+
 def judge_degraded(
-    windows: Sequence[tuple[str, str, Mapping[str, object] | None, Cells]],
+    windows: Sequence[Window],
     rules: DegradedRules,
     metric: Metric = F1,
 ) -> DegradedReport:
@@ -123,34 +138,44 @@ def judge_degraded(
 
     Args:
         windows: newest first: first and last day, the other model (None: there is none),
-            joint counts int64[n_days, 8] with the other model in the challenger's place.
+            joint counts int64[n_days, 8] with the other model in the challenger's place, and
+            the sums of `metric` where it has any.
         rules: the `[degraded]` table.
         metric: what the models are compared by; the margin is in its unit.
 
     Raises:
         DataError: counts are malformed.
     """
-    judged = tuple(_judge_window(*window, rules, metric) for window in windows)
-    pooled = compare(tuple(day for window in judged for day in window.cells), metric)
+    judged = tuple(_judge_window(window, rules, metric) for window in windows)
+    pooled = compare(tuple(day for window in judged for day in window.cells))
     return DegradedReport(
         triggered=sum(w.verdict == "degraded" for w in judged) >= rules.windows,
         windows=judged,
         live_f1=pooled.f1_champion,
-        live_score=pooled.score_champion,
+        live_score=_live_score(judged, metric),
         rules=rules,
         metric=metric,
     )
 
 
-def _judge_window(
-    first: str,
-    last: str,
-    reference: Mapping[str, object] | None,
-    cells: Cells,
-    rules: DegradedRules,
-    metric: Metric,
-) -> DegradedWindow:
-    days: DayCells = day_cells(cells, name=f"cells of {first} to {last}")
+def _live_score(windows: Sequence[DegradedWindow], metric: Metric) -> Fraction | None:
+    if metric.ranks:
+        return None
+    days = [_days(w.cells, w.sums, metric, w.first) for w in windows]
+    return compare(tuple(day for window in days for day in window), metric).score_champion
+
+
+def _days(cells: DayCells, sums: DaySums | None, metric: Metric, first: str) -> DayCells:
+    if metric.kind is None:
+        return cells
+    return with_sums(cells, sums or (), name=f"sums of the window from {first}")
+
+
+def _judge_window(window: Window, rules: DegradedRules, metric: Metric) -> DegradedWindow:
+    first, last, reference, counted, *more = window
+    cells: DayCells = day_cells(counted, name=f"cells of {first} to {last}")
+    sums = more[0] if more and metric.kind else None
+    days = _days(cells, sums, metric, first)
     paired = compare(days, metric)
     difference = None if paired.difference is None else -float(paired.difference)
     error = paired.standard_error()
@@ -164,7 +189,7 @@ def _judge_window(
         first=first,
         last=last,
         reference=reference,
-        cells=days,
+        cells=cells,
         rows=paired.rows,
         days=paired.days,
         f1_champion=paired.f1_champion,
@@ -174,4 +199,5 @@ def _judge_window(
         difference=difference,
         upper_bound=upper,
         verdict=verdict,
+        sums=sums,
     )

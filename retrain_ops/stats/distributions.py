@@ -9,6 +9,7 @@ import math
 
 __all__ = [
     "chi2_tail",
+    "digamma",
     "kolmogorov_tail",
     "log_normal_cdf",
     "noncentral_chi2_tail",
@@ -16,6 +17,8 @@ __all__ = [
     "normal_tail",
     "student_cdf",
     "student_quantile",
+    "trigamma",
+    "trigamma_inverse",
 ]
 
 
@@ -85,3 +88,34 @@ def kolmogorov_tail(x: float) -> float:
     from scipy import special
 
     return float(special.kolmogorov(x))
+
+
+def digamma(x: float) -> float:
+    """The derivative of ln Gamma."""
+    from scipy import special
+
+    return float(special.digamma(x))
+
+
+def trigamma(x: float) -> float:
+    """The derivative of digamma."""
+    from scipy import special
+
+    return float(special.polygamma(1, x))
+
+
+def trigamma_inverse(y: float) -> float:
+    """The x > 0 with trigamma(x) = y > 0, by Newton's method on 1 / trigamma (Smyth 2004).
+
+    1 / trigamma is convex and nearly linear, so the steps fall monotonically from 0.5 + 1 / y.
+    """
+    from scipy import special
+
+    x = 0.5 + 1 / y
+    for _ in range(50):
+        value = trigamma(x)
+        step = value * (1 - value / y) / float(special.polygamma(2, x))
+        x += step
+        if abs(step) < 1e-12 * x:
+            break
+    return x

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from retrain_ops.stats.bounds import as_float
 from retrain_ops.stats.cells import CHALLENGER, LABEL, N_CELLS, count_cells
 from retrain_ops.stats.distributions import normal_quantile, student_quantile
 from retrain_ops.stats.labels import as_binary, whole_days
@@ -126,7 +128,7 @@ def fairness_from_cells(
     }
     rates = {
         name: [
-            int(k) / int(n) if n else None
+            Fraction(int(k), int(n)) if n else None
             for k, n in zip(k_d.sum(axis=0), n_d.sum(axis=0), strict=True)
         ]
         for name, (k_d, n_d) in counts.items()
@@ -136,7 +138,7 @@ def fairness_from_cells(
         GroupRates(
             level=level,
             rows=int(table[:, i].sum()),
-            **{name: rates[name][i] for name in parts},
+            **{name: as_float(rates[name][i]) for name in parts},
         )
         for i, level in enumerate(levels)
     )
@@ -146,7 +148,7 @@ def fairness_from_cells(
 def _report(
     groups: tuple[GroupRates, ...],
     gaps: dict[str, Gap | None],
-    rates: dict[str, list[float | None]],
+    rates: dict[str, list[Fraction | None]],
     levels: Sequence[str],
 ) -> FairnessReport:
     parity, tpr, fpr = gaps["selection_rate"], gaps["tpr"], gaps["fpr"]
@@ -177,7 +179,7 @@ def _gap(
     k: NDArray[np.int64],
     n: NDArray[np.int64],
     levels: Sequence[str],
-    rates: list[float | None],
+    rates: list[Fraction | None],
     confidence: float,
 ) -> Gap | None:
     """From hits and rows per day and level, int64[days, levels] each."""
@@ -189,13 +191,14 @@ def _gap(
     at_most = max(i for rate, i in known if rate == most)
     low_level, high_level = -at_least, -at_most
     half, unit = _half_width(k, n, low_level, high_level, confidence)
+    difference = float(most - least)
     return Gap(
-        difference=most - least,
-        ratio=least / most if most > 0 else None,
+        difference=difference,
+        ratio=float(least / most) if most > 0 else None,  # of counts: four fifths can be met
         lowest=levels[low_level],
         highest=levels[high_level],
-        low=max(-1.0, most - least - half),
-        high=min(1.0, most - least + half),
+        low=max(-1.0, difference - half),
+        high=min(1.0, difference + half),
         unit=unit,
     )
 

@@ -69,10 +69,13 @@ class GateRules:
         min_label_coverage: least share of hold-out rows with a label; undecided below it.
         max_model_bytes: largest model file that passes.
         max_calibration_error: largest expected calibration error that passes.
-        metric: what the models are compared by, here, in the canary and by `[degraded]`.
+        metric: what the models are compared by, here, in the canary and by `[degraded]`; where
+            less is better, a drop is an increase.
         beta: of "fbeta"; recall counts this many times as much as precision.
         costs: of "net_benefit"; what a row costs in money, `{tn = 0, fp = 5, fn = 80, tp = 5}`; a
             gain is below zero.
+        variance: how the spread between days is estimated for the bound on all rows: "window" from
+            this hold-out alone, "moderated" with what earlier windows of the model showed.
         guards: `[{metric = "recall", max_drop = 0.02}]`; further metrics that must be shown not
             to lose more, in mode "literal" by the bare difference.
     """
@@ -98,6 +101,7 @@ class GateRules:
     metric: MetricName = quiet("f1")
     beta: Annotated[Fraction, "ratio"] = quiet(Fraction(1))
     costs: Annotated[Costs, "money per row"] = quiet(Costs())
+    variance: Literal["window", "moderated"] = quiet("window")
     guards: tuple[Guard, ...] = quiet(())
 
     def __post_init__(self) -> None:
@@ -113,6 +117,10 @@ class GateRules:
         require(
             self.slice_margin > 0 and self.within_span(self.slice_margin),
             f"slice_margin: must lie in {self._range('(0')}, in units of {self.scored_by.unit}",
+        )
+        require(
+            self.variance == "window" or self.resample_unit == "day",
+            'variance: "moderated" is of days, and resample_unit = "row" has none',
         )
         require(0 < self.watched_alpha < 0.5, "watched_alpha: must lie between 0 and 0.5")
         require(self.min_days >= 2, "min_days: must be at least 2")
@@ -130,6 +138,11 @@ class GateRules:
         """A metric with the table's own `beta` and `costs`."""
         return metric_named(name, beta=self.beta, costs=self.costs)
 
+    @property
+    def names(self) -> set[str]:
+        """The metric and those of the guards."""
+        return {self.metric, *(guard.metric for guard in self.guards)}
+
     def within_span(self, margin: float | Fraction) -> bool:
         """Whether two scores can lie further apart than `margin`."""
         span = self.scored_by.span
@@ -141,7 +154,7 @@ class GateRules:
 
     def _check_metrics(self) -> None:
         named = [guard.metric for guard in self.guards]
-        used = {self.metric, *named}
+        used = self.names
         for name in used:
             known = ", ".join(get_args(MetricName))
             require(name in get_args(MetricName), f"metric: {name!r} is none of {known}")

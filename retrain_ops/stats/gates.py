@@ -1,4 +1,4 @@
-"""Whether a challenger may replace the champion, from joint counts alone.
+"""Whether a challenger may replace the champion, from counts alone.
 
 Three verdicts. *pass*: the literal rule holds, the paired lower bound of the
 difference is above zero, and no slice stands against it. *fail*: the evidence
@@ -24,9 +24,11 @@ from retrain_ops.stats.distributions import student_cdf
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.guards import GuardVerdict, exact_text, judge_guards, stopped_by
 from retrain_ops.stats.metrics import F1, Metric
+from retrain_ops.stats.moderation import EarlierWindow, Moderation, moderation_of
 from retrain_ops.stats.multiplicity import holm
 from retrain_ops.stats.paired import PairedDifference, compare
 from retrain_ops.stats.rounding import to_json_value
+from retrain_ops.stats.sums import Sums, with_sums
 
 if TYPE_CHECKING:
     from retrain_ops.stats.cells import Cells
@@ -81,13 +83,14 @@ class GateReport:
         literal: what the bare rule alone says; None when a score is undefined.
         f1_champion, f1_challenger: F1, whatever the metric.
         score_champion, score_challenger: in the metric of `rules`.
-        difference, standard_error, lower_bound: of the challenger's score less the champion's,
-            one-sided at `rules.confidence`.
+        difference, standard_error, lower_bound: of the challenger's score less the champion's
+            (where less is better, the other way round), one-sided at `rules.confidence`.
         needs_human: a person may decide, by `undecided_protected = "human"`.
         warnings: protected slices that passed unjudged, by "allow_with_warning".
         checks: the limits that are on; a challenger that would pass fails, or is undecided, by
             the first that does not, and `reason` is its name.
         guards: the further metrics; a challenger that would pass fails, or is undecided, by them.
+        moderation: what was borrowed for `standard_error`; None with `variance = "window"`.
     """
 
     verdict: Verdict
@@ -110,6 +113,7 @@ class GateReport:
     warnings: tuple[str, ...] = field(default=())
     checks: tuple[Check, ...] = field(default=())
     guards: tuple[GuardVerdict, ...] = field(default=())
+    moderation: Moderation | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain data, floats to 9 significant digits: equal bytes for equal counts and rules."""
@@ -119,7 +123,9 @@ class GateReport:
         values["rules"] = self.rules.to_json()
         values["checks"] = [asdict(check) for check in self.checks]
         values["guards"] = [guard.to_json() for guard in self.guards]
-        for name in ("checks", "guards"):
+        if self.moderation is not None:
+            values["moderation"] = self.moderation.to_json()
+        for name in ("checks", "guards", "moderation"):
             if not values[name]:
                 del values[name]
         return _plain(values, metric)
@@ -149,8 +155,10 @@ def judge(
     *,
     expected_levels: Mapping[str, Sequence[str]] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
+    sums: Sums | None = None,
+    earlier: Sequence[EarlierWindow] = (),
 ) -> GateReport:
-    """The gates on joint counts.
+    """The gates on joint counts, and on sums where a metric of scores is named.
 
     Args:
         cells: slice column -> level -> joint counts (:mod:`retrain_ops.stats.cells`),
@@ -160,28 +168,31 @@ def judge(
         expected_levels: levels by column that have to be there (those of the champion's
             reference); one that is not is a vanished slice, and undecided.
         facts: what the checks judge, by name; see :func:`retrain_ops.stats.checks.run_checks`.
+        sums: of each metric of scores that `rules` names, as `cells` are; of a guard's, of all
+            rows (:mod:`retrain_ops.stats.sums`).
+        earlier: windows that were judged before, which `variance = "moderated"` borrows from.
 
     Raises:
         DataError: a column of `rules` is not in `cells`, a column does not add up to all rows,
-            or counts are malformed.
+            counts are malformed, or sums are missing.
     """
-    tables = _checked_tables(cells, rules)
+    counted = _checked_tables(cells, rules)
+    (all_rows,) = counted[ALL_ROWS].values()
+    tables = _with_sums(counted, rules.scored_by, sums or {})
     everything = next(iter(tables[ALL_ROWS].values()))
     overall = compare(everything, rules.scored_by)
-    bound, error = lower_bound(overall, rules)
+    moderation = moderation_of(earlier) if rules.variance == "moderated" else None
+    bound, error = lower_bound(overall, rules, moderation)
     slices = _judge_slices(tables, rules, expected_levels or {})
     literal = _literal(overall, rules)
     verdict, reason = _decide(overall, literal, bound, slices, rules)
-    guards = judge_guards(everything, rules)
+    guards = judge_guards(
+        lambda metric: metric_days(all_rows, metric, sums or {}, ALL_ROWS, ALL_ROWS), rules
+    )
     if verdict == "pass":
         verdict, reason = stopped_by(guards) or (verdict, reason)
     checks = run_checks(rules, rows=overall.rows, days=overall.days, facts=facts or {})
     verdict, reason = _after_checks(verdict, reason, checks)
-    unjudged = [
-        f"{s.column}={s.level}: {s.reason}"
-        for s in slices
-        if s.role == "protected" and s.verdict == "undecided"
-    ]
     return GateReport(
         verdict=verdict,
         reason=reason,
@@ -200,9 +211,10 @@ def judge(
         slices=slices,
         rules=rules,
         needs_human=reason == "protected_undecided" and rules.undecided_protected == "human",
-        warnings=tuple(unjudged) if verdict == "pass" and rules.mode == "paired" else (),
+        warnings=_unjudged(slices) if verdict == "pass" and rules.mode == "paired" else (),
         checks=checks,
         guards=guards,
+        moderation=moderation,
     )
 
 
@@ -228,12 +240,42 @@ def _checked_tables(
     return tables
 
 
+def _unjudged(slices: Sequence[SliceVerdict]) -> tuple[str, ...]:
+    return tuple(
+        f"{s.column}={s.level}: {s.reason}"
+        for s in slices
+        if s.role == "protected" and s.verdict == "undecided"
+    )
+
+
+def _with_sums(
+    counted: Mapping[str, Mapping[str, DayCells]], metric: Metric, sums: Sums
+) -> dict[str, dict[str, DayCells]]:
+    return {
+        column: {level: metric_days(d, metric, sums, column, level) for level, d in by.items()}
+        for column, by in counted.items()
+    }
+
+
+def metric_days(days: DayCells, metric: Metric, sums: Sums, column: str, level: str) -> DayCells:
+    """What a metric judges of one level: joint counts, and its sums if it has any."""
+    if metric.kind is None:
+        return days
+    try:
+        of_level = sums[metric.kind][column][level]
+    except KeyError:
+        raise DataError(
+            f"the metric {metric.name} needs its sums of {column}={level}, and there are none"
+        ) from None
+    return with_sums(days, of_level, name=f"sums of {column}={level}")
+
+
 def _rows(days: DayCells) -> int:
     return sum(map(sum, days))
 
 
 def _literal(overall: PairedDifference, rules: GateRules) -> bool | None:
-    """score > champion's + min_improvement, in exact arithmetic."""
+    """Better than the champion's by more than min_improvement, in exact arithmetic."""
     return None if overall.difference is None else overall.difference > rules.min_improvement
 
 

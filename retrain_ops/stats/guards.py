@@ -5,7 +5,7 @@ On all rows, by the same counts and at the same confidence as the gate's own bou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -56,13 +56,16 @@ def exact_text(score: Fraction | None, metric: Metric) -> str | None:
     return str(score) if score is not None and metric.rational else None
 
 
-def judge_guards(days: DayCells, rules: GateRules) -> tuple[GuardVerdict, ...]:
-    """The guards of the table, in its order, on the joint counts of all rows."""
-    return tuple(_judge(guard, days, rules) for guard in rules.guards)
+def judge_guards(
+    days_of: Callable[[Metric], DayCells], rules: GateRules
+) -> tuple[GuardVerdict, ...]:
+    """The guards of the table, in its order; `days_of` gives what a metric judges of all rows."""
+    return tuple(_judge(guard, days_of, rules) for guard in rules.guards)
 
 
-def _judge(guard: Guard, days: DayCells, rules: GateRules) -> GuardVerdict:
+def _judge(guard: Guard, days_of: Callable[[Metric], DayCells], rules: GateRules) -> GuardVerdict:
     metric = rules.named(guard.metric)
+    days = days_of(metric)
     paired = compare(days, metric)
     bound, error = lower_bound(paired, rules)
     verdict, reason = _decide(guard, paired, bound, rules)

@@ -1,10 +1,10 @@
 """Two models on the same rows: the score of both, their difference, and how sure that is.
 
-Everything comes from joint counts per day (:mod:`retrain_ops.stats.cells`), in
+Everything comes from counts per day (:mod:`retrain_ops.stats.cells`), in
 exact rational arithmetic; the only floats are two square roots at the end.
 
-The derivative of a metric by the count of a cell is the influence of a row
-there (:mod:`retrain_ops.stats.metrics`), and w, the challenger's less the
+What a metric's totals move its score by is the influence of the rows behind them
+(:mod:`retrain_ops.stats.metrics`), and w, the challenger's less the
 champion's, that on the difference; the influences of all rows sum to zero.
 With G days and u_d the sum of w over day d, the standard error is the larger of
 sqrt(sum w^2) (rows independent) and sqrt(G/(G-1) sum u_d^2) (days
@@ -22,12 +22,12 @@ from retrain_ops.stats.cells import (
     CHALLENGER,
     CHAMPION,
     LABEL,
+    N_CELLS,
     DayCells,
-    confusion,
     count_where,
     total,
 )
-from retrain_ops.stats.metrics import F1, Confusion, Metric
+from retrain_ops.stats.metrics import F1, Influence, Metric
 
 __all__ = ["PairedDifference", "compare", "score_by_days"]
 
@@ -36,7 +36,8 @@ _DISCORDANT = tuple(a != b for a, b in zip(CHAMPION, CHALLENGER, strict=True))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
-    """Score of the challenger less that of the champion, on the same rows.
+    """Score of the challenger less that of the champion, on the same rows; where less is better,
+    the other way round, so that a positive difference is always the better one.
 
     Attributes:
         rows, positives, discordant: rows in all, with label 1, and on which the models disagree.
@@ -71,21 +72,23 @@ class PairedDifference:
 
 
 def compare(days: DayCells, metric: Metric = F1) -> PairedDifference:
-    """What the joint counts of some days say about challenger against champion."""
+    """What the counts of some days say about challenger against champion."""
     filled = [day for day in days if any(day)]
     counts = total(filled)
-    champion, challenger = confusion(counts, CHAMPION), confusion(counts, CHALLENGER)
+    cells = counts[:N_CELLS]
+    champion, challenger = (metric.totals(counts, said) for said in (CHAMPION, CHALLENGER))
     old, new = metric.score(champion), metric.score(challenger)
-    both_f1 = (old, new) if metric is F1 else (F1.score(champion), F1.score(challenger))
+    both_f1 = (old, new) if metric is F1 else _f1(counts)
     row_error = day_error = difference = None
     if old is not None and new is not None:
-        difference = new - old
-        weights, scale = _influences(metric, champion, challenger)
-        row_error, day_error = _errors(filled, counts, weights, scale)
+        difference = metric.sign * (new - old)
+        both = metric.influence(champion), metric.influence(challenger)
+        row_error = math.sqrt(metric.squares(counts, *both))
+        day_error = _day_error(_of_days(filled, metric, *both))
     return PairedDifference(
-        rows=sum(counts),
-        positives=count_where(counts, LABEL),
-        discordant=count_where(counts, _DISCORDANT),
+        rows=sum(cells),
+        positives=count_where(cells, LABEL),
+        discordant=count_where(cells, _DISCORDANT),
         days=len(filled),
         score_champion=old,
         score_challenger=new,
@@ -97,51 +100,51 @@ def compare(days: DayCells, metric: Metric = F1) -> PairedDifference:
     )
 
 
+def _f1(counts: Sequence[int]) -> tuple[Fraction | None, Fraction | None]:
+    return F1.score(F1.totals(counts, CHAMPION)), F1.score(F1.totals(counts, CHALLENGER))
+
+
 def score_by_days(
     days: Sequence[Sequence[int]], said: Sequence[int], metric: Metric = F1
 ) -> tuple[float | None, float | None, int]:
     """One model's score, its standard error with days as the unit, and the number of days.
 
     Args:
-        days: eight joint counts per day.
+        days: eight joint counts per day, and the sums of a metric that has any.
         said: `CHAMPION` or `CHALLENGER` of :mod:`retrain_ops.stats.cells`.
         metric: what to score by.
     """
     filled = [day for day in days if any(day)]
-    counts = confusion(total(filled), said)
-    score = metric.score(counts)
+    totals = metric.totals(total(filled), said)
+    score = metric.score(totals)
     if score is None:
         return None, None, len(filled)
-    slopes, scale = metric.influence(counts)
-    weights = [slopes[2 * y + p] for y, p in zip(LABEL, said, strict=True)]
-    return float(score), _day_error(filled, weights, scale), len(filled)
+    slopes, scale = metric.influence(totals)
+    sums = [_dot(slopes, metric.totals(day, said)) for day in filled]
+    return float(score), _day_error((sums, scale)), len(filled)
 
 
-def _errors(
-    filled: Sequence[Sequence[int]], counts: Sequence[int], weights: Sequence[int], scale: int
-) -> tuple[float, float | None]:
-    """Row and day standard error; a row of a cell has the influence `weights` / `scale`."""
-    rows = sum(c * w * w for c, w in zip(counts, weights, strict=True))
-    return math.sqrt(Fraction(rows, scale**2)), _day_error(filled, weights, scale)
+def _dot(slopes: Sequence[int], totals: Sequence[int]) -> int:
+    return sum(slope * n for slope, n in zip(slopes, totals, strict=True))
 
 
-def _day_error(filled: Sequence[Sequence[int]], weights: Sequence[int], scale: int) -> float | None:
-    g = len(filled)
+def _of_days(
+    filled: Sequence[Sequence[int]], metric: Metric, champion: Influence, challenger: Influence
+) -> Influence:
+    """The sum of w over each day: numerators and their common denominator."""
+    (old, old_scale), (new, new_scale) = champion, challenger
+    sums = [
+        _dot(new, metric.totals(day, CHALLENGER)) * old_scale
+        - _dot(old, metric.totals(day, CHAMPION)) * new_scale
+        for day in filled
+    ]
+    return sums, old_scale * new_scale
+
+
+def _day_error(of_days: Influence) -> float | None:
+    sums, scale = of_days
+    g = len(sums)
     if g < 2:
         return None
-    sums = [sum(c * w for c, w in zip(day, weights, strict=True)) for day in filled]
     assert sum(sums) == 0
     return math.sqrt(Fraction(g * sum(u * u for u in sums), (g - 1) * scale**2))
-
-
-def _influences(
-    metric: Metric, champion: Confusion, challenger: Confusion
-) -> tuple[list[int], int]:
-    """Each cell's w: numerators and their common denominator."""
-    old, old_scale = metric.influence(champion)
-    new, new_scale = metric.influence(challenger)
-    weights = [
-        new[2 * y + c] * old_scale - old[2 * y + m] * new_scale
-        for y, m, c in zip(LABEL, CHAMPION, CHALLENGER, strict=True)
-    ]
-    return weights, old_scale * new_scale

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import field, fields
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["quiet", "recorded", "require"]
+__all__ = ["exactly", "quiet", "recorded", "require"]
 
 T = TypeVar("T")
 
@@ -19,6 +19,7 @@ ExactScore = Annotated[Fraction, "the metric's"]
 Hours = Annotated[float, "hours"]
 Level = Annotated[float, "probability"]
 Milliseconds = Annotated[float, "milliseconds"]
+OddDay = Literal["rows", "nulls", "label_rate", "labels"]
 Psi = Annotated[float, "PSI"]
 Ratio = Annotated[float, "ratio"]
 Rows = Annotated[int, "rows"]
@@ -34,6 +35,11 @@ def require(condition: bool, message: str) -> None:
     """
     if not condition:
         raise ValueError(message)
+
+
+def exactly(share: float) -> Fraction:
+    """The decimal that was written, not the double next to it: a share of counts can meet it."""
+    return Fraction(str(share))
 
 
 def quiet(default: T) -> T:

@@ -18,7 +18,7 @@ the comparison is paired on all matured rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
@@ -135,12 +135,17 @@ class CanaryVerdict:
         return {"action": self.action, "reason": self.reason, "numbers": numbers}
 
 
+DaysOf = Callable[[int, int], DayCells]
+"""What a metric judges of the days from one index up to another."""
+
+
 def judge_canary(
     cells: Cells,
     rules: CanaryRules | None = None,
     *,
     days_elapsed: int | None = None,
     metric: Metric = F1,
+    part: DaysOf | None = None,
 ) -> CanaryVerdict:
     """Continue, roll back, keep or expire.
 
@@ -153,6 +158,8 @@ def judge_canary(
         rules: the `[canary]` table.
         days_elapsed: days since it began; `n_days` unless given.
         metric: what harm is measured by; the drops of `rules` are in its unit.
+        part: the counts of days [first, end) with the sums of a metric of scores, counted among
+            themselves (:mod:`retrain_ops.stats.sums`); metrics of decisions need none.
 
     Raises:
         DataError: counts are malformed.
@@ -160,10 +167,11 @@ def judge_canary(
     rules = rules or CanaryRules()
     days = day_cells(cells)
     elapsed = len(days) if days_elapsed is None else days_elapsed
-    paired = compare(days, metric)
+    days_of = part or (lambda first, end: days[first:end])
+    paired = compare(days_of(0, len(days)), metric)
     numbers = _numbers(paired, elapsed, rules) | _scores(paired, metric)
     for reason, find in (("gross_harm", _gross_harm), ("harm_shown", _shown_harm)):
-        breach = find(days, rules, metric)
+        breach = find(days, days_of, rules, metric)
         if breach is not None:
             numbers["breach_day"], numbers["breach_bound"] = breach
             return CanaryVerdict(action="rollback", reason=reason, numbers=numbers)
@@ -227,21 +235,25 @@ def _sequence_upper(paired: PairedDifference, rules: CanaryRules) -> float | Non
     return float(paired.difference) + error * bound / math.sqrt(paired.days)
 
 
-def _shown_harm(days: DayCells, rules: CanaryRules, metric: Metric) -> tuple[int, float] | None:
+def _shown_harm(
+    days: DayCells, days_of: DaysOf, rules: CanaryRules, metric: Metric
+) -> tuple[int, float] | None:
     """The first prefix of days after which the drop is shown."""
     for last in range(rules.first_look_days - 1, len(days)):
         if any(days[last]):
-            upper = _sequence_upper(compare(days[: last + 1], metric), rules)
+            upper = _sequence_upper(compare(days_of(0, last + 1), metric), rules)
             if upper is not None and upper < -rules.max_f1_drop:
                 return last, upper
     return None
 
 
-def _gross_harm(days: DayCells, rules: CanaryRules, metric: Metric) -> tuple[int, float] | None:
+def _gross_harm(
+    days: DayCells, days_of: DaysOf, rules: CanaryRules, metric: Metric
+) -> tuple[int, float] | None:
     """The first single day that shows gross harm by its rows alone."""
     quantile = normal_quantile(rules.gross_confidence)
-    for index, day in enumerate(days):
-        paired = compare((day,), metric)
+    for index in range(len(days)):
+        paired = compare(days_of(index, index + 1), metric)
         if (
             paired.rows < rules.gross_min_rows
             or paired.discordant < rules.gross_min_discordant

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import logging
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from retrain_ops.comparison.degraded import compare_matured
 from retrain_ops.comparison.drift import drift_of_features
 from retrain_ops.data.source import Source
+from retrain_ops.data.sources.kind import VERSION
+from retrain_ops.decisions.champion import champion_record, decide_champion
 from retrain_ops.decisions.judge import (
     DRIFT_COUNTS_FILE,
     EVENT_FILE,
@@ -18,18 +21,18 @@ from retrain_ops.decisions.record import (
     FeatureDriftRecord,
     NamedModel,
     Trigger,
-    champion_record,
-    decide_champion,
     recover_decision,
     write_decision,
 )
 from retrain_ops.errors import ConfigError
-from retrain_ops.models.training import resolve_trainer
+from retrain_ops.models.training import refused_by_library, resolve_trainer
 from retrain_ops.registry.events import Version
 from retrain_ops.rollout.promotion import settle
-from retrain_ops.run import Run
-from retrain_ops.spec.spec import RetrainSpec
+from retrain_ops.run import Run, note
 from retrain_ops.spec.window import Window
+from retrain_ops.stats.rules import quiet
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,9 @@ class DriftResult:
 
     `reason` is `bootstrap`, `forced`, `drift`, `degraded`, `stale` or `none`; `features`
     holds one entry per feature: PSI, de-biased PSI, day-permutation p value, verdict.
-    `degraded` is the champion beside a newer model, None when the spec does not ask for it.
+    `degraded` is the champion beside a newer model, None when the spec does not ask for it;
+    `source_version` is that of the source's table, where it has versions; `warnings` is what is
+    odd about the newest days' rows.
     """
 
     triggered: bool
@@ -49,6 +54,8 @@ class DriftResult:
     champion: NamedModel | None
     age_days: int | None
     degraded: dict[str, Any] | None = None
+    source_version: str = quiet("")
+    warnings: tuple[str, ...] = quiet(())
 
     @property
     def status(self) -> str:
@@ -69,7 +76,8 @@ def check_drift(run: Run) -> DriftResult:
         ConfigError: there is no champion and nobody asked to bootstrap one, or the spec names
             a column that the source has not, or a trainer that cannot be loaded.
     """
-    check_spec(run.spec, run.window)
+    run = replace(run, source_version=_version(run))
+    check_spec(run.source, run.window)
     settle(run)
     champion = decide_champion(run)
     if champion is None:
@@ -81,27 +89,50 @@ def check_drift(run: Run) -> DriftResult:
         )
     else:
         result = _compare(run, champion)
+    result = replace(result, source_version=run.source_version)
     if not result.triggered:
         write_decision(run, outcome="no_train", reason="no_drift", drift=asdict(result), judged={})
     return result
 
 
-def check_spec(spec: RetrainSpec, window: Window) -> None:
+def _version(run: Run) -> str:
+    """The version of the source's table that this key reads, however often it is run.
+
+    A backfill reads the newest: whoever asks for one has fixed what was wrong, the rows perhaps.
+    """
+    known = run.pinned_version
+    if known and run.context.trigger != "backfill":
+        return known
+    newest = Source(run.spec).newest_version()
+    if known and newest != known:
+        change = f"{VERSION} {newest} (was {known})"
+        note(run, source_change=change)
+        log.warning("[NEW SOURCE] %s is not read from what it was: %s", run.retrain_key, change)
+    return newest
+
+
+def check_spec(source: Source, window: Window) -> None:
     """What the spec's text alone cannot show is refused on quiet days too.
 
     Raises:
-        ConfigError: a column that the source has not, or a trainer that cannot be loaded.
+        ConfigError: a column that the source has not, a trainer that cannot be loaded, or a
+            parameter that its library does not take.
     """
-    Source(spec).check_columns(window.days)
+    spec = source.spec
+    source.check_columns(window.days)
     try:
         resolve_trainer(spec.model.trainer)
+        refused = refused_by_library(spec.model.trainer, spec.train)
     except ConfigError as problem:
         raise spec.error("model", "trainer", str(problem)) from problem
+    if refused is not None:
+        raise spec.error("train", *refused)
 
 
 def _bootstrap(run: Run) -> DriftResult:
     decided = recover_decision(run.workspace, run.window.end)
-    if not run.context.bootstrap and decided is None:  # else a replay of the bootstrap itself
+    began = run.registry.snapshot().as_of(run.instant)  # a replay of the bootstrap itself
+    if not run.context.bootstrap and decided is None and began is None:
         raise ConfigError(
             f"{run.model} has no champion as of {run.instant.isoformat()}; train the first one "
             f"with `retrain-ops run --bootstrap --date {run.window.end}`, or an earlier date"
@@ -118,7 +149,7 @@ def _bootstrap(run: Run) -> DriftResult:
 
 
 def _compare(run: Run, champion: Version) -> DriftResult:
-    report, counts = drift_of_features(run, champion)
+    report, counts, odd = drift_of_features(run, champion)
     run.workspace.write_json(run.path(DRIFT_COUNTS_FILE), counts)
     age = (run.window.end - champion.window_end).days
     matured = compare_matured(run, champion)
@@ -140,6 +171,7 @@ def _compare(run: Run, champion: Version) -> DriftResult:
         champion=champion_record(champion),
         age_days=age,
         degraded=None if matured is None else matured.to_json(),
+        warnings=odd,
     )
 
 

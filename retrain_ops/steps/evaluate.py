@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from retrain_ops.comparison.counts import Counts, count_models
+from retrain_ops.comparison.counts import count_models
 from retrain_ops.comparison.degraded import seen_until
 from retrain_ops.comparison.scoring import (
     REFERENCE_FILE,
@@ -21,17 +21,22 @@ from retrain_ops.comparison.scoring import (
 )
 from retrain_ops.data.labels import labelled, rows_of_days
 from retrain_ops.data.processed import read_processed
+from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts, curve, usable
-from retrain_ops.decisions.record import champion_of_key
-from retrain_ops.errors import DataError
+from retrain_ops.errors import DataError, ValidationError
 from retrain_ops.mlflow.tracking import log_run
-from retrain_ops.models.mlflow_flavor import MODEL_FILE
+from retrain_ops.models.mlflow_flavor import MODEL_FILE, environment_files
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, note
-from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, confusion, total
+from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, day_cells
+from retrain_ops.stats.gates import metric_days
 from retrain_ops.stats.metrics import F1, Metric
+from retrain_ops.stats.paired import score_by_days
 from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
+from retrain_ops.stats.rules import quiet
+from retrain_ops.stats.sums import Sums
+from retrain_ops.stats.tables import Cells
 from retrain_ops.steps.train import LOSSES_FILE
 
 
@@ -41,7 +46,8 @@ class EvaluateResult:
 
     `cells[column][level]` is one list of 8 joint counts (:mod:`retrain_ops.stats.cells`) per day
     of `days`. `expected_levels` are those of the training days. `calibration` counts the
-    challenger's scores by bin, None when they are not probabilities.
+    challenger's scores by bin, None when they are not probabilities. `sums[kind][column][level]`
+    (:mod:`retrain_ops.stats.sums`) are there when `[gate]` names a metric of scores.
     """
 
     days: list[str]
@@ -57,6 +63,7 @@ class EvaluateResult:
     model_bytes: int
     calibration: ScoreCounts | None
     hashes: dict[str, str]
+    sums: Sums | None = quiet(None)
 
     @property
     def status(self) -> str:
@@ -74,14 +81,18 @@ def evaluate(run: Run) -> EvaluateResult:
     """Scores the hold-out and logs the day to MLflow.
 
     Raises:
-        DataError: no labelled hold-out row is left to judge by, or what train wrote is not there.
+        ValidationError: no labelled hold-out row is left to judge by.
+        DataError: what train wrote is not there.
     """
     champion = champion_of_key(run)
     days, cut = _fair_days(run, champion)
     requested = rows_of_days(read_processed(run.workspace, run.window.end), days)
     table = labelled(requested, run.spec.source.label)
     if table.num_rows == 0:
-        raise DataError(f"{run.retrain_key}: the hold-out has no labelled rows on {len(days)} days")
+        raise ValidationError(
+            f"{run.retrain_key}: the hold-out has no row with a known {run.spec.source.label} on "
+            f"{len(days)} days"
+        )
     levels = _expected_levels(run)
     counted = count_models(
         run,
@@ -109,6 +120,7 @@ def evaluate(run: Run) -> EvaluateResult:
         model_bytes=len(run.workspace.read(run.path(MODEL_FILE)) or b""),
         calibration=curves["challenger"],
         hashes=_hashes(run),
+        sums=counted.sums or None,
     )
     _log(run, result)
     return result
@@ -143,7 +155,7 @@ def _expected_levels(run: Run) -> dict[str, list[str]]:
     return {column: levels[column] for column in run.spec.slice_columns}
 
 
-def _plain(cells: Mapping[str, Mapping[str, Counts]]) -> dict[str, dict[str, list[list[int]]]]:
+def _plain(cells: Cells) -> dict[str, dict[str, list[list[int]]]]:
     return {
         column: {level: counts.tolist() for level, counts in by.items()}
         for column, by in cells.items()
@@ -192,7 +204,10 @@ def _files(run: Run, folder: str) -> dict[str, bytes]:
     """What MLflow keeps of the model; train has just written it."""
     kept = {name: run.workspace.read(run.path(name)) for name in (MODEL_FILE, REFERENCE_FILE)}
     files = {f"{folder}/{name}": data for name, data in kept.items() if data is not None}
-    return {f"{folder}/MLmodel": mlmodel_of(run.spec.model.trainer), **files}
+    mlmodel = mlmodel_of(run, run.spec.model.trainer, run.window.end)
+    needed = environment_files(run.spec.model.trainer)
+    beside = {f"{folder}/{name}": text.encode() for name, text in needed.items()}
+    return {f"{folder}/MLmodel": mlmodel, **beside, **files}
 
 
 def _params(run: Run, trained: Mapping[str, Any], drift: Mapping[str, Any]) -> dict[str, str]:
@@ -210,12 +225,15 @@ def _metrics(
     result: EvaluateResult, trained: Mapping[str, Any], drift: Mapping[str, Any], metric: Metric
 ) -> dict[str, float]:
     """F1 always, and the spec's metric under its own name."""
-    counts = total(result.cells[ALL_ROWS][ALL_ROWS])
+    cells = day_cells(result.cells[ALL_ROWS][ALL_ROWS])
+    bootstrap = drift["champion"] is None  # nobody is there to compare with: no sums either
     scores = {
-        f"{scored_by.name}_{role}": to_significant(scored_by.score(confusion(counts, said)))
+        f"{scored_by.name}_{role}": to_significant(score_by_days(days, said, scored_by)[0])
         for scored_by in (F1, metric)
+        if not (bootstrap and scored_by.kind)
+        for days in [metric_days(cells, scored_by, result.sums or {}, ALL_ROWS, ALL_ROWS)]
         for role, said in (("challenger", CHALLENGER), ("champion", CHAMPION))
-        if role == "challenger" or drift["champion"] is not None  # who is not there has none
+        if role == "challenger" or not bootstrap
     }
     metrics = {
         "rows_train": float(trained["rows"]),

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from retrain_ops.comparison.scoring import model_folder
+from retrain_ops.decisions.champion import champion_of_key
+from retrain_ops.decisions.earlier import earlier_windows
 from retrain_ops.decisions.judge import bootstrap_report, gate_report, outcome_of, reason_of
 from retrain_ops.decisions.record import (
     DECISION_FILE,
     BootstrapGate,
     ChallengerRecord,
     GateRecord,
+    HoldoutRecord,
     Judged,
     Outcome,
-    champion_of_key,
     recover_decision,
     scores_of,
     write_decision,
@@ -27,6 +29,8 @@ from retrain_ops.run import Run, note
 from retrain_ops.stats.rules import quiet
 
 NOT_BETTER = "challenger is not significantly better"
+HOLDOUT = ("days", "cut_days", "rows", "cells", "sums")
+"""What of evaluate's record judged; sums only where a metric of scores did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> GateRecord:
             "model_size": {"bytes": evaluated["model_bytes"]},
             "calibration": evaluated["calibration"] or {},
         },
+        sums=evaluated.get("sums"),
+        earlier=earlier_windows(run, evaluated["days"][0]),
     )
 
 
@@ -212,12 +218,7 @@ def _write(
         "challenger": cast(ChallengerRecord, run.require("train")),
         "hashes": evaluated["hashes"],
         "gate": report,
-        "holdout": {
-            "days": evaluated["days"],
-            "cut_days": evaluated["cut_days"],
-            "rows": evaluated["rows"],
-            "cells": evaluated["cells"],
-        },
+        "holdout": cast(HoldoutRecord, {k: evaluated[k] for k in HOLDOUT if k in evaluated}),
         "auc": {
             "champion": evaluated["auc_champion"],
             "challenger": evaluated["auc_challenger"],

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from retrain_ops.data.pins import Pins, write_pins
 from retrain_ops.data.processed import write_processed
 from retrain_ops.data.source import sha256_of_rows
 from retrain_ops.data.window_rows import window_rows
-from retrain_ops.run import Run
+from retrain_ops.run import Run, note
+from retrain_ops.stats.rules import quiet
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PullResult:
-    """What was pulled; `data_sha256` is the hash of the rows' logical content."""
+    """What was pulled; `data_sha256` is the hash of the rows' logical content.
+
+    `outside_day` and `after_instant` count the rows that strayed, the second kind is left out.
+    """
 
     rows: int
     labelled: int
@@ -22,6 +30,9 @@ class PullResult:
     last_day: str
     data_sha256: str
     path: str
+    outside_day: int = quiet(0)
+    after_instant: int = quiet(0)
+    warnings: tuple[str, ...] = quiet(())
 
     @property
     def status(self) -> str:
@@ -41,15 +52,18 @@ def pull_data(run: Run) -> PullResult:
     With `[publish]` the features also go to a database, once per retrain key.
 
     Raises:
-        SourceError: a day is missing or wrong, the window is empty, or a request id is doubled.
+        SourceError: a day is missing or wrong, too many rows have strayed, the window is empty,
+            or a request id is doubled.
     """
-    table = window_rows(run.spec, run.window)
+    pins = Pins()
+    table, strays = window_rows(run.source, run.window, pins)
     digest = sha256_of_rows(table, run.spec.features.numeric)
     path = run.workspace.processed_path(run.window.end)
     known = run.read("pull_data.json", {"data_sha256": str})
     same = known is not None and known["data_sha256"] == digest
     if not (same and run.workspace.is_sound(path)):
         write_processed(run.workspace, run.window.end, table)
+    _pin(run, pins)
     if run.spec.publish.url:
         _publish(run, table)
     label = table[run.spec.source.label]
@@ -60,7 +74,18 @@ def pull_data(run: Run) -> PullResult:
         last_day=run.window.days[-1].isoformat(),
         data_sha256=digest,
         path=path,
+        outside_day=strays.outside,
+        after_instant=strays.late,
+        warnings=tuple(strays.warnings()),
     )
+
+
+def _pin(run: Run, pins: Pins) -> None:
+    """Keeps what the rows were read from; a re-run says when that is not what it was."""
+    change = write_pins(run.workspace, run.window.end, pins)
+    if change:
+        note(run, source_change=change)
+        log.warning("[NEW SOURCE] %s is not read from what it was: %s", run.retrain_key, change)
 
 
 def _publish(run: Run, table: pa.Table) -> None:

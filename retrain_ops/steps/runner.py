@@ -35,8 +35,8 @@ def run_step(
     """Runs one step under the model's lock and records how it went.
 
     The result is written to `<step>.json` of the run's key; what is returned is
-    a small JSON dict: step, model, window_end, status, summary, and for
-    check_drift `triggered` and `reason`.
+    a small JSON dict: step, model, window_end, status, summary, for check_drift
+    `triggered` and `reason`, and `warnings` where there are any.
 
     Args:
         name: one of `STEPS`.
@@ -68,7 +68,7 @@ def run_step(
         _write_result(run, name, result)
         seconds = round(time.monotonic() - started, 3)
         entry = {"status": result.status, "summary": result.summary, "seconds": seconds}
-        record_step(run, name, entry | _lost_news(run, name, result))
+        record_step(run, name, entry | _warned(run, name, result) | _lost_news(run, name, result))
     log.info("%s %s: %s", run.retrain_key, name, result.summary)
     if run.context.look and _is_news(result):
         # Nobody summarises a look, and the next one finds nothing to do.
@@ -78,6 +78,19 @@ def run_step(
 
 def _page(run: Run) -> dict[str, str]:
     return {"url": run.context.url} if run.context.url else {}
+
+
+def _warned(run: Run, name: str, result: Any) -> dict[str, list[str]]:
+    """What the step found odd, logged: no warning stays in a file that nobody opens."""
+    warnings = _warnings(name, result)
+    for text in warnings:
+        log.warning("%s %s: %s", run.retrain_key, name, text)
+    return {"warnings": warnings} if warnings else {}
+
+
+def _warnings(name: str, result: Any) -> list[str]:
+    """What is odd about the rows; those of a shadow are words of its record."""
+    return [*getattr(result, "warnings", ())] if name in TRAINING else []
 
 
 def _is_news(result: Any) -> bool:
@@ -146,7 +159,8 @@ def _small(run: Run, name: str, result: Any) -> dict[str, Any]:
     for key in ("triggered", "reason", "outcome", "verdict", "candidate"):
         if hasattr(result, key):
             small[key] = getattr(result, key)
-    return small
+    warnings = _warnings(name, result)
+    return {**small, "warnings": warnings} if warnings else small
 
 
 def _one_line(problem: BaseException) -> str:

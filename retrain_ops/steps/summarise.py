@@ -11,6 +11,7 @@ from retrain_ops.errors import CancelledError
 from retrain_ops.notify import send
 from retrain_ops.report import write_report
 from retrain_ops.run import Run, run_record
+from retrain_ops.steps.runner import TRAINING
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def _line(run: Run, steps: dict[str, Any]) -> tuple[str, str]:
     where = f"{run.model} {run.window.end.isoformat()}"
     decision = require_decision(run.workspace, run.window.end)
     parts = [_outcome_line(where, steps, decision, _ended_as(run)), *_rollout_news(steps)]
+    parts += _warnings(steps)
     return decision["outcome"], " | ".join(parts)
 
 
@@ -118,6 +120,14 @@ def _rollout_news(steps: dict[str, Any]) -> list[str]:
     waiting = steps.get("promote_champion", {})
     # The question went out once; the daily line is what keeps it from being forgotten.
     return [*parts, waiting["error"]] if waiting.get("status") == "not_yet" else parts
+
+
+def _warnings(steps: dict[str, Any]) -> list[str]:
+    """The first thing that was odd about the rows, and how much more there was."""
+    every = [text for name in TRAINING for text in steps.get(name, {}).get("warnings", ())]
+    found = list(dict.fromkeys(every))  # check_drift and validate_data read the same days
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return [f"warning: {found[0]}{more}"] if found else []
 
 
 def _last(steps: dict[str, Any]) -> str:

@@ -13,11 +13,12 @@ from retrain_ops.data.labels import label_values, labelled, rows_of_days
 from retrain_ops.data.processed import read_processed
 from retrain_ops.data.reference import build_reference
 from retrain_ops.data.source import day_index
-from retrain_ops.errors import DataError
+from retrain_ops.errors import ValidationError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.run import Run
 from retrain_ops.stats.rounding import to_significant
+from retrain_ops.stats.rules import quiet
 from retrain_ops.workspace import canonical_json
 
 # By round, for MLflow: how a training went is no part of what was decided.
@@ -26,7 +27,10 @@ LOSSES_FILE = "losses.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What was trained; `threshold_end` is the newest day that chose the threshold."""
+    """What was trained; `threshold_end` is the newest day that chose the threshold.
+
+    `threshold_by` and `threshold_value` are the rule that did, where it is not the best F1.
+    """
 
     model_sha256: str
     reference_sha256: str
@@ -36,6 +40,8 @@ class TrainResult:
     train_start: str
     train_end: str
     threshold_end: str
+    threshold_by: str = quiet("f1")
+    threshold_value: float | None = quiet(None)
 
     @property
     def status(self) -> str:
@@ -52,7 +58,7 @@ def train(run: Run) -> TrainResult:
     """Trains on `window.train` and writes `model.rtm`, `reference.json` and `losses.json`.
 
     Raises:
-        DataError: the training days hold no labelled rows of both classes.
+        ValidationError: the training days hold no labelled rows of both classes.
     """
     table = rows_of_days(read_processed(run.workspace, run.window.end), run.window.train)
     trainer = resolve_trainer(run.spec.model.trainer)
@@ -78,6 +84,8 @@ def train(run: Run) -> TrainResult:
         train_start=first,
         train_end=last,
         threshold_end=last,
+        threshold_by=run.spec.model.threshold,
+        threshold_value=run.spec.model.threshold_value,
     )
 
 
@@ -85,14 +93,15 @@ def training_data(run: Run, table: pa.Table) -> TrainingData:
     """What a trainer gets: the labelled rows of the training days.
 
     Raises:
-        DataError: there are none, or of one class only.
+        ValidationError: there are none, or of one class only.
     """
     table = labelled(rows_of_days(table, run.window.train), run.spec.source.label)
     label = label_values(table, run.spec.source.label)
     if label.size == 0 or label.min() == label.max():
-        raise DataError(
-            f"{run.retrain_key}: the training days hold {label.size} labelled rows of "
-            "fewer than two classes; there is nothing to learn from them"
+        first, last = run.window.train[0], run.window.train[-1]
+        raise ValidationError(
+            f"{run.retrain_key}: the training days {first} to {last} hold {label.size} rows with a "
+            f"known {run.spec.source.label}, of fewer than two classes: there is nothing to learn"
         )
     return TrainingData(
         table=table,
@@ -100,6 +109,7 @@ def training_data(run: Run, table: pa.Table) -> TrainingData:
         label=label,
         numeric=run.spec.features.numeric,
         categorical=run.spec.features.categorical,
+        threshold=run.spec.threshold,
     )
 
 

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
-from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_batches
-from retrain_ops.data.processed import open_processed
+from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
+from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_table
+from retrain_ops.data.odd_days import (
+    SHOWN,
+    count_days,
+    counts_of_reference,
+    odd_days,
+    texts_of,
+)
+from retrain_ops.data.processed import read_processed
+from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.errors import ValidationError
 from retrain_ops.run import Run
 from retrain_ops.spec.spec import RetrainSpec
+from retrain_ops.spec.window import Window
+from retrain_ops.stats.rules import quiet
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """How many expectations the window met: all of them."""
+    """How many expectations the window met: all of them; and what is odd about its days."""
 
     expectations: int
     rows: int
+    warnings: tuple[str, ...] = quiet(())
 
     @property
     def status(self) -> str:
@@ -33,19 +47,49 @@ class ValidationResult:
 
 
 def validate_data(run: Run) -> ValidationResult:
-    """Validates the window.
+    """Validates the window, and holds its days against those that the champion learnt from.
 
     Raises:
-        ValidationError: with every expectation that failed; nothing else happens.
+        ValidationError: with every expectation that failed, or every odd day that the spec
+            refuses; nothing else happens.
     """
-    file = open_processed(run.workspace, run.window.end)
-    schema = file.schema_arrow
-    rules = rules_of(run.spec, schema)
-    columns = [name for name in schema.names if name in rules.looked_into]
-    report = validate_batches(schema, file.iter_batches(columns=columns), rules)
+    table = read_processed(run.workspace, run.window.end)
+    report = validate_table(table, rules_of(run.spec, table.schema))
     if not report.success:
         raise ValidationError(f"{run.retrain_key}: {failures_of(report)}")
-    return ValidationResult(expectations=report.evaluated, rows=file.metadata.num_rows)
+    return ValidationResult(
+        expectations=report.evaluated,
+        rows=table.num_rows,
+        warnings=warnings_of(run.spec, run.window, table, _reference(run)),
+    )
+
+
+def _reference(run: Run) -> Mapping[str, Any] | None:
+    """What the champion learnt from; None where this key has no champion."""
+    champion = champion_of_key(run)
+    if champion is None:
+        return None
+    found: Mapping[str, Any] = json.loads(file_of_version(run, champion, REFERENCE_FILE))
+    return found
+
+
+def warnings_of(
+    spec: RetrainSpec, window: Window, table: pa.Table, reference: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """What is odd about the days of a window, the first ten things in words.
+
+    Raises:
+        ValidationError: something of a kind that the spec refuses.
+    """
+    usual = counts_of_reference(reference) if reference else None
+    found = odd_days(count_days(table, spec, window.days), usual, window)
+    refused = [o.text for o in found if o.kind in spec.validate.refuse_days]
+    if refused:
+        raise ValidationError(
+            f"{spec.model.name}/{window.end}: {len(refused)} odd day(s) of a kind that "
+            f"[validate] refuse_days names: {'; '.join(refused[:SHOWN])}"
+        )
+    return texts_of(found)
 
 
 def rules_of(spec: RetrainSpec, schema: pa.Schema) -> ValidationRules:
@@ -90,5 +134,5 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def failures_of(report: ValidationReport) -> str:
     """The expectations that failed, the first ten in words."""
-    shown = [str(f) for f in report.failures[:10]]
+    shown = [str(f) for f in report.failures[:SHOWN]]
     return f"{len(report.failures)} expectation(s) failed: " + "; ".join(shown)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrain_ops.comparison.counts import count_versions
+from retrain_ops.comparison.counts import version_rows
 from retrain_ops.data.labels import labelled
 from retrain_ops.registry.events import Version, utc_instant
 from retrain_ops.rollout import news
@@ -26,6 +26,7 @@ from retrain_ops.rollout.looks import (
 )
 from retrain_ops.run import Run
 from retrain_ops.spec.window import DAY
+from retrain_ops.stats.cells import ALL_ROWS, DayCells, day_cells
 from retrain_ops.stats.sequential import CanaryVerdict, judge_canary
 
 
@@ -130,10 +131,16 @@ def _matured(run: Run, since: datetime) -> pa.Table:
 def _judge(
     run: Run, candidate: Version, previous: Version, table: pa.Table, since: datetime
 ) -> CanaryVerdict:
-    elapsed = (run.instant - since).days
-    cells = count_versions(run, table, previous, candidate)
-    metric = run.spec.gate.scored_by
-    return judge_canary(cells, run.spec.canary, days_elapsed=max(elapsed, 0), metric=metric)
+    rows, metric = version_rows(run, table, previous, candidate), run.spec.gate.scored_by
+    cells = rows.cells(rows.everyone)[ALL_ROWS]
+    days = day_cells(cells)
+
+    def part(first: int, end: int) -> DayCells:
+        """Joint counts are there already; sums of ranks are of the very days."""
+        return rows.between(first, end).judged_by(metric) if metric.kind else days[first:end]
+
+    elapsed = max((run.instant - since).days, 0)
+    return judge_canary(cells, run.spec.canary, days_elapsed=elapsed, metric=metric, part=part)
 
 
 def _word(action: str, run: Run) -> str:

@@ -14,9 +14,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from devtools.servers.airflow_server import PATIENCE_S, AirflowServer, wait_until
+from devtools.servers.airflow_server import AirflowServer
 from devtools.servers.mlflow_server import MlflowServer
 from devtools.servers.postgres_server import postgres
+from devtools.servers.processes import PATIENCE_S, wait_until
 from devtools.servers.slack_server import SlackServer
 
 REPO = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from devtools.servers.airflow_server import PATIENCE_S, wait_until
+from devtools.servers.processes import PATIENCE_S, wait_until
 from devtools.synthetic import FIRST, SPEC, write_days
 from tests.airflow.servers import Servers
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from devtools.servers.airflow_server import PATIENCE_S, wait_until
+from devtools.servers.processes import PATIENCE_S, wait_until
 from devtools.synthetic import FIRST, SPEC, write_days
 from devtools.traces import open_toy, traces
 from tests.airflow.servers import Servers

@@ -47,6 +47,11 @@ print(json.dumps({
     "metrics": run.data.metrics,
     "status": run.info.status,
     "artifacts": sorted(artifacts + inside),
+    "inputs": model.metadata.signature.inputs.to_dict(),
+    "outputs": model.metadata.signature.outputs.to_dict(),
+    "requirements": open(
+        mlflow.artifacts.download_artifacts(f"models:/{sys.argv[2]}@champion/requirements.txt")
+    ).read().split(),
     "aliases": client.get_registered_model(sys.argv[2]).aliases,
 }))
 """
@@ -110,3 +115,18 @@ def test_version_aliases_and_artefacts_are_where_mlflow_looks(read):
     assert read["version"] == "2"
     assert read["version_tags"]["retrain.canary_share"] == "0.1"
     assert {"decision.json", "MLmodel", "model.rtm", "reference.json"} <= set(read["artifacts"])
+
+
+def test_mlflow_knows_the_columns_and_what_a_server_needs(read):
+    assert read["inputs"] == [
+        {"name": "a", "required": True, "type": "double"},
+        {"name": "b", "required": True, "type": "double"},
+        {"name": "c", "required": True, "type": "string"},
+    ]
+    assert read["outputs"] == [
+        {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}}
+    ]
+    assert [line.partition("==")[0] for line in read["requirements"]] == [
+        "retrain-ops", "numpy", "pyarrow", "scipy",
+    ]  # fmt: skip
+    assert {"requirements.txt", "python_env.yaml"} <= set(read["artifacts"])

@@ -9,7 +9,7 @@ import pytest
 
 from devtools import histories
 from devtools.operations import OPERATIONS
-from retrain_ops.decisions import record
+from retrain_ops.decisions import champion
 from retrain_ops.registry import events, protocol
 from retrain_ops.registry.events import CLOSED_TAG, INTENT_TAG, OPENED_TAG, STATE_TAG, Intent
 from retrain_ops.registry.registry import Registry
@@ -61,7 +61,7 @@ def test_an_opening_of_two_writes_is_found(monkeypatch):
     read = events._read
 
     def read_shown(number, run_id, source, tags):
-        tags = {k: v for k, v in tags.items() if k != INTENT_TAG}
+        tags = {k: v for k, v in tags.items() if not k.startswith(INTENT_TAG)}
         return read(number, run_id, source, tags)
 
     def shown_intent(tags, junk):
@@ -105,6 +105,6 @@ def test_a_champion_that_is_taken_for_behind_is_found(monkeypatch):
 
 def test_a_champion_that_later_steps_ask_for_anew_is_found(monkeypatch):
     monkeypatch.setattr(
-        record, "champion_of_key", lambda run: run.registry.champion_as_of(run.instant)
+        champion, "champion_of_key", lambda run: run.registry.champion_as_of(run.instant)
     )
     assert "three champions" in first_violation("judged by three champions")

@@ -91,7 +91,7 @@ def killed(world: World, command, matches: Matches, folder: Path, monkeypatch) -
 
 
 def opens(name, args) -> bool:
-    return name == "set_version_tag" and args[2] == INTENT_TAG and '"shadow"' in args[3]
+    return name == "set_version_tag" and args[2] == f"{INTENT_TAG}0.shadow"
 
 
 def claims(name, args) -> bool:

@@ -5,9 +5,13 @@ import re
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from devtools.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_day, write_days
+from retrain_ops.cli.command import EXIT_DATA
 from retrain_ops.cli.main import run_day
 from retrain_ops.comparison.scoring import load_version
 from retrain_ops.errors import DataError
@@ -56,6 +60,62 @@ def test_a_forced_day_without_improvement_is_skipped_with_the_numbers(
     assert "f1 0." in messages[-1]
     assert server.models["toy"].aliases == {"champion": "1"}
     assert server.versions["toy", "2"].tags["retrain.state"] == "registered"
+
+
+def test_what_is_odd_about_the_rows_is_said_everywhere(world, client, messages, caplog):
+    thin, day = START - timedelta(days=4), START + timedelta(days=1)
+    write_day(world / "rows", thin, rows=15)
+    forced = RunContext(forced=True)
+    output = run_day(toy_run(world, client, day, context=forced))
+    text = f"{thin} has 15 rows, 5% of the 300 of the median day"
+    entries = {entry["step"]: entry for entry in output["steps"]}
+    assert entries["validate_data"]["warnings"] == [text]
+    assert "warnings" not in entries["pull_data"]
+    assert f"toy/{day} validate_data: {text}" in caplog.messages
+    assert messages[-1].endswith(f" | warning: {text}")
+    folder = world / "workspace" / "toy" / f"window_end={day}"
+    assert json.loads((folder / "validate_data.json").read_bytes())["warnings"] == [text]
+    assert f'<li class="warn">{text}</li>' in (folder / "report.html").read_text()
+    strict = SPEC.replace("min_rows = 100\nlabel", 'min_rows = 100\nrefuse_days = ["rows"]\nlabel')
+    output = run_day(toy_run(world, client, day, context=forced, spec=strict))
+    assert output["exit_code"] == EXIT_DATA
+    assert text in output["message"]
+
+
+def test_a_quiet_day_says_what_is_odd_about_the_newest_rows(world, client, messages):
+    day = START + timedelta(days=1)
+    write_day(world / "rows", day - timedelta(days=2), rows=15)
+    output = run_day(toy_run(world, client, day))
+    text = f"{day - timedelta(days=2)} has 15 rows, 5% of the 300 of the median day"
+    assert output["outcome"] == "no_train"
+    assert output["steps"][0]["warnings"] == [text]
+    assert messages[-1].endswith(f" | warning: {text}")
+    folder = world / "workspace" / "toy" / f"window_end={day}"
+    assert f'<li class="warn">{text}</li>' in (folder / "report.html").read_text()
+    assert b"15 rows" not in (folder / "decision.json").read_bytes()
+    output = run_day(toy_run(world, client, day, context=RunContext(forced=True)))
+    assert output["steps"][2]["warnings"] == [text]
+    assert messages[-1].endswith(f" | warning: {text}")  # once, whoever saw it
+
+
+def test_rows_that_strayed_are_counted_in_the_record(world, client):
+    day = START + timedelta(days=1)
+    write_day(world / "rows", day - timedelta(days=1), shift=0.0, rows=300)
+    path = world / "rows" / f"day={day - timedelta(days=1)}" / "part-0.parquet"
+    table = pq.read_table(path)
+    later = pc.add(table["event_time"], pa.scalar(timedelta(days=2)))
+    pq.write_table(table.set_column(1, "event_time", later), path)
+    output = run_day(toy_run(world, client, day, context=RunContext(forced=True)))
+    record = toy_run(world, client, day).read("pull_data.json")
+    assert (record["outside_day"], record["after_instant"]) == (300, 300)
+    assert record["warnings"] == output["steps"][1]["warnings"]
+    assert "6.2%" in record["warnings"][0]
+
+
+def test_a_day_like_the_others_has_no_word_of_warnings(world, client):
+    run = toy_run(world, client, START)
+    assert run.read("pull_data.json").keys().isdisjoint(("outside_day", "warnings"))
+    assert run.read("validate_data.json").keys() == {"expectations", "rows"}
 
 
 @pytest.fixture

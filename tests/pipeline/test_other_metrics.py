@@ -15,12 +15,24 @@ CHANGED = FIRST + timedelta(days=36)
 METRICS = {
     "balanced_accuracy": 'metric = "balanced_accuracy"\n',
     "net_benefit": 'metric = "net_benefit"\ncosts = { fp = 1, fn = 3 }\n',
+    "roc_auc": 'metric = "roc_auc"\nwatched = ["c"]\n',
+    "log_loss": 'metric = "log_loss"\n',
+}
+
+THRESHOLDS = {
+    "net_benefit": 'threshold = "net_benefit"\n',
+    "balanced_accuracy": 'threshold = "positive_rate"\nthreshold_value = 0.4\n',
 }
 
 
 def spec_of(name):
-    keys = METRICS[name] + 'guards = [{ metric = "recall", max_drop = 0.3 }]\n'
-    return SPEC.replace("[gate]\n", "[gate]\n" + keys) + "\n[degraded]\ndays = 5\n"
+    guards = '{ metric = "recall", max_drop = 0.3 }, { metric = "brier", max_drop = 0.1 }'
+    keys = f"{METRICS[name]}guards = [{guards}]\n"
+    if name in THRESHOLDS:
+        keys = f'variance = "moderated"\n{keys}'
+    model = f"seed = 1\n{THRESHOLDS.get(name, '')}"
+    text = SPEC.replace("seed = 1\n", model).replace("[gate]\n", "[gate]\n" + keys)
+    return text + "\n[degraded]\ndays = 5\n"
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -36,7 +48,10 @@ def test_a_metric_judges_the_day_the_trigger_and_the_canary(
     decision = run.read("decision.json")
     assert output["outcome"] == "challenger", decision["gate"]
     assert f"{name} {decision['gate']['score_champion']:.4f} ->" in json.dumps(output)
-    assert [g["verdict"] for g in decision["gate"]["guards"]] == ["pass"]
+    assert [g["verdict"] for g in decision["gate"]["guards"]] == ["pass", "pass"]
+    challenger, gate = decision["challenger"], decision["gate"]
+    assert ("threshold_by" in challenger) == ("moderation" in gate) == (name in THRESHOLDS)
+    assert challenger.get("threshold_value") == (0.4 if name == "balanced_accuracy" else None)
     logged = list(server.runs.values())[-1]
     assert logged.metrics[f"{name}_champion"] == decision["gate"]["score_champion"]
     assert logged.metrics["f1_champion"] == decision["gate"]["f1_champion"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from devtools.servers.airflow_server import PATIENCE_S, wait_until
 from devtools.servers.prefect_server import PrefectServer
+from devtools.servers.processes import PATIENCE_S, wait_until
 from tests.prefect.conftest import Recorder
 
 DAY = date(2013, 8, 14)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from devtools.servers.object_store import ObjectStore
+from retrain_ops import lease
+from retrain_ops.errors import BusyError
 from retrain_ops.workspace import Workspace
 
 DAY = date(2020, 2, 6)
@@ -21,15 +25,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 
 
 @pytest.fixture(params=["store", "folder"])
-def workspace(
+def uri(
     request: pytest.FixtureRequest,
     store: ObjectStore,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Workspace:
+) -> str:
     for name, value in store.variables().items():
         monkeypatch.setenv(name, value)
-    uri = store.uri if request.param == "store" else str(tmp_path)
+    return store.uri if request.param == "store" else str(tmp_path)
+
+
+@pytest.fixture
+def workspace(request: pytest.FixtureRequest, uri: str) -> Workspace:
     return Workspace.open(uri, f"m{request.node.name[:40]}".replace("[", "-").rstrip("]"))
 
 
@@ -72,7 +80,55 @@ def test_a_writer_that_dies_leaves_the_old_file(workspace: Workspace, store: Obj
     stream.close()
 
 
-def test_the_lock_of_an_object_store_is_the_orchestrators(workspace: Workspace) -> None:
-    with workspace.lock(patience_s=0.1):
+HOLD = """
+import os, sys
+from retrain_ops.workspace import Workspace
+with Workspace.open(sys.argv[1], "killed").lock(patience_s=0.0):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+COUNT = """
+import sys
+from retrain_ops.workspace import Workspace
+
+uri, model, path = sys.argv[1:]
+workspace = Workspace.open(uri, model)
+for _ in range(5):
+    with workspace.lock(patience_s=120.0):
+        n = (workspace.read_json(path) or {"n": 0})["n"]
+        workspace.write_json(path, {"n": n + 1})
+"""
+
+
+def test_one_process_at_a_time_has_the_lock(workspace: Workspace, uri: str) -> None:
+    """Each counts by a read and a write: a second one in between would lose a count."""
+    path = workspace.key_path(DAY, "count.json")
+    command = [sys.executable, "-c", COUNT, uri, workspace.model, path]
+    children = [subprocess.Popen(command) for _ in range(4)]
+    assert [child.wait(300) for child in children] == [0] * 4
+    assert workspace.read_json(path) == {"n": 20}
+
+
+def test_a_lock_that_is_held_names_its_holder_and_one_that_was_killed_is_free(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in store.variables().items():
+        monkeypatch.setenv(name, value)
+    workspace = Workspace.open(store.uri, "killed")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, store.uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(BusyError, match=f"held by process {holder.pid} on "):
+        workspace.lock(patience_s=0.0).__enter__()
+    holder.kill()
+    holder.wait()
+    with pytest.raises(BusyError), workspace.lock(patience_s=0.0):
+        raise AssertionError
+    monkeypatch.setattr(lease, "LEASE_S", 3.0)
+    with workspace.lock(patience_s=120.0):
         pass
-    assert "concurrency slot" in " ".join((Workspace.lock.__doc__ or "").split())
+    assert [name for name in store.objects() if "/.lock/" in name] == []

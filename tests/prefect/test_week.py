@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from devtools.doubles.registry_server import Client, Server
-from devtools.servers.airflow_server import PATIENCE_S, wait_until
 from devtools.servers.mlflow_server import MlflowServer, mlflow_python
 from devtools.servers.object_store import ObjectStore
 from devtools.servers.prefect_server import PrefectServer
+from devtools.servers.processes import PATIENCE_S, wait_until
 from devtools.synthetic import FIRST, SPEC, files_of, toy_run, write_days
 from retrain_ops.cli.main import run_day
 from retrain_ops.run import RunContext

@@ -13,11 +13,12 @@ from devtools.metric_peers import (
     random_days,
     random_table,
 )
+from devtools.score_peers import PEERS as SCORE_PEERS
 from retrain_ops.stats.metrics import F1, MetricName, metric_named, metric_of_record
 
 
 def test_every_metric_has_a_peer():
-    assert sorted(PEERS) == sorted(get_args(MetricName))
+    assert sorted([*PEERS, *SCORE_PEERS]) == sorted(get_args(MetricName))
 
 
 @pytest.mark.parametrize("name", PEERS)

@@ -191,6 +191,14 @@ def test_fairness_of_fairlearns_user_guide():
     assert [g.tpr for g in report.groups] == pytest.approx([0.5, 0.6, 0.4])
 
 
+def test_four_fifths_are_four_fifths():
+    """3 of 5 against 6 of 8: as doubles the ratio is a little less than 0.8."""
+    selected = [1, 1, 1, 0, 0] + [1] * 6 + [0] * 2
+    report = fairness_report([1] * 13, selected, list("aaaaabbbbbbbb"))
+    assert report.demographic_parity.ratio == 0.8
+    assert report.four_fifths == "pass"
+
+
 def test_a_missing_attribute_is_a_group_and_a_group_without_positives_is_named():
     report = fairness_report([1, 0, 0, 1], [1, 0, 1, 1], ["a", "a", "b", None])
     assert [g.level for g in report.groups] == ["a", "b", "(missing)"]

@@ -18,7 +18,7 @@ PUBLIC = {
     "retrain_ops.models": """
         DEFAULT_PARAMS Feature GBDTClassifier GBDTRegressor LinearRegression LogisticRegression
         PoissonRegressor TabularModel TrainedModel Trainer TrainingData encode load_model
-        resolve_loader resolve_trainer train_gbdt train_logistic""",
+        resolve_loader resolve_trainer train_estimator train_gbdt train_logistic""",
     "retrain_ops.stats": """
         CalibrationLine CanaryRules CanaryVerdict Chi2Result Costs DelongResult Distances
         DriftReport DriftRules FairnessReport GateReport GateRules Guard KsResult PsiResult
@@ -27,6 +27,8 @@ PUBLIC = {
         fairness_report judge judge_canary
         judge_shadow ks_test psi psi_from_counts psi_tolerance_p roc_auc score_metrics slice_report
         to_significant wasserstein_distance""",
+    "retrain_ops.sources": "Part SourceError SourceKind UnreachableError",
+    "retrain_ops.serving": "Answer Router create_app",
     "retrain_ops.airflow": """
         ApprovalSensor ApproveCandidateOperator CheckDriftOperator DriftMonitorOperator
         EvaluateOperator MlflowHook ModelOperator PerformanceMonitorOperator

@@ -108,6 +108,7 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, int]] = [
     (tidy.meeting_places, "retrain_ops/x.py", "from devtools import weeks\n", 1),
     (tidy.quiet_imports, "retrain_ops/x.py", "import os\nimport pandas as pd\n", 2),
     (tidy.quiet_imports, "retrain_ops/x.py", "def f():\n    import pickle\n", 2),
+    (tidy.quiet_imports, "retrain_ops/x.py", "import retrain_ops.data.sources.delta\n", 1),
     (tidy.environment_writes, "retrain_ops/x.py", "os.environ['A'] = 'b'\n", 1),
     (tidy.environment_writes, "retrain_ops/x.py", "del os.environ['A']\n", 1),
     (tidy.environment_writes, "retrain_ops/x.py", "os.environ.setdefault('A', 'b')\n", 1),

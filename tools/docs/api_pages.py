@@ -10,6 +10,8 @@ MODULES = (
     "retrain_ops",
     "retrain_ops.models",
     "retrain_ops.stats",
+    "retrain_ops.sources",
+    "retrain_ops.serving",
     "retrain_ops.airflow",
     "retrain_ops.prefect",
 )

@@ -23,9 +23,10 @@ be left out. An unknown table or key, a wrong type or an impossible value is ref
 line. `${NAME}` and `${NAME:-default}` in any string come from the environment, which is where
 passwords belong; `${SEGMENT}` is the segment of a DAG that has several.
 
-The spec's hash is part of every decision. `[publish]`, `[registry]`, `[notify]` and the path of
-`[source]` are not in it, since they change no decision. A key marked with ° is in it only when it
-differs from its default."""
+The spec's hash is part of every decision. `[publish]`, `[registry]`, `[notify]` and what says where
+and how the rows of `[source]` lie (`path`, `kind`, `url`, `query`, `table`, `catalog`, `options`,
+`time_zone`) are not in it: equal rows decide alike, and [what was read](sources.md) is pinned. A
+key marked with ° is in it only when it differs from its default."""
 
 TRAIN = (
     "Parameters of the trainer. A trainer of your own has its own; these are those of `gbdt`, and "
@@ -135,6 +136,10 @@ def _type(hint: Any) -> tuple[str, str]:
     if origin is tuple:
         if dataclasses.is_dataclass(arguments[0]):
             return _type(arguments[0])[0].replace("table", "array of tables"), ""
+        if typing.get_origin(arguments[0]) is typing.Literal:
+            return "array of any of " + ", ".join(
+                f'`"{a}"`' for a in typing.get_args(arguments[0])
+            ), ""
         inner, unit = _type(arguments[0])
         pair = arguments[-1] is not Ellipsis
         return f"two {inner}s" if pair else f"array of {inner}s", unit

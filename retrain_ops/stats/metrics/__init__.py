@@ -7,10 +7,22 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final, Literal
 
-from retrain_ops.stats.metrics.decisions import BY_NAME, Costs, fbeta, net_benefit
-from retrain_ops.stats.metrics.metric import Confusion, Metric
+from retrain_ops.stats.metrics.decisions import BY_NAME as DECISIONS
+from retrain_ops.stats.metrics.decisions import Costs, fbeta, net_benefit
+from retrain_ops.stats.metrics.metric import Confusion, Influence, Metric, Totals
+from retrain_ops.stats.metrics.scores import BY_NAME as SCORES
 
-__all__ = ["F1", "Confusion", "Costs", "Metric", "MetricName", "metric_named", "metric_of_record"]
+__all__ = [
+    "F1",
+    "Confusion",
+    "Costs",
+    "Influence",
+    "Metric",
+    "MetricName",
+    "Totals",
+    "metric_named",
+    "metric_of_record",
+]
 
 MetricName = Literal[
     "f1",
@@ -23,9 +35,16 @@ MetricName = Literal[
     "jaccard",
     "specificity",
     "net_benefit",
+    "roc_auc",
+    "average_precision",
+    "ks",
+    "log_loss",
+    "brier",
 ]
 
-F1: Final[Metric] = BY_NAME["f1"]
+_BY_NAME: Mapping[str, Metric] = {**DECISIONS, **SCORES}
+
+F1: Final[Metric] = _BY_NAME["f1"]
 """The default."""
 
 
@@ -40,7 +59,7 @@ def metric_named(name: str, *, beta: Fraction = Fraction(1), costs: Costs | None
         return fbeta(beta)
     if name == "net_benefit":
         return net_benefit(costs or Costs())
-    return BY_NAME[name]
+    return _BY_NAME[name]
 
 
 def metric_of_record(record: Mapping[str, Any] | None) -> Metric:

@@ -8,14 +8,27 @@ scores are fractions, and so are the derivatives: of T / D by the count of cell 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
-from retrain_ops.stats.metrics.metric import Confusion
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["BY_NAME", "MATTHEWS", "Costs", "Matthews", "Ratios", "fbeta", "net_benefit"]
+from retrain_ops.stats.cells import CHALLENGER, CHAMPION, LABEL, N_CELLS, confusion
+from retrain_ops.stats.metrics.metric import Confusion, Influence
+
+__all__ = [
+    "BY_NAME",
+    "MATTHEWS",
+    "Costs",
+    "DecisionMetric",
+    "Matthews",
+    "Ratios",
+    "fbeta",
+    "net_benefit",
+]
 
 Form = tuple[int, int, int, int]
 """Factors of true negatives, false positives, false negatives and true positives."""
@@ -37,8 +50,33 @@ def _slopes(term: tuple[Form, Form], counts: Confusion) -> tuple[list[int], int]
     return [a * d - t * b for a, b in zip(top, bottom, strict=True)], d * d
 
 
+class _OfDecisions:
+    """What metrics of the eight joint counts share."""
+
+    __slots__ = ()
+    kind: ClassVar[str | None] = None
+    sign: ClassVar[int] = 1
+    ranks: ClassVar[bool] = False
+
+    def totals(self, counts: Sequence[int], said: Sequence[int]) -> Confusion:
+        """One model's confusion matrix."""
+        return confusion(counts[:N_CELLS], said)
+
+    def squares(
+        self, counts: Sequence[int], champion: Influence, challenger: Influence
+    ) -> Fraction:
+        """Rows of a cell have one influence."""
+        (old, old_scale), (new, new_scale) = champion, challenger
+        weights = [
+            new[2 * y + c] * old_scale - old[2 * y + m] * new_scale
+            for y, m, c in zip(LABEL, CHAMPION, CHALLENGER, strict=True)
+        ]
+        rows = sum(c * w * w for c, w in zip(counts[:N_CELLS], weights, strict=True))
+        return Fraction(rows, (old_scale * new_scale) ** 2)
+
+
 @dataclass(frozen=True, slots=True)
-class Ratios:
+class Ratios(_OfDecisions):
     """The sum of T / D over `terms`, pairs of T and D; undefined where any D is zero."""
 
     name: str
@@ -57,7 +95,16 @@ class Ratios:
         first, *rest = (Fraction(t, d) for t, d in found)
         return sum(rest, first)
 
-    def influence(self, counts: Confusion) -> tuple[list[int], int]:
+    def scores(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of many confusion matrices, float64 [4, n]; minus infinity where it is undefined."""
+        total = np.zeros(counts.shape[1])
+        for top, bottom in self.terms:
+            d = np.asarray(bottom, np.float64) @ counts
+            t = np.asarray(top, np.float64) @ counts
+            total += np.divide(t, d, out=np.full_like(d, -np.inf), where=d != 0)
+        return total
+
+    def influence(self, counts: Confusion) -> Influence:
         """Derivatives over the common denominator of all terms."""
         first, *rest = self.terms
         total, common = _slopes(first, counts)
@@ -69,7 +116,7 @@ class Ratios:
 
 
 @dataclass(frozen=True, slots=True)
-class Matthews:
+class Matthews(_OfDecisions):
     """Matthews' correlation coefficient, (TP TN - FP FN) / sqrt(P N P' N').
 
     Matthews (1975), Biochimica et Biophysica Acta 405. P and N are the labels of either kind, P'
@@ -90,7 +137,15 @@ class Matthews:
             return None
         return Fraction(_surplus(counts) << _BITS, _root(product))
 
-    def influence(self, counts: Confusion) -> tuple[list[int], int]:
+    def scores(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of many confusion matrices, float64 [4, n]; minus infinity where it is undefined."""
+        tn, fp, fn, tp = counts
+        margins = np.sqrt((tn + fp) * (fn + tp)) * np.sqrt((tn + fn) * (fp + tp))
+        found = np.full(len(margins), -np.inf)
+        np.divide(tp * tn - fp * fn, margins, out=found, where=margins != 0)
+        return found
+
+    def influence(self, counts: Confusion) -> Influence:
         """Of S / R by the count of cell k: (dS/dk - S / 2 sum 1 / m over k's margins m) / R."""
         tn, fp, fn, tp = counts
         margins, surplus = _margins(counts), _surplus(counts)
@@ -125,7 +180,9 @@ MATTHEWS = Matthews()
 _FOUND: Form = (0, 0, 0, 1)
 _SPARED: Form = (1, 0, 0, 0)
 
-BY_NAME: Mapping[str, Ratios | Matthews] = {
+DecisionMetric = Ratios | Matthews
+
+BY_NAME: dict[str, DecisionMetric] = {
     metric.name: metric
     for metric in (
         Ratios("f1", "F1", (((0, 0, 0, 2), (0, 1, 1, 2)),), unit="F1"),

@@ -1,26 +1,33 @@
 """What the gate, the slices, the canary and the degraded trigger know of a metric.
 
-A metric scores one model from what its rows were counted to, and says how much one more row of
-a cell moves that score. Influences add up: over the rows of a day they give the day's share of
-the score, over all rows nothing, so standard errors by rows and by days, the paired difference
-and the confidence sequence of a canary are the same for every metric
+A metric scores one model from four totals that its rows were counted to, and says how much each
+of them moves that score per unit. Influences add up: over the rows of a day they give the day's
+share of the score, over all rows nothing, so standard errors by rows and by days, the paired
+difference and the confidence sequence of a canary are the same for every metric
 (:mod:`retrain_ops.stats.paired`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Protocol
 
-__all__ = ["Confusion", "Metric"]
+__all__ = ["Confusion", "Influence", "Metric", "Totals"]
 
-Confusion = tuple[int, int, int, int]
+Totals = tuple[int, int, int, int]
+"""Of one model: for decisions a `Confusion`, for scores negatives, positives and the sums of the
+values of both (:mod:`retrain_ops.stats.metrics.scores`)."""
+
+Confusion = Totals
 """True negatives, false positives, false negatives, true positives: 2 * label + decision."""
+
+Influence = tuple[list[int], int]
+"""Per unit of each total: numerators, common denominator."""
 
 
 class Metric(Protocol):
-    """A score of one model's decisions; higher is better."""
+    """A score of one model."""
 
     @property
     def name(self) -> str:
@@ -39,18 +46,41 @@ class Metric(Protocol):
         """The largest difference of two scores; None when only the spec's own numbers limit it."""
 
     @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is; a difference is positive when it is better."""
+
+    @property
     def rational(self) -> bool:
-        """Whether `score` is exact; a root is taken to 64 binary places."""
+        """Whether `score` is exact; fixed point and roots are not."""
+
+    @property
+    def kind(self) -> str | None:
+        """What is summed beside the joint counts (`_core.paired_sums`); None for decisions."""
+
+    @property
+    def ranks(self) -> bool:
+        """Whether its sums are places among the rows of all days together."""
 
     @property
     def arguments(self) -> Mapping[str, Any]:
         """What the spec has set of it, beside the name, as plain data."""
 
-    def score(self, counts: Confusion) -> Fraction | None:
+    def totals(self, counts: Sequence[int], said: Sequence[int]) -> Totals:
+        """One model's totals; `said` is `CHAMPION` or `CHALLENGER` of `retrain_ops.stats.cells`.
+
+        `counts` are of a day or of many: eight joint counts, then the sums of `kind`.
+        """
+
+    def score(self, totals: Totals) -> Fraction | None:
         """The score; None where it is undefined, which is neither 0 nor 1."""
 
-    def influence(self, counts: Confusion) -> tuple[list[int], int]:
-        """The derivative of the score by the count of each cell: numerators, common denominator.
+    def influence(self, totals: Totals) -> Influence:
+        """What each total adds to the score per unit, less what the rows behind it take from it.
 
-        The numerators times `counts` sum to zero. Only where `score` is defined.
+        The numerators times `totals` sum to zero. Only where `score` is defined.
         """
+
+    def squares(
+        self, counts: Sequence[int], champion: Influence, challenger: Influence
+    ) -> Fraction:
+        """The sum over rows of the squared difference of both influences."""

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import bench_calibration as bench
 from benchmarks.flights_pairs import Pair
 from devtools import year
-from devtools.decisions import SPEC, random_cells, split
+from devtools.decisions import SPEC, random_cells, scored, split
 from retrain_ops.spec.spec import parse_spec
 from retrain_ops.stats.cells import day_cells
 from retrain_ops.stats.gate_rules import GateRules
@@ -17,7 +17,13 @@ from retrain_ops.stats.paired import compare
 
 RNG = np.random.default_rng(0)
 DAYS = random_cells(RNG, 21)
-PAIR = Pair(first_day="2020-01-01", cells={"": {"": DAYS}, "p": split(RNG, DAYS, 2)})
+ROWS = scored(RNG, DAYS)
+PAIR = Pair(
+    first_day="2020-01-01",
+    cells={"": {"": DAYS}, "p": split(RNG, DAYS, 2)},
+    rows=ROWS,
+    at_floor=ROWS,
+)
 
 
 def difference(cells):
@@ -62,6 +68,7 @@ def test_every_part_gives_rows_on_small_counts(capsys):
     rows = [
         *bench.drift_of_days(3),
         *bench.gate_on_flights(pairs, 2),
+        *bench.metrics_on_flights(pairs, 2),
         *bench.degraded_on_flights(pairs, 2),
         *bench.canary_on_flights(pairs, 2),
     ]
@@ -93,3 +100,19 @@ def test_a_year_promotes_the_model_that_is_better_and_counts_its_gain():
     assert played["mean_gain"] > 0.4
     assert 0.7 < played["pooled_f1"] < 1
     assert year.summary([])["promotions"] == 0
+
+
+def test_windows_that_lend_come_before_and_share_no_day():
+    windows = [bench.EarlierWindow(f"w{i}", 7, 1.0) for i in range(6)]
+    assert [w.window_end for w in bench.before(windows, 5, 7)] == ["w4", "w3", "w2", "w1", "w0"]
+    assert [w.window_end for w in bench.before(windows, 5, 14)] == ["w3", "w1"]
+    assert bench.before(windows, 0, 7) == ()
+
+
+def test_log_odds_that_move_towards_labels_raise_every_metric_of_scores():
+    moved = bench.towards_labels(ROWS, 0.3)
+    for rules in bench.OTHER_METRICS.values():
+        metric = rules.scored_by
+        if metric.kind:
+            before = compare(ROWS.judged_by(metric), metric).difference
+            assert compare(moved.judged_by(metric), metric).difference > before

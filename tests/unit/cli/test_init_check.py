@@ -8,11 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import NAMESPACE_DNS, uuid5
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from statsmodels.datasets import fair, randhie
 
+from devtools.source_kinds import FILES
 from devtools.synthetic import SPEC, write_days
 from retrain_ops.cli.main import main
 from retrain_ops.examples.loans import write_loans
@@ -96,10 +99,55 @@ def loans(folder):
     write_loans(folder)
 
 
+def affairs(folder):
+    """As pandas deals a frame into folders: its index is a column, categories are dictionaries."""
+    frame = fair.load_pandas().data
+    frame["unfaithful"] = frame.pop("affairs") > 0
+    frame["occupation"] = frame["occupation"].astype(int).astype("category")
+    frame["answer_id"] = [f"{number:05d}" for number in range(len(frame))]
+    frame["date"] = [str(FIRST + timedelta(days=number % 50)) for number in range(len(frame))]
+    frame["asked_at"] = pd.to_datetime(frame["date"]).dt.tz_localize("Europe/Berlin")
+    shuffled = frame.sample(frac=1.0, random_state=1)  # so that the index has to be kept
+    shuffled.to_parquet(folder, partition_cols=["date"])
+
+
+def visits(folder):
+    """As Spark leaves them: several files a day, markers and checksums beside, narrow types."""
+    frame = randhie.load_pandas().data
+    frame["visited"] = (frame.pop("mdvis") > 0).astype("int32")
+    frame = frame.astype({"idp": "int8", "hlthg": "int8", "hlthf": "int8", "hlthp": "int8"})
+    frame["request_id"] = range(len(frame))
+    for number in range(40):
+        day = FIRST + timedelta(days=number)
+        rows = pa.Table.from_pandas(frame.iloc[number::40], preserve_index=False)
+        times = [datetime(day.year, day.month, day.day, 6, tzinfo=UTC)] * len(rows)
+        rows = rows.append_column("event_time", pa.array(times, pa.timestamp("us", "UTC")))
+        if number == 39:  # nobody knows yet; four more columns hold 0 and 1
+            place = rows.column_names.index("visited")
+            rows = rows.set_column(place, "visited", pa.nulls(len(rows), pa.int32()))
+        amount = rows["lncoins"].cast(pa.decimal128(18, 6), safe=False)
+        rows = rows.set_column(rows.column_names.index("lncoins"), "lncoins", amount)
+        target = folder / f"ds={day}"
+        target.mkdir(parents=True)
+        for part in range(2):
+            name = f"part-0000{part}-c000.snappy.parquet"
+            pq.write_table(rows.slice(part * 200, 200 if part == 0 else None), target / name)
+            (target / f".{name}.crc").write_bytes(b"crc")
+    (folder / "_SUCCESS").write_bytes(b"")
+
+
 SOURCES = {
     "loans": (loans, {"label": "rejected", "event_time": "event_time", "request_id": "request_id"}),
     "crimes": (crimes, {"label": "arrested", "event_time": "seen", "request_id": "case_id"}),
     "clicks": (clicks, {"label": "was clicked", "event_time": "at", "request_id": "id"}),
+    "affairs": (
+        affairs,
+        {"label": "unfaithful", "event_time": "asked_at", "request_id": "answer_id"},
+    ),
+    "visits": (
+        visits,
+        {"label": "visited", "event_time": "event_time", "request_id": "request_id"},
+    ),
 }
 
 
@@ -130,6 +178,17 @@ def test_a_drafted_spec_of_the_flights_is_accepted_by_check(tmp_path, command, f
     assert (code, output["guessed"]["label"]) == (0, "label")
     code, output, err = command("check", spec, "--date", "2013-08-14")
     assert (code, output["status"]) == (0, "ok"), err
+
+
+def test_the_index_of_a_frame_is_no_feature(tmp_path, command):
+    affairs(tmp_path / "affairs")
+    command("init", tmp_path / "affairs", "--spec", tmp_path / "s.toml")
+    text = (tmp_path / "s.toml").read_text()
+    features = tomllib.loads(text)["features"]
+    assert "__index_level_0__" not in features["numeric"]
+    assert '# left out: "__index_level_0__"' in text
+    assert features["categorical"] == ["occupation"]
+    assert tomllib.loads(text)["source"]["partition"] == "date"
 
 
 def test_what_no_model_can_use_is_left_out_and_said(tmp_path, command):
@@ -181,6 +240,20 @@ def test_init_says_how_days_must_lie_and_overwrites_nothing(tmp_path, command):
     assert code == 2
     assert "exists" in output["message"]
     assert (tmp_path / "s.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_init_drafts_a_spec_for_files_of_text(tmp_path, command, kind):
+    write_days(tmp_path / "rows", 22)
+    FILES[kind](tmp_path / "rows", tmp_path / kind)
+    spec = tmp_path / "s.toml"
+    code, output, err = command("init", tmp_path / kind, "--spec", spec)
+    assert (code, output["days"]) == (0, 22), err
+    found = tomllib.loads(spec.read_text())
+    assert (found["source"]["kind"], found["source"]["event_time"]) == (kind, "event_time")
+    assert found["features"] == {"numeric": ["a", "b"], "categorical": ["c"]}
+    code, output, err = command("check", spec)
+    assert (code, output["status"]) == (0, "ok"), err
 
 
 @pytest.fixture

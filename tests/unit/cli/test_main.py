@@ -8,7 +8,8 @@ import pytest
 
 import retrain_ops.steps.pull_data
 from devtools.synthetic import SPEC, write_days
-from retrain_ops.cli.main import main
+from retrain_ops.cli.command import run_of
+from retrain_ops.cli.main import build_parser, main
 from retrain_ops.errors import ConfigError, NotYet, RetrainError, is_expected, text_of
 
 UNFORESEEN = [
@@ -151,3 +152,12 @@ def test_waiting_is_no_failure(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("retrain_ops.run.load_spec", waits)
     assert main(["status", "--spec", "x.toml", "--workspace", str(tmp_path)]) == 75
     assert json.loads(capsys.readouterr().out)["status"] == "not_yet"
+
+
+def test_a_backfill_by_hand_is_one_for_the_source_too(tmp_path):
+    (tmp_path / "toy.toml").write_text(SPEC)
+    where = ["--spec", str(tmp_path / "toy.toml"), "--workspace", str(tmp_path / "workspace")]
+    arguments = ["run", *where, "--tracking-uri", "http://127.0.0.1:1"]
+    for further, trigger in ([], "manual"), (["--backfill"], "backfill"):
+        run = run_of(build_parser().parse_args([*arguments, *further]))
+        assert run.context.trigger == trigger

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from devtools.doubles.registry_server import Client, Server
 from retrain_ops.cli import command
 from retrain_ops.cli.main import main
+from retrain_ops.models import GBDTClassifier, LogisticRegression
 from retrain_ops.registry.events import APPROVAL_TAG, REPLACES_TAG
 from retrain_ops.registry.registry import Registry
 from tests.unit.registry.test_registry import A, B, C, instant, promote, registered
@@ -59,6 +62,27 @@ def test_history_tells_every_change_with_its_version(registry, say):
     assert told["events"][1]["state"] == "rolled_back"
     assert told["events"][2]["failed"] == "2"
     assert told["aliases"] == {"champion": "1"}
+
+
+@pytest.mark.parametrize(("format", "ending"), [("onnx", "onnx"), ("lightgbm", "txt")])
+def test_export_writes_the_registered_model(registry, say, tmp_path, monkeypatch, format, ending):
+    model = GBDTClassifier(n_estimators=2).fit(np.arange(80.0)[:, None], np.arange(80) > 40).model_
+    monkeypatch.setattr("retrain_ops.comparison.scoring.load_version", lambda run, version: model)
+    monkeypatch.chdir(tmp_path)
+    code, told = say("export", "--version", "2", "--format", format)
+    data = (tmp_path / f"{MODEL}-2.{ending}").read_bytes()
+    assert data == (model.to_onnx() if format == "onnx" else model.to_lightgbm().encode())
+    assert (code, told["sha256"]) == (0, hashlib.sha256(data).hexdigest())
+
+
+def test_export_refuses_what_has_no_such_form(registry, say, monkeypatch, tmp_path):
+    model = LogisticRegression().fit(np.arange(80.0)[:, None], np.arange(80) > 40).model_
+    monkeypatch.setattr("retrain_ops.comparison.scoring.load_version", lambda run, version: model)
+    monkeypatch.chdir(tmp_path)
+    code, told = say("export", "--version", "2", "--format", "lightgbm")
+    assert (code, told["error"]) == (2, "ConfigError")
+    assert "version 2: a linear model has no trees" in told["message"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_promote_approves_and_promotes_what_passed_its_shadow(registry, say):
@@ -181,3 +205,27 @@ def test_verify_tells_and_repairs(registry, say, monkeypatch):
     code, told = say("verify", "--repair")
     assert (code, told["ok"], len(told["repaired"])) == (0, True, 1)
     assert registry.snapshot().aliases["champion"] == "2"
+
+
+@pytest.mark.parametrize("name", ["status", "history"])
+def test_a_person_at_a_terminal_gets_a_table(registry, tmp_path, capsys, monkeypatch, name):
+    candidate(registry)
+    where = [name, "--spec", str(SPEC), "--workspace", str(tmp_path), "--tracking-uri", "http://x"]
+    assert main(where) == 0
+    piped = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main([*where, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == piped
+    assert main(where) == 0
+    lines = capsys.readouterr().out.splitlines()
+    served = "@challenger version 3, @champion version 2, @previous version 1"
+    assert lines[0] == f"flights_delay: {served}"
+    assert any(line.split()[:3] == ["2", "promote", "2"] for line in lines)
+    told = f"candidate: version 3 (m/{C}), shadow passed since {instant(C).isoformat()}"
+    assert (told in lines) == (name == "status")
+
+
+def test_a_failure_at_a_terminal_is_a_document(registry, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["status", "--spec", "nowhere.toml", "--workspace", str(tmp_path)]) == 2
+    assert json.loads(capsys.readouterr().out)["status"] == "failed"

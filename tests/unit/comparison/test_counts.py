@@ -9,7 +9,7 @@ import pytest
 
 from devtools.doubles.registry_server import Client, Server
 from devtools.synthetic import FIRST, toy_run
-from retrain_ops.comparison.counts import count_models, count_versions
+from retrain_ops.comparison.counts import count_models, version_rows
 from retrain_ops.errors import DataError
 from retrain_ops.spec.window import DAY
 from retrain_ops.stats.cells import ALL_ROWS
@@ -84,7 +84,8 @@ def test_every_row_is_counted_once_per_column_under_its_day_level_and_cell(run, 
 
 
 def test_no_rows_load_no_model(run, table):
-    assert count_versions(run, table[:0], None, None).shape == (0, 8)
+    rows = version_rows(run, table[:0], None, None)
+    assert rows.cells(rows.everyone)[ALL_ROWS].shape == (0, 8)
 
 
 def test_a_label_that_is_neither_0_nor_1_is_named(run, table):

@@ -167,3 +167,14 @@ def test_no_socket_is_opened_no_file_written_and_nothing_said(tmp_path: Path) ->
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_share_of_gaps_that_is_met_exactly_is_met() -> None:
+    """7 of 10 rows are 0.7 of them; 1.0 - 0.7 is more than 0.3."""
+    gaps = pa.table({"wind": pa.array([1.0] * 3 + [None] * 7, pa.float32())})
+    rules = dataclasses.replace(
+        RULES, columns={}, not_null=(), label="", max_null_share={"wind": 0.7}
+    )
+    assert failures(gaps, rules) == []
+    stricter = dataclasses.replace(rules, max_null_share={"wind": 0.69})
+    assert failures(gaps, stricter) == [("wind", "expect_column_values_to_not_be_null")]

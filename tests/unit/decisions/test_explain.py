@@ -33,6 +33,13 @@ def test_a_pass_says_by_how_much_and_how_sure():
     assert "What it would take" not in text
 
 
+def test_a_source_with_versions_is_named():
+    found = decision(whole(GOOD), RULES)
+    assert "source" not in explain(found)
+    found["source"] = {"kind": "delta", "rows": 1200, "sha256": "0" * 64, "version": "12"}
+    assert explain(found).endswith("source    delta, version 12: 1,200 rows read\n")
+
+
 def test_not_proven_says_how_many_days_would_prove_it():
     text = explained(whole(NOISY))
     assert "exceeds the bar, but it is not proven" in text

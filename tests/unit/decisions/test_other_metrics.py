@@ -6,7 +6,16 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from devtools.decisions import END, decision, random_cells, spec, split, stored
+from devtools.decisions import (
+    END,
+    decision,
+    random_cells,
+    scored,
+    spec,
+    split,
+    stored,
+    sums_of,
+)
 from retrain_ops.decisions.explain import explain
 from retrain_ops.decisions.record import metric_of, scores_of
 from retrain_ops.decisions.replay import replay
@@ -20,7 +29,11 @@ from tests.unit.decisions.test_replay import VALIDATOR
 NAMES = get_args(MetricName)
 OTHERS = [name for name in NAMES if name != "f1"]
 COSTS = Costs(fp=5, fn=80, tp="5.5")
-GUARDS = (Guard(metric="specificity", max_drop=0.01), Guard(metric="mcc", max_drop=0.05))
+GUARDS = (
+    Guard(metric="specificity", max_drop=0.01),
+    Guard(metric="mcc", max_drop=0.05),
+    Guard(metric="brier", max_drop=0.01),
+)
 
 
 def rules_of(name, **more):
@@ -35,14 +48,20 @@ def judged(name, seed, days=7, **more):
     rng = np.random.default_rng(seed)
     cells = random_cells(rng, days, gain=float(rng.choice([-0.1, 0, 0.3, 1])))
     rules = rules_of(name, protected=("p",), watched=("w",), **more)
-    return decision({"": {"": cells}, "p": split(rng, cells, 2), "w": split(rng, cells, 3)}, rules)
+    tables = {"": {"": cells}, "p": split(rng, cells, 2), "w": split(rng, cells, 3)}
+    return decision(tables, rules, sums=sums_of(rng, tables, rules))
 
 
 def with_degraded(content, name):
     rng = np.random.default_rng(5)
     model = {"retrain_key": "m/2020-01-25", "model_sha256": "d" * 64}
-    windows = [("2020-01-01", "2020-01-07", model, random_cells(rng, 7, gain=1)) for _ in range(3)]
-    report = judge_degraded(windows, DegradedRules(margin=0.001), rules_of(name).scored_by)
+    metric, windows = rules_of(name).scored_by, []
+    for _ in range(3):
+        cells = random_cells(rng, 7, gain=1)
+        rows = scored(rng, cells)
+        sums = rows.sums(metric.kind, rows.everyone)[""] if metric.kind else None
+        windows.append(("2020-01-01", "2020-01-07", model, cells, sums))
+    report = judge_degraded(windows, DegradedRules(margin=0.001), metric)
     content["drift"]["degraded"] = report.to_json()
     return content
 
@@ -51,7 +70,7 @@ def with_degraded(content, name):
 @pytest.mark.parametrize("seed", range(6))
 def test_any_decision_keeps_the_schema_and_replays_to_its_bytes(name, seed, tmp_path):
     mode = "literal" if seed == 5 else "paired"
-    content = judged(name, seed, days=2 + seed, mode=mode, guards=GUARDS[: seed % 3])
+    content = judged(name, seed, days=2 + seed, mode=mode, guards=GUARDS[: seed % 4])
     content = with_degraded(content, name)
     VALIDATOR.validate(content)
     done = replay(spec(), stored(tmp_path, content), END)
@@ -81,7 +100,8 @@ def test_words_and_pages_name_the_metric(name):
     assert metric_of(content["gate"]).name == name
     text = " ".join(explain(content).split())
     assert f"the champion has {title} {champion:.4f}" in text
-    assert f"The bare rule alone ({title} above" in text
+    better = "above" if rules_of(name).scored_by.sign > 0 else "below"
+    assert f"The bare rule alone ({title} {better}" in text
     assert "Guard on MCC" in text
     assert "F1" not in text.replace(title, "") or title.startswith("F")
     html = render(content, curves={}, counts={}, threshold=0.2, history=[content])

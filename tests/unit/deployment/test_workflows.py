@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTION = ROOT / ".github" / "actions" / "retrain" / "action.yml"
 
 
 def _content(name: str) -> dict[Any, Any]:
@@ -25,6 +27,10 @@ def _content(name: str) -> dict[Any, Any]:
 def _shell_steps(name: str) -> dict[str, dict[str, Any]]:
     jobs = _content(name)["jobs"].values()
     return {s["name"]: s for job in jobs for s in job.get("steps", ()) if "run" in s}
+
+
+def _action_steps() -> dict[str, dict[str, Any]]:
+    return {s["name"]: s for s in yaml.safe_load(ACTION.read_text())["runs"]["steps"] if "run" in s}
 
 
 def _run(step: dict[str, Any], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -42,20 +48,34 @@ def _run(step: dict[str, Any], folder: Path, **variables: str) -> subprocess.Com
     )
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
-def test_a_shell_step_is_valid_and_takes_no_text_from_outside(file: Path) -> None:
-    for name, step in _shell_steps(file.stem).items():
+@pytest.mark.parametrize("name", [*(file.stem for file in FILES), "action"])
+def test_a_shell_step_is_valid_and_takes_no_text_from_outside(name: str) -> None:
+    for title, step in (_action_steps() if name == "action" else _shell_steps(name)).items():
         subprocess.run(["bash", "-n"], input=step["run"], text=True, check=True)
-        assert "${{" not in step["run"], f"{name}: pass it through env, where it cannot be code"
+        assert "${{" not in step["run"], f"{title}: pass it through env, where it cannot be code"
 
 
-def test_every_workflow_meets_the_schema_of_workflows() -> None:
-    """The schema comes with check-jsonschema, so nothing is fetched."""
+@pytest.fixture(scope="module")
+def tools() -> Path:
+    """The folder of the linters. They bring their schemas along: nothing is fetched."""
     command = [sys.executable, str(ROOT / "tools" / "environments.py"), "wheel"]
-    python = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    check = [str(Path(python).parent / "check-jsonschema")]
-    check += ["--builtin-schema", "vendor.github-workflows", *map(str, FILES)]
-    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Path(done.stdout.strip()).parent
+
+
+@pytest.mark.parametrize(
+    ("linter", "files"),
+    [
+        (("check-jsonschema", "--builtin-schema", "vendor.github-workflows"), FILES),
+        (("check-jsonschema", "--builtin-schema", "vendor.github-actions"), [ACTION]),
+        (("actionlint",), FILES),
+        (("zizmor", "--offline", "--quiet"), [*FILES, ACTION]),
+    ],
+    ids=["workflows", "action", "actionlint", "zizmor"],
+)
+def test_the_linters_find_nothing(tools: Path, linter: tuple[str, ...], files: list[Path]) -> None:
+    command = [str(tools / linter[0]), *linter[1:], *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -73,7 +93,7 @@ def command(tmp_path: Path) -> Path:
     place.mkdir()
     tool = place / "retrain-ops"
     tool.write_text(
-        '#!/bin/sh\necho "$@" > arguments\n'
+        '#!/bin/sh\necho "$@" >> arguments\n'
         'echo "{\\"summary\\": \\"[OK] toy\\"}"\nexit $(cat code)\n'
     )
     tool.chmod(0o755)
@@ -87,8 +107,12 @@ def command(tmp_path: Path) -> Path:
     return place
 
 
+def _path(command: Path) -> str:
+    return f"{command}{os.pathsep}{os.environ['PATH']}"
+
+
 @pytest.mark.parametrize(
-    ("code", "green", "told"),
+    ("code", "green", "reported"),
     [
         (0, True, "::notice::[OK] toy"),
         (75, True, "::notice::not yet"),
@@ -99,26 +123,76 @@ def command(tmp_path: Path) -> Path:
     ],
 )
 def test_the_nightly_step_goes_by_the_exit_code(
-    command: Path, tmp_path: Path, code: int, green: bool, told: str
+    command: Path, tmp_path: Path, code: int, green: bool, reported: str
 ) -> None:
     (tmp_path / "code").write_text(str(code))
-    path = f"{command}{os.pathsep}{os.environ['PATH']}"
-    done = _run(_shell_steps("schedule")["Retrain"], tmp_path, PATH=path, SPEC="a.toml", DATE="")
+    variables = {"PATH": _path(command), "SPEC": "a.toml", "DAY": "2013-08-14"}
+    done = _run(_action_steps()["Retrain"], tmp_path, **variables)
     assert (done.returncode == 0) is green, done.stderr
-    assert told in done.stdout
-    assert (tmp_path / "arguments").read_text().strip() == "run --spec a.toml"
+    assert reported in done.stdout
+    assert (tmp_path / "arguments").read_text() == "run --spec a.toml --date 2013-08-14\n"
     assert (tmp_path / "summary.md").read_text() == "[OK] toy\n"
     assert json.loads((tmp_path / "result.json").read_text()) == {"summary": "[OK] toy"}
 
 
-def test_the_nightly_step_takes_a_date(command: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("now", "date", "schedule", "day"),
+    [
+        ("2013-08-14 02:05", "", "5 2 * * *", "2013-08-14"),
+        ("2013-08-14 23:59", "", "5 2 * * *", "2013-08-14"),
+        ("2013-08-15 00:40", "", "5 2 * * *", "2013-08-14"),  # nearly a day late
+        ("2013-09-01 00:10", "", "5 8,14,20 * * *", "2013-08-31"),  # the look of 20:05
+        ("2013-09-01 08:09", "", "5 8,14,20 * * *", "2013-09-01"),
+        ("2013-08-15 00:40", "", "", "2013-08-15"),  # asked for by hand
+        ("2013-08-15 00:40", "", "*/10 * * * *", "2013-08-15"),
+        ("2013-08-15 00:40", "2013-01-02", "5 2 * * *", "2013-01-02"),
+    ],
+)
+def test_the_day_is_that_of_the_tick(
+    tmp_path: Path, now: str, date: str, schedule: str, day: str
+) -> None:
+    clock = tmp_path / "bin" / "date"
+    clock.parent.mkdir()
+    clock.write_text(
+        f"#!/bin/sh\n[ $# = 4 ] && exec {shutil.which('date')} -u -d '{now} UTC yesterday' $4\n"
+        f"exec {shutil.which('date')} -u -d '{now} UTC' $2\n"
+    )
+    clock.chmod(0o755)
+    output = tmp_path / "output"
+    variables = {"PATH": _path(clock.parent), "GITHUB_OUTPUT": str(output)}
+    done = _run(_action_steps()["Day"], tmp_path, DATE=date, SCHEDULE=schedule, **variables)
+    assert done.returncode == 0, done.stderr
+    assert output.read_text() == f"day={day}\n"
+
+
+def test_a_hostile_date_is_an_argument_and_no_code(command: Path, tmp_path: Path) -> None:
     (tmp_path / "code").write_text("0")
-    path = f"{command}{os.pathsep}{os.environ['PATH']}"
     hostile = '2013-08-14"; touch owned; "'
-    step = _shell_steps("schedule")["Retrain"]
-    _run(step, tmp_path, PATH=path, SPEC="a.toml", DATE=hostile)
-    assert (tmp_path / "arguments").read_text().strip() == f"run --spec a.toml --date {hostile}"
+    variables = {"PATH": _path(command), "SPEC": "a.toml", "DAY": hostile}
+    _run(_action_steps()["Retrain"], tmp_path, **variables)
+    assert (tmp_path / "arguments").read_text() == f"run --spec a.toml --date {hostile}\n"
     assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_day_without_a_report_is_no_second_error(
+    command: Path, tmp_path: Path, code: int
+) -> None:
+    (tmp_path / "code").write_text(str(code))
+    variables = {"PATH": _path(command), "SPEC": "a.toml", "DAY": "2013-08-14"}
+    done = _run(_action_steps()["Report"], tmp_path, **variables)
+    assert done.returncode == 0
+    assert ("no report" in done.stdout) is (code == 1)
+
+
+def test_no_waiting_run_is_dropped() -> None:
+    """By default GitHub keeps one waiting run of a group and cancels the one before it."""
+    group = _content("retrain")["concurrency"]
+    assert group == {
+        "group": "retrain-${{ inputs.spec }}",
+        "cancel-in-progress": False,
+        "queue": "max",
+    }
 
 
 @pytest.mark.parametrize(("tag", "green"), [("v1.2.3", True), ("v1.2.4", False), ("1.2.3", False)])
@@ -136,6 +210,15 @@ def test_the_build_publishes_what_make_wheel_leaves() -> None:
     assert steps["Build and try"]["run"].strip() == "make wheel"
     makefile = (ROOT / "Makefile").read_text()
     assert "tools/release/wheel.py" in makefile.partition("\nwheel:")[2]
+
+
+def test_the_nightly_run_installs_the_wheel_it_has_built() -> None:
+    steps = _shell_steps("retrain")
+    assert "pip wheel --no-deps --wheel-dir build/dist ." in steps["Build"]["run"]
+    assert '"$(ls build/dist/retrain_ops-*.whl)[gx,slack]"' in steps["Install"]["run"]
+    for name in (path.name for path in (ROOT / ".github" / "workflows").glob("*.yml")):
+        text = (ROOT / ".github" / "workflows" / name).read_text()
+        assert not re.search(r"pip install[^\n]*['\" ]retrain-ops\b", text)  # no index serves it
 
 
 def test_the_tests_are_those_of_ci_run() -> None:

@@ -11,7 +11,7 @@ import pytest
 from devtools.doubles.registry_server import Client, ProcessDied, Server
 from retrain_ops.errors import ConflictError
 from retrain_ops.registry.changes import Promotion
-from retrain_ops.registry.events import EVENT_TAG, REPLACES_TAG, STATE_TAG, Event, utc_text
+from retrain_ops.registry.events import EVENT_TAG, REPLACES_TAG, STATE_TAG, Event, Intent, utc_text
 from retrain_ops.registry.protocol import follow, next_promotion
 from retrain_ops.registry.registry import Registry
 from tests.unit.registry.test_registry import NOW, A, B, C, instant, promote, registered, world_with
@@ -360,18 +360,18 @@ def test_a_plan_lists_every_write_and_makes_none():
     change = Promotion(version, "promote", NOW, NOW, 0.1)
     planned = registry.plan(change)
     assert server.writes == writes
-    told = [(w.what, w.name.split("/")[-1], w.value, w.version) for w in planned[2:]]
-    assert [w.what for w in planned[:2]] == ["claim", "event"]
+    told = [(w.what, w.name.split("/")[-1], w.value, w.version) for w in planned[3:]]
+    assert [w.what for w in planned[:3]] == ["claim", "claim", "event"]
     assert told == [
         ("tag", "retrain.canary_share", "0.1", "2"),
-        ("tag", "retrain.intent", replace(version.intent, state="canary").to_json(), "2"),
+        ("tag", "retrain.intent.0.canary", replace(version.intent, state="canary").to_json(), "2"),
         ("tag", "retrain.state", "canary", "2"),
         ("alias", "previous", "1", None),
         ("alias", "champion", "2", None),
         ("alias", "challenger", None, None),
     ]
     promote(registry, version)
-    assert server.writes == writes + len(planned) + 1  # the claim is hidden once made
+    assert server.writes == writes + len(planned) + 2  # claims are hidden once made
     assert follow(registry.world()) == ()
 
 
@@ -393,9 +393,11 @@ def test_a_tag_that_is_no_event_is_named_and_blocks_nothing(text):
         ("retrain.opened_at", "yesterday"),
         ("retrain.closed_at", "2013-08-12"),
         ("retrain.canary_share", "a tenth"),
-        ("retrain.intent", "{}"),
-        ("retrain.intent", '{"state": "perhaps"}'),
-        ("retrain.intent", "null"),
+        ("retrain.intent.0.canary", "{}"),
+        ("retrain.intent.0.canary", '{"state": "canary", "life": "first"}'),
+        ("retrain.intent.0.canary", Intent("rejected").to_json()),
+        ("retrain.intent.0.rejected", "null"),
+        ("retrain.intent.", "{}"),
     ],
 )
 def test_junk_in_a_tag_of_a_version_is_named_repaired_and_blocks_nothing(tag, value):

@@ -9,6 +9,7 @@ import pytest
 
 from devtools.decisions import decision, random_cells, split
 from retrain_ops.decisions.curves import curve
+from retrain_ops.decisions.explain import shown_p
 from retrain_ops.report import render
 from retrain_ops.report.figures import Axis, calibration, distribution, roc
 from retrain_ops.stats.cells import CHALLENGER, CHAMPION, day_cells
@@ -17,7 +18,7 @@ from retrain_ops.stats.paired import compare, score_by_days
 from retrain_ops.stats.ranks import roc_auc
 from tests.unit.decisions.test_replay import random_decision
 
-VOID = {"meta", "br", "line", "rect", "circle", "polyline"}
+VOID = {"meta", "br", "wbr", "line", "rect", "circle", "polyline"}
 
 
 class Page(HTMLParser):
@@ -192,3 +193,19 @@ def test_slices_without_rows_are_named_on_the_page():
     html = render(content, curves={}, counts={}, threshold=0.2, history=[])
     assert "p gone" in html
     assert "cannot be judged" in html
+
+
+def test_a_p_value_is_never_shown_as_zero():
+    assert [shown_p(p) for p in (None, 1.0, 0.05, 0.0005, 0.00049, 0.0)] == [
+        "-", "1.000", "0.050", "0.001", "< .001", "< .001",
+    ]  # fmt: skip
+
+
+def test_names_are_broken_between_words_only():
+    content = random_decision(3)
+    name = "carrier_hour_load"
+    html = render(drifted(content, name), curves={}, counts={}, threshold=0.2, history=[])
+    assert '<span class="name">carrier_<wbr>hour_<wbr>load</span>' in html
+    assert '<section class="features" style="--name: 8ch">' in html
+    long = render(drifted(content, "x" * 80), curves={}, counts={}, threshold=0.2, history=[])
+    assert '<section class="features" style="--name: 26ch">' in long

@@ -104,6 +104,40 @@ def test_the_first_answer_stands(open_run):
     assert (second.verdict, second.by) == ("rejected", "amy")
 
 
+class Crossed(Client):
+    """Another answer is written just before each last tag of one: both had found none."""
+
+    other = ""
+
+    def set_version_tag(self, name, version, key, value):
+        if key == APPROVAL_TAG and value != self.other:
+            super().set_version_tag(name, version, f"retrain.{self.other}_by", "bob")
+        super().set_version_tag(name, version, key, value)
+        if key == APPROVAL_TAG:
+            super().set_version_tag(name, version, key, self.other)
+
+
+def test_of_two_answers_at_once_the_one_that_is_read_back_is_returned(open_run):
+    run = open_run()
+    crossed = Crossed(run.client.server)
+    crossed.other = "rejected"
+    crossing = replace(run, registry=replace(run.registry, client=crossed))
+    answer = give_answer(crossing, awaiting_answer(run), approved=True, by="amy")
+    assert (answer.verdict, answer.by) == ("rejected", "bob")
+    assert promote_candidate(run).verdict == "rejected"
+
+
+def test_a_rejection_that_came_after_the_promotion_is_not_what_promoted_it(open_run):
+    run = open_run()
+    late = instant(B) + timedelta(days=3)
+    give_answer(run, awaiting_answer(run), approved=True, by="amy", at=late)
+    promote_candidate(run)
+    approved = record(run, late)["promotion"]["approval"]
+    tag(run, APPROVAL_TAG, "rejected")
+    promote_candidate(run)  # said again
+    assert record(run, late)["promotion"]["approval"] == approved
+
+
 @pytest.mark.parametrize("text", ["approved", " Approved\n"])
 def test_a_tag_set_by_hand_counts_from_when_it_is_seen(open_run, text):
     run = open_run()

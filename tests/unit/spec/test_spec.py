@@ -197,3 +197,19 @@ def test_a_metric_is_in_the_hash_of_the_spec_and_the_default_is_not():
     assert parse(MINIMAL + '[gate]\nmetric = "recall"').sha256() != plain
     guarded = MINIMAL + '[gate]\nguards = [{ metric = "recall", max_drop = 0.1 }]'
     assert parse(guarded).sha256() != plain
+
+
+def test_a_threshold_rule_is_read_and_is_quiet_at_its_default():
+    model = MINIMAL.partition("\n[source]")[0]
+    cost = MINIMAL.replace(model, model + '\nthreshold = "net_benefit"')
+    priced = '[gate]\nmetric = "net_benefit"\ncosts = { fp = 1, fn = 3 }\n'
+    rule = parse(cost + priced).threshold
+    assert rule.metric.score((0, 1, 1, 0)) == -2
+    plain = MINIMAL.replace(model, model + '\nthreshold = "f1"')
+    assert parse(plain).sha256() == parse(MINIMAL).sha256() != parse(cost + priced).sha256()
+    fixed = plain.replace('"f1"', '"fixed"\nthreshold_value = 0.25')
+    assert parse(fixed).threshold.fixed == 0.25
+    with pytest.raises(ConfigError, match=r"\[gate\] has to name net_benefit, as metric or guard"):
+        parse(cost)
+    with pytest.raises(ConfigError, match='threshold = "fixed" needs one'):
+        parse(plain.replace('"f1"', '"fixed"'))

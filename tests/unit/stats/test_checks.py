@@ -44,6 +44,7 @@ def test_without_limits_the_record_has_no_trace_of_them():
         ({"min_holdout_rows": 6300}, "pass", "holdout_rows", None, None),
         ({"min_label_coverage": 0.95}, "undecided", "label_coverage", 350, "rows"),
         ({"min_label_coverage": 0.9}, "pass", "label_coverage", None, None),
+        ({"min_label_coverage": 0.94}, "undecided", "label_coverage", 280, "rows"),
         ({"max_model_bytes": 39_999}, "fail", "model_size", None, None),
         ({"max_model_bytes": 40_000}, "pass", "model_size", None, None),
         ({"max_calibration_error": 0.05}, "fail", "calibration", None, None),
@@ -117,3 +118,10 @@ def test_rules_survive_the_record_and_a_spec_that_uses_none_keeps_its_hash():
         rules_of_record({"mode": "paired"})
     with pytest.raises(ValueError, match="max_model_bytes"):
         replace(RULES, max_model_bytes=-1)
+
+
+def test_a_share_that_is_met_exactly_lacks_no_row():
+    """7 % of 100 rows are 7 rows; as doubles they are a little more."""
+    facts = {**FACTS, "label_coverage": {"labelled": 3, "requests": 100}}
+    (check,) = judge(GOOD, replace(RULES, min_label_coverage=0.07), facts=facts).checks
+    assert check.needed == 4

@@ -71,3 +71,37 @@ def test_what_cannot_be_compared_is_refused(changes: dict, message: str) -> None
     arguments = {"champion": BAD, "challenger": GOOD, "days": DAY, **changes}
     with pytest.raises(DataError, match=message):
         compare_models(Y, **arguments)
+
+
+def scores(flipped: float, seed: int) -> np.ndarray:
+    """Higher for positives, the less so the larger `flipped`."""
+    rng = np.random.default_rng(seed)
+    return np.clip(rng.normal(0.5 + 0.2 * (2 * Y - 1) * (1 - flipped), 0.2), 0.01, 0.99)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision", "ks", "log_loss", "brier"])
+def test_metrics_of_scores_judge_scores_whatever_the_decisions(metric: str) -> None:
+    rules = GateRules(metric=metric, protected=("group",), min_rows=100)
+    group = np.where(np.arange(ROWS) % 2 == 0, "a", "b")
+    worse, better = scores(0.5, 1), scores(0, 2)
+    wanted = {"days": DAY, "slices": {"group": group}, "rules": rules}
+    up = compare_models(Y, BAD, GOOD, scores=(worse, better), **wanted)
+    down = compare_models(Y, BAD, GOOD, scores=(better, worse), **wanted)
+    assert (up.verdict, down.verdict) == ("pass", "fail")
+    assert up.difference == pytest.approx(-down.difference)
+    assert up.difference > 0
+    assert all(s.difference > 0 for s in up.slices)
+
+
+def test_metrics_of_scores_need_scores_that_have_a_value() -> None:
+    rules = GateRules(metric="log_loss")
+    with pytest.raises(DataError, match="log_loss is a metric of scores: it needs those of both"):
+        compare_models(Y, BAD, GOOD, days=DAY, rules=rules)
+    odds = scores(0, 1) * 3
+    with pytest.raises(DataError, match=r"log_loss: challenger\[\d+\] is .*it is a probability"):
+        compare_models(Y, BAD, GOOD, days=DAY, rules=rules, scores=(scores(0, 1), odds))
+    gaps = np.where(np.arange(ROWS) == 5, np.nan, odds)
+    with pytest.raises(DataError, match=r"roc_auc: champion\[5\] is nan, it has no rank"):
+        compare_models(
+            Y, BAD, GOOD, days=DAY, rules=GateRules(metric="roc_auc"), scores=(gaps, odds)
+        )

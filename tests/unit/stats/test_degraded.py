@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devtools.decisions import SPEC, random_cells
+from devtools.decisions import SPEC, random_cells, scored
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.spec.spec import parse_spec
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
@@ -91,3 +91,21 @@ def test_the_champion_falls_behind_in_the_metric_of_the_gate():
     exact = recall.windows[0].score_reference
     assert plain["windows"][0]["score_reference"] == pytest.approx(float(exact))
     assert plain["live_score"] < exact
+
+
+@pytest.mark.parametrize(("name", "pooled"), [("roc_auc", False), ("log_loss", True)])
+def test_the_champion_falls_behind_in_a_metric_of_scores(name, pooled):
+    """Ranks of one window cannot be pooled with another's; losses can."""
+    rng, metric = np.random.default_rng(2), metric_named(name)
+    windows = []
+    for i in range(1, 4):
+        cells = np.array([[500, 60, 60, 60, 40, 80, 20, 80]] * 7) + np.arange(7)[:, None]
+        rows = scored(rng, cells)
+        sums = rows.sums(name, rows.everyone)[""]
+        windows.append((f"2020-01-0{i}", f"2020-01-1{i}", OTHER, cells, sums))
+    report = judge_degraded(windows, RULES, metric)
+    assert report.triggered
+    assert (report.live_score is not None) == pooled
+    assert report.to_json()["windows"][0]["sums"] == windows[0][4]
+    with pytest.raises(DataError, match="cover 0 days, there are 7"):
+        judge_degraded([(*windows[0][:4], [])], RULES, metric)

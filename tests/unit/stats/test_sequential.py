@@ -1,9 +1,11 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from devtools.decisions import scored
 from retrain_ops.errors import DataError
 from retrain_ops.stats.metrics import metric_named
 from retrain_ops.stats.sequential import CanaryRules, judge_canary, log_mixture, mixture_bound
@@ -125,3 +127,31 @@ def test_harm_is_looked_for_in_the_metric_of_the_gate():
     assert numbers["score_previous"] == pytest.approx(120 / 180)
     assert numbers["score_canary"] == pytest.approx(180 / 360)
     assert "metric" not in judge_canary(eager).numbers
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "log_loss"])
+@pytest.mark.parametrize("harmful", [False, True])
+def test_harm_in_scores_is_looked_for_in_every_prefix_of_days(name, harmful):
+    rng, metric = np.random.default_rng(4), metric_named(name)
+    cells = np.array([[600, 20, 20, 60, 40, 20, 20, 120]] * 8) + np.arange(8)[:, None]
+    rows = scored(rng, cells)
+    if harmful:
+        old, new = rows.scores
+        rows = replace(rows, scores=(old, rng.permutation(new)))
+    verdict = judge_canary(
+        cells,
+        CanaryRules(gross_drop=0.9),
+        metric=metric,
+        part=lambda first, end: rows.between(first, end).judged_by(metric),
+    )
+    assert verdict.reason == ("harm_shown" if harmful else "no_harm_shown")
+    if harmful:
+        shown = rows.between(0, int(verdict.numbers["breach_day"]) + 1)
+        assert shown.n_days == 5
+        again = judge_canary(
+            cells[:5],
+            CanaryRules(gross_drop=0.9),
+            metric=metric,
+            part=lambda first, end: shown.between(first, end).judged_by(metric),
+        )
+        assert again.numbers["upper_bound"] == verdict.numbers["breach_bound"]

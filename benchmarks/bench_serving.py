@@ -1,0 +1,213 @@
+"""Our scoring server beside `mlflow models serve` with the same model, in one run.
+
+    python benchmarks/bench_serving.py [--seconds 5]
+
+One worker each, in turns, the same bodies over 16 connections that are kept open. Seconds are CPU
+seconds of the whole server for one answer, all its processes together, since requests per second
+move with what else the machine does; a ratio is ours divided by theirs, `gate` is what it must
+not exceed. Writes build/bench/serving.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from devtools.doubles.registry_server import Client, Server  # noqa: E402
+from devtools.servers.mlflow_server import free_port, mlflow_python  # noqa: E402
+from devtools.serving import promoted, small_model, wait_until  # noqa: E402
+from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml  # noqa: E402
+from retrain_ops.serving import Router  # noqa: E402
+from retrain_ops.spec.spec import load_spec  # noqa: E402
+
+COLUMNS = [f"x{i}" for i in range(30)]
+CONNECTIONS = 16
+GATES = {"one row": 1 / 300, "100 rows": 1 / 20}
+SPEC = f"""
+[model]
+name = "bench"
+[source]
+path = "rows"
+label = "y"
+[features]
+numeric = {json.dumps(COLUMNS)}
+[registry]
+tracking_uri = "http://127.0.0.1:9"
+"""
+
+
+@dataclass
+class Peer:
+    """A server that runs: its first process and its port."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """Of the process and its children, as the kernel counts them."""
+        ticks = sum(_ticks(pid) for pid in _tree(self.process.pid))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            yield from _tree(int(child))
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+@contextmanager
+def running(command: list[str], port: int, **environment: str) -> Iterator[Peer]:
+    """A server, once it answers /ping."""
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: _status(port) == 200, OSError)
+        yield Peer(process, port)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _status(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def load(peer: Peer, body: bytes, seconds: float) -> dict[str, float]:
+    """Closed-loop clients for that long: CPU seconds and seconds of an answer, answers a second."""
+    until = [0.0]
+    times: list[list[float]] = [[] for _ in range(CONNECTIONS)]
+
+    def ask(mine: list[float]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", peer.port, timeout=60)
+        while time.perf_counter() < until[0]:
+            begun = time.perf_counter()
+            connection.request("POST", "/invocations", body, {"content-type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{peer.port} answered {answer.status}")
+            mine.append(time.perf_counter() - begun)
+
+    threads = [threading.Thread(target=ask, args=(mine,)) for mine in times]
+    before, begun = peer.cpu_seconds(), time.perf_counter()
+    until[0] = begun + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken = np.array([t for mine in times for t in mine])
+    cpu = peer.cpu_seconds() - before
+    return {
+        "cpu": cpu / len(taken),
+        "p99": float(np.quantile(taken, 0.99)),
+        "rate": len(taken) / (time.perf_counter() - begun),
+    }
+
+
+def prepare(folder: Path) -> tuple[list[str], list[str], int, int]:
+    """A state that our server serves without a registry, and the model as MLflow loads it."""
+    model = small_model(30, trees=100)
+    (folder / "bench.toml").write_text(SPEC)
+    client = Client(Server())
+    promoted(client, "bench", model)
+    Router(load_spec(folder / "bench.toml"), client=client).close()  # type: ignore[arg-type]
+    theirs = folder / "model"
+    theirs.mkdir()
+    (theirs / MODEL_FILE).write_bytes(model.to_bytes())
+    (theirs / "MLmodel").write_text(mlmodel_yaml())
+    port, their_port = free_port(), free_port()
+    serve = [sys.executable, "-m", "retrain_ops.cli", "serve", "--spec", str(folder / "bench.toml")]
+    mlflow = [str(mlflow_python()), "-m", "mlflow", "models", "serve", "-m", str(theirs)]
+    return (
+        [*serve, "--port", str(port)],
+        [*mlflow, "--port", str(their_port), "--env-manager", "local", "--workers", "1"],
+        port,
+        their_port,
+    )
+
+
+def body_of(rows: int) -> bytes:
+    """That many rows, with the 16 or 17 digits that numbers mostly have."""
+    data = np.random.default_rng(0).normal(size=(rows, len(COLUMNS))).tolist()
+    return json.dumps({"dataframe_split": {"columns": COLUMNS, "data": data}}).encode()
+
+
+def bench(folder: Path, seconds: float) -> list[dict[str, Any]]:
+    """All rows."""
+    ours, theirs, port, their_port = prepare(folder)
+    rows = []
+    with (
+        running(ours, port) as our_server,
+        running(theirs, their_port, PYTHONPATH=str(ROOT)) as peer,
+    ):
+        for row, count in (("one row", 1), ("100 rows", 100)):
+            body = body_of(count)
+            for server in (our_server, peer):
+                load(server, body, seconds=1.0)
+            mine, other = load(our_server, body, seconds), load(peer, body, seconds)
+            rows.append(
+                {
+                    "row": f"{row}, CPU of an answer",
+                    "peer": "mlflow models serve 3.17.2",
+                    "ours_s": round(mine["cpu"], 7),
+                    "peer_s": round(other["cpu"], 7),
+                    "ratio": round(mine["cpu"] / other["cpu"], 5),
+                    "gate": round(GATES[row], 5),
+                    "aim": round(GATES[row], 5),
+                    "quality_delta": 0,
+                    "threads": 1,
+                    "p99_s": [round(mine["p99"], 5), round(other["p99"], 5)],
+                    "answers_per_second": [round(mine["rate"]), round(other["rate"])],
+                }
+            )
+            print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def main() -> int:
+    """Writes the rows; exit code 1 when a gate is not held."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    with tempfile.TemporaryDirectory(prefix="bench-serving-") as folder:
+        rows = bench(Path(folder), parser.parse_args().seconds)
+    target = ROOT / "build" / "bench" / "serving.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(rows, indent=1) + "\n")
+    missed = [row["row"] for row in rows if row["ratio"] > row["gate"]]
+    print(f"{target}: {len(rows)} rows, gates missed: {missed or 'none'}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,310 @@
+/* Up to 19 digits a number is a fraction of two integers, and 128-bit arithmetic rounds
+ * it once; what has more digits or a larger exponent goes through strtod, written
+ * without a point, since that is what locales differ in. Unit: one number. */
+#include "serving/number.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/math.h"
+
+typedef unsigned __int128 wide;
+
+enum { EXACT_DIGITS = 19, EXPONENT_MOST = 1000000, DOUBLE_BITS = 53 };
+
+/* 10^0 to 10^19, the powers that 64 bits hold. */
+static const uint64_t powers[] = {1ULL,
+                                  10ULL,
+                                  100ULL,
+                                  1000ULL,
+                                  10000ULL,
+                                  100000ULL,
+                                  1000000ULL,
+                                  10000000ULL,
+                                  100000000ULL,
+                                  1000000000ULL,
+                                  10000000000ULL,
+                                  100000000000ULL,
+                                  1000000000000ULL,
+                                  10000000000000ULL,
+                                  100000000000000ULL,
+                                  1000000000000000ULL,
+                                  10000000000000000ULL,
+                                  100000000000000000ULL,
+                                  1000000000000000000ULL,
+                                  10000000000000000000ULL};
+
+/* A number as it is written: digits, without leading zeros, times 10^exponent. */
+typedef struct decimal {
+    bool negative, plain; /* plain: without point and exponent */
+    uint64_t head;        /* the first EXACT_DIGITS digits */
+    int32_t n_digits;
+    int64_t exponent;
+    const char *first; /* the digits, with the point among them */
+    const char *end;
+} decimal;
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static void add_digit(decimal *d, char c)
+{
+    if (d->n_digits == 0 && c == '0') {
+        return;
+    }
+    if (d->n_digits < EXACT_DIGITS) {
+        d->head = 10 * d->head + (uint64_t)(c - '0');
+    }
+    d->n_digits++;
+}
+
+/* Digits with at most one point; false where there is no digit. */
+static bool scan_digits(decimal *d, const char *at, const char *end)
+{
+    bool any = false;
+    d->first = at;
+    for (; at < end && is_digit(*at); at++) {
+        add_digit(d, *at);
+        any = true;
+    }
+    if (at < end && *at == '.') {
+        d->plain = false;
+        for (at++; at < end && is_digit(*at); at++) {
+            add_digit(d, *at);
+            d->exponent--;
+            any = true;
+        }
+    }
+    d->end = at;
+    return any;
+}
+
+static bool scan_exponent(decimal *d, const char *at, const char *end)
+{
+    int64_t exponent = 0;
+    if (at == end) {
+        return true;
+    }
+    if (*at != 'e' && *at != 'E') {
+        return false;
+    }
+    at++;
+    const bool negative = at < end && *at == '-';
+    at += at < end && (*at == '-' || *at == '+') ? 1 : 0;
+    if (at == end) {
+        return false;
+    }
+    for (; at < end && is_digit(*at); at++) {
+        exponent = 10 * exponent + (*at - '0');
+        exponent = exponent > EXPONENT_MOST ? EXPONENT_MOST : exponent;
+    }
+    d->plain = false;
+    d->exponent += negative ? -exponent : exponent;
+    return at == end;
+}
+
+static int32_t bits_of(wide x)
+{
+    const uint64_t high = (uint64_t)(x >> 64);
+    const uint64_t low = (uint64_t)x;
+    return high != 0  ? 128 - __builtin_clzll(high)
+           : low != 0 ? 64 - __builtin_clzll(low)
+                      : 0;
+}
+
+/* head / 10^places, rounded once. Two doubles that hold their integers exactly divide
+ * so by themselves; else the quotient has at least 63 bits before its remainder is
+ * dropped, more than the 54 that rounding looks at. */
+static double divide(uint64_t head, int32_t places)
+{
+    if (head <= 1ULL << DOUBLE_BITS) {
+        return (double)head / (double)powers[places];
+    }
+    const int32_t up = 127 - bits_of(head);
+    const wide numerator = (wide)head << up;
+    wide quotient = numerator / powers[places];
+    const bool inexact = quotient * powers[places] != numerator;
+    const int32_t spare = bits_of(quotient) - DOUBLE_BITS;
+    const wide half = (wide)1 << (spare - 1);
+    const wide rest = quotient & ((half << 1) - 1);
+    quotient >>= spare;
+    if (rest > half || (rest == half && (inexact || (quotient & 1) != 0))) {
+        quotient++;
+    }
+    return (double)(uint64_t)quotient * rt_pow2(spare - up);
+}
+
+/* The digits without their point, and the exponent that makes up for it. */
+static double by_strtod(const decimal *d)
+{
+    char text[RT_NUMBER_TEXT_MOST + RT_NUMBER_TEXT_ROOM];
+    size_t length = 0;
+    for (const char *at = d->first; at < d->end; at++) {
+        if (is_digit(*at)) {
+            text[length++] = *at;
+        }
+    }
+    (void)snprintf(text + length, RT_NUMBER_TEXT_ROOM, "e%lld", (long long)d->exponent);
+    return strtod(text, NULL);
+}
+
+static double magnitude(const decimal *d)
+{
+    if (d->n_digits == 0) {
+        return 0.0;
+    }
+    if (d->n_digits <= EXACT_DIGITS && d->exponent == 0) {
+        return (double)d->head;
+    }
+    if (d->n_digits <= EXACT_DIGITS && d->exponent < 0 &&
+        d->exponent >= -EXACT_DIGITS) {
+        return divide(d->head, (int32_t)-d->exponent);
+    }
+    return by_strtod(d);
+}
+
+static void take_integer(const decimal *d, rt_number *out)
+{
+    const uint64_t most = (uint64_t)INT64_MAX + (d->negative ? 1 : 0);
+    out->is_integer = d->plain && d->n_digits <= EXACT_DIGITS && d->head <= most;
+    out->integer = !out->is_integer ? 0
+                   : d->negative    ? (int64_t)(0 - d->head)
+                                    : (int64_t)d->head;
+}
+
+bool rt_number_read(const char *text, int64_t length, rt_number *out)
+{
+    decimal d = {.plain = true};
+    const char *end = text + length;
+    if (length < 1 || length > RT_NUMBER_TEXT_MOST) {
+        return false;
+    }
+    d.negative = *text == '-';
+    text += *text == '-' || *text == '+' ? 1 : 0;
+    if (!scan_digits(&d, text, end) || !scan_exponent(&d, d.end, end)) {
+        return false;
+    }
+    const double value = magnitude(&d);
+    out->value = d.negative ? -value : value;
+    take_integer(&d, out);
+    return true;
+}
+
+/* Digits and exponent to the text: 0.00123, 123.4, 5.0, 1.2e+30. */
+static int32_t lay_out(const char *digits, int32_t n, int32_t point, char *out)
+{
+    int32_t at = 0;
+    while (n > 1 && digits[n - 1] == '0') {
+        n--;
+    }
+    if (point < -3 || point > 16) {
+        at = snprintf(out, RT_NUMBER_TEXT_ROOM, "%c", digits[0]);
+        if (n > 1) {
+            out[at++] = '.';
+            memcpy(out + at, digits + 1, (size_t)n - 1);
+            at += n - 1;
+        }
+        return at + snprintf(out + at, 8, "e%+03d", point - 1);
+    }
+    for (int32_t i = point < 1 ? point : 1; i <= (n > point + 1 ? n : point + 1); i++) {
+        if (i == point + 1) {
+            out[at++] = '.';
+        }
+        out[at++] = i >= 1 && i <= n ? digits[i - 1] : '0';
+    }
+    return at;
+}
+
+/* m 10^places / 2^shift as an integer, halves to even, if it becomes m / 2^shift again:
+ * lies within half a unit of m. All products stay below 2^126 for shift 1 to 66 and
+ * places 0 to 20. */
+static bool scaled(uint64_t m, int32_t shift, int32_t places, uint64_t *out)
+{
+    const uint64_t high = powers[places > 19 ? places - 19 : 0];
+    const wide unit = (wide)powers[places > 19 ? 19 : places] * high;
+    const wide exact = unit * m;
+    const wide half = (wide)1 << (shift - 1);
+    const wide rest = exact & ((half << 1) - 1);
+    wide found = exact >> shift;
+    if (rest > half || (rest == half && (found & 1) != 0)) {
+        found++;
+    }
+    const wide back = found << shift;
+    const wide off = back > exact ? back - exact : exact - back;
+    /* Below a power of two doubles lie twice as dense. */
+    const bool dense = back < exact && m == 1ULL << (DOUBLE_BITS - 1);
+    *out = (uint64_t)found;
+    return (dense ? 4 : 2) * off < unit;
+}
+
+/* Shortest digits of 1e-4 <= x < 1e15 by integers alone; false: leave it to printf. */
+static bool fast_digits(double x, char *digits, int32_t *n, int32_t *point)
+{
+    int32_t exponent = 0;
+    const uint64_t m = (uint64_t)ldexp(frexp(x, &exponent), DOUBLE_BITS);
+    const int32_t shift = DOUBLE_BITS - exponent;
+    uint64_t found = 0;
+    *point = x < 0.001 ? -3 : x < 0.01 ? -2 : x < 0.1 ? -1 : 0;
+    for (; x >= 1.0 && x >= (double)powers[*point]; ++*point) {
+    }
+    for (int32_t wanted = 15; wanted <= 17; wanted++) {
+        if (scaled(m, shift, wanted - *point, &found) && found < powers[wanted]) {
+            *n = wanted;
+            for (int32_t i = wanted; i > 0; i--) {
+                digits[i - 1] = (char)('0' + found % 10);
+                found /= 10;
+            }
+            return digits[0] != '0';
+        }
+    }
+    return false;
+}
+
+/* Shortest digits of any positive number, by printf, point left out: 15 digits survive
+ * a double unless it is subnormal. */
+static void slow_digits(double x, char *digits, int32_t *n, int32_t *point)
+{
+    char text[RT_NUMBER_TEXT_ROOM];
+    rt_number back;
+    for (int32_t wanted = x < DBL_MIN ? 1 : 15;; wanted++) {
+        int32_t found = 0;
+        (void)snprintf(text, sizeof text, "%.*e", wanted - 1, x);
+        const char *e = strchr(text, 'e');
+        for (const char *at = text; at < e; at++) {
+            if (is_digit(*at)) {
+                digits[found++] = *at;
+            }
+        }
+        *n = found;
+        *point = (int32_t)strtol(e + 1, NULL, 10) + 1;
+        int32_t length = lay_out(digits, found, *point, text);
+        if (wanted == 17 || (rt_number_read(text, length, &back) && back.value == x)) {
+            return;
+        }
+    }
+}
+
+int32_t rt_number_write(double x, char out[RT_NUMBER_TEXT_ROOM])
+{
+    char digits[RT_NUMBER_TEXT_ROOM];
+    int32_t n = 1;
+    int32_t point = 1;
+    const int32_t sign = signbit(x) && !isnan(x) ? 1 : 0;
+    out[0] = '-';
+    if (isnan(x) || isinf(x)) {
+        const char *word = isnan(x) ? "NaN" : "Infinity";
+        memcpy(out + sign, word, strlen(word));
+        return sign + (int32_t)strlen(word);
+    }
+    x = fabs(x);
+    digits[0] = '0';
+    if (x > 0.0 && !(x >= 1e-4 && x < 1e15 && fast_digits(x, digits, &n, &point))) {
+        slow_digits(x, digits, &n, &point);
+    }
+    return sign + lay_out(digits, n, point, out + sign);
+}

@@ -1,0 +1,128 @@
+/* Nothing is shared between two calls, so requests may be answered side by side. Unit:
+ * one request. */
+#include "serving/request.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/math.h"
+#include "model/predict.h"
+#include "serving/read_csv.h"
+#include "serving/read_json.h"
+
+/* A request is mostly ASCII: eight bytes at a time say so. */
+static bool is_utf8(rt_text text)
+{
+    const uint64_t high = 0x8080808080808080U;
+    int64_t at = 0;
+    for (; at + 8 <= text.length; at += 8) {
+        uint64_t eight = 0;
+        memcpy(&eight, text.bytes + at, sizeof eight);
+        if ((eight & high) != 0) {
+            break;
+        }
+    }
+    return rt_text_is_utf8((rt_text){text.bytes + at, text.length - at}) != 0;
+}
+
+static rt_text without_mark(rt_text body)
+{
+    const bool marked = body.length >= 3 && memcmp(body.bytes, "\xef\xbb\xbf", 3) == 0;
+    return marked ? (rt_text){body.bytes + 3, body.length - 3} : body;
+}
+
+rt_status rt_request_read(rt_request_rows *rows, rt_body_kind kind, rt_text body,
+                          rt_error *err)
+{
+    body = without_mark(body);
+    if (body.length == 0) {
+        return rt_fail(err, RT_INVALID, "rt_request_read", "the body is empty");
+    }
+    if (!is_utf8(body)) {
+        return rt_fail(err, RT_INVALID, "rt_request_read", "the body is not UTF-8");
+    }
+    rt_status status = kind == RT_BODY_JSON ? rt_read_json(rows, body, err)
+                                            : rt_read_csv(rows, body, err);
+    if (status == RT_OK && rows->rows == 0) {
+        return rt_fail(err, RT_INVALID, "rt_request_read", "the request has no rows");
+    }
+    return status;
+}
+
+rt_status rt_request_score(const rt_request_rows *rows, double *scores, rt_error *err)
+{
+    const rt_model *model = rows->schema->model;
+    const rt_matrix x = {.data = (const char *)rows->x,
+                         .rows = rows->rows,
+                         .columns = model->n_features,
+                         .row_bytes = model->n_features * (int64_t)sizeof(double),
+                         .column_bytes = sizeof(double),
+                         .is_f64 = true};
+    return rt_model_predict(model, &x, 1, NULL, scores, err);
+}
+
+static rt_status write_row(rt_dynbuf *answer, const double *scores, int32_t outputs,
+                           rt_error *err)
+{
+    char text[RT_NUMBER_TEXT_ROOM];
+    rt_status status = RT_OK;
+    for (int32_t k = 0; k < outputs && status == RT_OK; k++) {
+        status = k > 0 ? rt_dynbuf_add(answer, ", ", 2, err) : RT_OK;
+        if (status == RT_OK) {
+            status = rt_dynbuf_add(answer, text, rt_number_write(scores[k], text), err);
+        }
+    }
+    return status;
+}
+
+rt_status rt_answer_write(rt_dynbuf *answer, const double *scores, int64_t rows,
+                          int32_t outputs, rt_error *err)
+{
+    const char *open = outputs > 1 ? "[" : "";
+    const char *close = outputs > 1 ? "]" : "";
+    rt_status status = rt_dynbuf_add_text(answer, "{\"predictions\": [", err);
+    for (int64_t i = 0; i < rows && status == RT_OK; i++) {
+        status = i > 0 ? rt_dynbuf_add(answer, ", ", 2, err) : RT_OK;
+        status = status == RT_OK ? rt_dynbuf_add_text(answer, open, err) : status;
+        status = status == RT_OK ? write_row(answer, scores + i * outputs, outputs, err)
+                                 : status;
+        status = status == RT_OK ? rt_dynbuf_add_text(answer, close, err) : status;
+    }
+    return status == RT_OK ? rt_dynbuf_add_text(answer, "]}", err) : status;
+}
+
+static rt_status answer_rows(const rt_request_rows *rows, rt_dynbuf *answer,
+                             rt_error *err)
+{
+    const int32_t outputs = rt_model_outputs(rows->schema->model);
+    void *block = NULL;
+    rt_status status = rt_alloc_scratch(&block, rows->rows * outputs, sizeof(double),
+                                        "rt_request_answer", err);
+    if (status == RT_OK) {
+        status = rt_request_score(rows, block, err);
+    }
+    if (status == RT_OK) {
+        status = rt_answer_write(answer, block, rows->rows, outputs, err);
+    }
+    rt_free(block);
+    return status;
+}
+
+rt_status rt_request_answer(const rt_schema *schema, rt_body_kind kind, rt_text body,
+                            int64_t most_rows, rt_dynbuf *answer, int64_t *n_rows,
+                            rt_error *err)
+{
+    rt_request_rows rows;
+    const uint32_t saved = rt_fp_enter();
+    rt_status status = rt_request_rows_init(&rows, schema, most_rows, body.length, err);
+    if (status == RT_OK) {
+        status = rt_request_read(&rows, kind, body, err);
+    }
+    if (status == RT_OK) {
+        status = answer_rows(&rows, answer, err);
+    }
+    *n_rows = rows.rows;
+    rt_request_rows_clear(&rows);
+    rt_fp_leave(saved);
+    return status;
+}

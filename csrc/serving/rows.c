@@ -1,0 +1,301 @@
+/* Cells to numbers. A model has numbers and categories, and both come as JSON's
+ * numbers, texts and words, or as text alone; what a value means is what it means in
+ * training (retrain_ops/data/categories.py). Unit: one cell. */
+#include "serving/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/limits.h"
+
+rt_status rt_request_rows_init(rt_request_rows *rows, const rt_schema *schema,
+                               int64_t most, int64_t body_bytes, rt_error *err)
+{
+    void *block = NULL;
+    *rows = (rt_request_rows){.schema = schema, .most = most, .body_bytes = body_bytes};
+    rt_dynbuf_init(&rows->text, body_bytes);
+    rt_status status = rt_alloc(&block, rt_schema_width(schema), sizeof *rows->seen,
+                                "rt_request_rows_init", err);
+    rows->seen = block;
+    return status;
+}
+
+void rt_request_rows_clear(rt_request_rows *rows)
+{
+    rt_free(rows->x);
+    rt_free(rows->feature_of);
+    rt_free(rows->seen);
+    rt_dynbuf_free(&rows->text);
+    *rows = (rt_request_rows){0};
+}
+
+rt_status rt_request_rows_add(rt_request_rows *rows, int64_t count, rt_error *err)
+{
+    const int64_t width = rt_schema_width(rows->schema);
+    void *block = rows->x;
+    if (count > rows->most - rows->rows) {
+        return rt_fail(err, RT_LIMIT, "rt_request_rows_add",
+                       "a request has at most %lld rows: send fewer at once",
+                       (long long)rows->most);
+    }
+    if ((rows->rows + count) * width > rows->body_bytes + 1) {
+        return rt_fail(
+            err, RT_INVALID, "rt_request_rows_add",
+            "the rows do not have a cell of each of the model's %lld columns",
+            (long long)width);
+    }
+    if (rows->rows + count > rows->room) {
+        const int64_t doubled = 2 * rows->room;
+        const int64_t wanted = rows->rows + count;
+        const int64_t room = wanted > doubled ? wanted : doubled;
+        rt_status status = rt_grow(&block, rows->rows * width, room * width,
+                                   sizeof *rows->x, "rt_request_rows_add", err);
+        if (status != RT_OK) {
+            return status;
+        }
+        rows->x = block;
+        rows->room = room;
+    }
+    rows->rows += count;
+    return RT_OK;
+}
+
+int32_t rt_request_rows_find(rt_request_rows *rows, rt_text name)
+{
+    const int32_t feature = rt_schema_find(rows->schema, name, rows->next);
+    rows->next = feature < 0 ? rows->next : feature + 1;
+    return feature;
+}
+
+static rt_status refuse(const rt_request_rows *rows, int64_t row, int32_t feature,
+                        const char *problem, rt_error *err)
+{
+    char name[RT_QUOTED_ROOM];
+    return rt_fail(err, RT_INVALID, "rt_request_rows", "column %s of row %lld %s",
+                   rt_schema_quote(rows->schema, feature, name), (long long)row + 1,
+                   problem);
+}
+
+rt_status rt_request_rows_add_column(rt_request_rows *rows, rt_text name, rt_error *err)
+{
+    void *block = rows->feature_of;
+    char quoted[RT_QUOTED_ROOM];
+    if (rows->columns == rows->column_room) {
+        const int32_t room = rows->column_room == 0 ? 64 : 2 * rows->column_room;
+        rt_status status =
+            room > RT_MAX_FEATURES
+                ? rt_fail(err, RT_LIMIT, "rt_request_rows_add_column",
+                          "a request has at most %d columns", RT_MAX_FEATURES)
+                : rt_grow(&block, rows->columns, room, sizeof *rows->feature_of,
+                          "rt_request_rows_add_column", err);
+        if (status != RT_OK) {
+            return status;
+        }
+        rows->feature_of = block;
+        rows->column_room = room;
+    }
+    const int32_t feature = rt_request_rows_find(rows, name);
+    if (feature >= 0 && rows->seen[feature] != 0) {
+        return rt_fail(err, RT_INVALID, "rt_request_rows_add_column",
+                       "column %s is named twice",
+                       rt_schema_quote(rows->schema, feature, quoted));
+    }
+    if (feature >= 0) {
+        rows->seen[feature] = 1;
+    }
+    rows->feature_of[rows->columns++] = feature;
+    return RT_OK;
+}
+
+rt_status rt_request_rows_check_columns(const rt_request_rows *rows, rt_error *err)
+{
+    char name[RT_QUOTED_ROOM];
+    for (int32_t f = 0; f < rt_schema_width(rows->schema); f++) {
+        if (rows->seen[f] == 0) {
+            return rt_fail(err, RT_INVALID, "rt_request_rows", "column %s is missing",
+                           rt_schema_quote(rows->schema, f, name));
+        }
+    }
+    return RT_OK;
+}
+
+rt_status rt_request_rows_check_cells(const rt_request_rows *rows, rt_error *err)
+{
+    for (int32_t f = 0; f < rt_schema_width(rows->schema); f++) {
+        if (rows->seen[f] != rows->rows) {
+            return refuse(rows, rows->rows - 1, f, "is missing", err);
+        }
+    }
+    return RT_OK;
+}
+
+static void store(rt_request_rows *rows, int64_t row, int32_t feature, double value)
+{
+    rows->x[row * rt_schema_width(rows->schema) + feature] = value;
+    rows->seen[feature] = row + 1;
+}
+
+typedef struct word {
+    const char *text;
+    bool is_truth; /* true or false, the value says which */
+    double value;
+} word;
+
+/* What pandas and NumPy write, and pandas reads, where a number is meant. */
+static const word words[] = {
+    {"", false, (double)NAN},
+    {"NaN", false, (double)NAN},
+    {"nan", false, (double)NAN},
+    {"NA", false, (double)NAN},
+    {"N/A", false, (double)NAN},
+    {"<NA>", false, (double)NAN},
+    {"null", false, (double)NAN},
+    {"NULL", false, (double)NAN},
+    {"None", false, (double)NAN},
+    {"inf", false, (double)INFINITY},
+    {"-inf", false, (double)-INFINITY},
+    {"Infinity", false, (double)INFINITY},
+    {"-Infinity", false, (double)-INFINITY},
+    {"True", true, 1.0},
+    {"true", true, 1.0},
+    {"TRUE", true, 1.0},
+    {"False", true, 0.0},
+    {"false", true, 0.0},
+    {"FALSE", true, 0.0},
+};
+
+static const word *find_word(rt_text text)
+{
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strlen(words[i].text) == (size_t)text.length &&
+            memcmp(words[i].text, text.bytes, (size_t)text.length) == 0) {
+            return &words[i];
+        }
+    }
+    return NULL;
+}
+
+static double truth_level(const rt_request_rows *rows, int32_t feature, bool truth)
+{
+    return rt_schema_level(rows->schema, feature,
+                           truth ? (rt_text){"true", 4} : (rt_text){"false", 5});
+}
+
+/* A text may be a level itself, or what CSV makes of a number or truth value. */
+static double level_of_text(const rt_request_rows *rows, int32_t feature, rt_text text)
+{
+    const double level = rt_schema_level(rows->schema, feature, text);
+    const word *known = isnan(level) ? find_word(text) : NULL;
+    rt_number number;
+    int64_t integer = 0;
+    if (known != NULL && known->is_truth) {
+        return truth_level(rows, feature, known->value != 0.0);
+    }
+    if (isnan(level) && known == NULL &&
+        rt_number_read(text.bytes, text.length, &number) &&
+        rt_schema_integer(&number, &integer)) {
+        return rt_schema_level_of_integer(rows->schema, feature, integer);
+    }
+    return level;
+}
+
+rt_status rt_request_rows_set_text(rt_request_rows *rows, int64_t row, int32_t feature,
+                                   rt_text cell, rt_error *err)
+{
+    rt_number number;
+    if (!rt_schema_is_number(rows->schema, feature)) {
+        store(rows, row, feature, level_of_text(rows, feature, cell));
+        return RT_OK;
+    }
+    if (rt_number_read(cell.bytes, cell.length, &number)) {
+        store(rows, row, feature, number.value);
+        return RT_OK;
+    }
+    const word *known = find_word(cell);
+    if (known == NULL) {
+        return refuse(rows, row, feature, "holds text where a number belongs", err);
+    }
+    store(rows, row, feature, known->value);
+    return RT_OK;
+}
+
+static rt_status set_json_text(rt_request_rows *rows, int64_t row, int32_t feature,
+                               rt_text raw, rt_error *err)
+{
+    rt_text text;
+    rt_number number;
+    rt_status status = rt_json_unescape(raw, &rows->text, &text, err);
+    if (status != RT_OK) {
+        return status;
+    }
+    if (!rt_schema_is_number(rows->schema, feature)) {
+        store(rows, row, feature, rt_schema_level(rows->schema, feature, text));
+        return RT_OK;
+    }
+    if (!rt_number_read(text.bytes, text.length, &number)) {
+        return refuse(rows, row, feature, "holds text where a number belongs", err);
+    }
+    store(rows, row, feature, number.value);
+    return RT_OK;
+}
+
+static rt_status set_json_number(rt_request_rows *rows, int64_t row, int32_t feature,
+                                 rt_text digits, rt_error *err)
+{
+    rt_number number;
+    int64_t integer = 0;
+    if (!rt_number_read(digits.bytes, digits.length, &number)) {
+        return refuse(rows, row, feature, "holds a number of more than 1,024 digits",
+                      err);
+    }
+    if (rt_schema_is_number(rows->schema, feature)) {
+        store(rows, row, feature, number.value);
+        return RT_OK;
+    }
+    if (!rt_schema_integer(&number, &integer)) {
+        return refuse(rows, row, feature,
+                      "is a category and holds a number with a fraction or beyond 64 "
+                      "bits: send it as text",
+                      err);
+    }
+    store(rows, row, feature,
+          rt_schema_level_of_integer(rows->schema, feature, integer));
+    return RT_OK;
+}
+
+rt_status rt_request_rows_set_json(rt_request_rows *rows, int64_t row, int32_t feature,
+                                   rt_json *json, rt_error *err)
+{
+    const rt_json_kind kind = rt_json_kind_of(json);
+    const bool is_number = rt_schema_is_number(rows->schema, feature);
+    const rt_text raw = rt_json_take(json);
+    switch (kind) {
+    case RT_JSON_NUMBER:
+        return set_json_number(rows, row, feature, raw, err);
+    case RT_JSON_TEXT:
+        return set_json_text(rows, row, feature, raw, err);
+    case RT_JSON_TRUE:
+    case RT_JSON_FALSE:
+        store(rows, row, feature,
+              is_number ? (kind == RT_JSON_TRUE ? 1.0 : 0.0)
+                        : truth_level(rows, feature, kind == RT_JSON_TRUE));
+        return RT_OK;
+    case RT_JSON_NULL:
+    case RT_JSON_NAN:
+        store(rows, row, feature, (double)NAN);
+        return RT_OK;
+    case RT_JSON_INFINITY:
+        if (!is_number) {
+            return refuse(rows, row, feature, "is a category and holds an infinity",
+                          err);
+        }
+        store(rows, row, feature, *raw.bytes == '-' ? -INFINITY : (double)INFINITY);
+        return RT_OK;
+    case RT_JSON_OBJECT:
+    case RT_JSON_ARRAY:
+        break;
+    }
+    return refuse(rows, row, feature, "holds a list or an object where a value belongs",
+                  err);
+}

@@ -1,0 +1,459 @@
+#include <math.h>
+#include <string.h>
+
+#include "model/predict.h"
+#include "serving/request.h"
+#include "tests/gbdt_data.h"
+#include "tests/test.h"
+
+enum { MOST_ROWS = 5 };
+
+static rt_text text_of(const char *text)
+{
+    return (rt_text){text, (int64_t)strlen(text)};
+}
+
+/* Columns number, gaps, level (a to l), constant, extreme. */
+typedef struct desk {
+    rt_model model;
+    rt_schema schema;
+    rt_request_rows rows;
+    int64_t most_rows;
+    rt_error err;
+} desk;
+
+static rt_status desk_open(desk *d)
+{
+    *d = (desk){.most_rows = MOST_ROWS};
+    rt_status status = test_name_features(&d->model, &d->err);
+    return status == RT_OK ? rt_schema_init(&d->schema, &d->model, &d->err) : status;
+}
+
+static rt_status desk_read(desk *d, rt_body_kind kind, const char *body)
+{
+    rt_request_rows_clear(&d->rows);
+    rt_status status = rt_request_rows_init(&d->rows, &d->schema, d->most_rows,
+                                            (int64_t)strlen(body), &d->err);
+    return status == RT_OK ? rt_request_read(&d->rows, kind, text_of(body), &d->err)
+                           : status;
+}
+
+static void desk_close(desk *d)
+{
+    rt_request_rows_clear(&d->rows);
+    rt_schema_clear(&d->schema);
+    rt_model_clear(&d->model);
+}
+
+/* Refused, in words that hold `words`. */
+static bool refused(desk *d, rt_body_kind kind, const char *body, const char *words)
+{
+    rt_status status = desk_read(d, kind, body);
+    if (status == RT_NO_MEMORY && rt_test_faulting) {
+        return true;
+    }
+    const bool said = strstr(d->err.message, words) != NULL;
+    if (status == RT_OK || !said) {
+        fprintf(stderr, "%s: %s\n", body, status == RT_OK ? "taken" : d->err.message);
+    }
+    return (status == RT_INVALID || status == RT_LIMIT) && said;
+}
+
+static void numbers_are_read_to_the_nearest_double(void)
+{
+    static const struct {
+        const char *text;
+        double value;
+    } cases[] = {
+        {"0", 0.0},
+        {"-0", -0.0},
+        {"0.1", 0.1},
+        {"1e400", INFINITY},
+        {"-1e400", -INFINITY},
+        {"1e-400", 0.0},
+        {"5e-324", 5e-324},
+        {"12345678901234567e-17", 0.12345678901234567},
+        {"0.30000000000000004", 0.30000000000000004},
+        {"9007199254740993", 9007199254740992.0},
+        {"0.0000000000000000001", 1e-19},
+        {"1234567890123456789012345678901234567890", 1.2345678901234568e39},
+        {"9223372036854775808", 0x1p63},
+        {"+.5", 0.5},
+        {"007.", 7.0},
+    };
+    static const char *const none[] = {"",    "-",     ".",   "e5", "1e",
+                                       "1e+", "1.2.3", "0x1", "1 "};
+    rt_number number;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CHECK(rt_number_read(cases[i].text, (int64_t)strlen(cases[i].text), &number));
+        CHECK(number.value == cases[i].value &&
+              signbit(number.value) == signbit(cases[i].value));
+    }
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        CHECK(!rt_number_read(none[i], (int64_t)strlen(none[i]), &number));
+    }
+    CHECK(rt_number_read("-9223372036854775808", 20, &number) && number.is_integer &&
+          number.integer == INT64_MIN);
+    CHECK(rt_number_read("9223372036854775808", 19, &number) && !number.is_integer);
+}
+
+static void numbers_are_written_in_the_fewest_digits(void)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        {0.0, "0.0"},
+        {-0.0, "-0.0"},
+        {1.0, "1.0"},
+        {0.5, "0.5"},
+        {0.1, "0.1"},
+        {0.9289218301710936, "0.9289218301710936"},
+        {2.0 / 3.0, "0.6666666666666666"},
+        {0.30000000000000004, "0.30000000000000004"},
+        {0.0001, "0.0001"},
+        {1e-05, "1e-05"},
+        {-123.456, "-123.456"},
+        {999999999999999.9, "999999999999999.9"},
+        {1e15, "1000000000000000.0"},
+        {1e16, "1e+16"},
+        {1.7976931348623157e308, "1.7976931348623157e+308"},
+        {5e-324, "5e-324"},
+        {NAN, "NaN"},
+        {-INFINITY, "-Infinity"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[RT_NUMBER_TEXT_ROOM];
+        const int32_t length = rt_number_write(cases[i].value, text);
+        CHECK((size_t)length == strlen(cases[i].text) &&
+              memcmp(text, cases[i].text, (size_t)length) == 0);
+    }
+}
+
+static void every_double_survives_its_text(void)
+{
+    for (int64_t i = 0; i < 20000; i++) {
+        const uint64_t draw = rt_draw64(7, (uint64_t)i);
+        double x = (double)(draw >> 11) * 0x1p-53;
+        char text[RT_NUMBER_TEXT_ROOM];
+        rt_number back;
+        if (i % 2 == 0) {
+            memcpy(&x, &draw, sizeof x);
+        }
+        if (isfinite(x)) {
+            CHECK(rt_number_read(text, rt_number_write(x, text), &back) &&
+                  back.value == x);
+        }
+    }
+}
+
+static void json_is_taken_by_its_grammar(void)
+{
+    static const char *const good[] = {
+        "{}",
+        " [ ] ",
+        "\"\\u00e9\\n\\/\"",
+        "-0.5e+7",
+        "[NaN,Infinity,-Infinity]",
+        "{\"a\":[true,false,null]}\n",
+        "0",
+        "[[[[]]]]",
+        "\"\xc3\xa9\"",
+    };
+    static const char *const bad[] = {
+        "",    "{",       "[1,]",        "{\"a\"}", "{\"a\":1,}", "01",
+        "+1",  ".5",      "1.",          "1e",      "-",          "tru",
+        "'a'", "\"\\x\"", "\"\\u12g4\"", "\"a",     "\"\n\"",     "[1 2]",
+        "{}x", "/**/1",   "{1:2}",       "[1}",     "nan",        "-NaN",
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        CHECK(rt_json_check(text_of(good[i]), NULL) == RT_OK);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK(rt_json_check(text_of(bad[i]), NULL) == RT_INVALID);
+    }
+}
+
+static void brackets_go_no_deeper_than_the_limit(void)
+{
+    char text[2001];
+    rt_error err;
+    memset(text, '[', 2000);
+    text[2000] = '\0';
+    CHECK(rt_json_check(text_of(text), &err) == RT_INVALID);
+    CHECK(strstr(err.message, "32 deep") != NULL);
+    memset(text + 32, ']', 32);
+    text[64] = '\0';
+    CHECK(rt_json_check(text_of(text), NULL) == RT_OK);
+}
+
+/* Two rows, in every shape and with whatever may be ignored. */
+static const struct {
+    rt_body_kind kind;
+    const char *body;
+} two_rows[] = {
+    {RT_BODY_JSON,
+     "{\"dataframe_split\": {\"index\": [7, 8], \"columns\": [\"number\", \"gaps\", "
+     "\"level\", \"constant\", \"extreme\"], \"data\": [[1, null, \"b\", 7, 1e3], "
+     "[2.5, NaN, \"?\", true, -Infinity]]}}"},
+    {RT_BODY_JSON,
+     "{\"x\": {\"y\": [1]}, \"dataframe_split\": {\"data\": [[0, 1e3, 7, \"b\", null, "
+     "1], [0, -Infinity, 1, null, null, \"2.5\"]], \"columns\": [\"more\", "
+     "\"extreme\", \"constant\", \"level\", \"gaps\", \"\\u006eumber\"]}}"},
+    {RT_BODY_JSON,
+     "{\"dataframe_records\": [{\"number\": 9, \"number\": 1, \"gaps\": null, "
+     "\"level\": \"b\", \"constant\": 7, \"extreme\": 1000.0, \"more\": \"x\"}, "
+     "{\"extreme\": -1e999, \"constant\": 1, \"level\": null, \"gaps\": null, "
+     "\"number\": 25e-1}]}"},
+    {RT_BODY_JSON,
+     "\xef\xbb\xbf{\"instances\": [{\"number\":1,\"gaps\":null,\"level\":\"b\","
+     "\"constant\":7,\"extreme\":1000},{\"number\":2.5,\"gaps\":null,\"level\":"
+     "\"\\ud83d\\ude86\",\"constant\":1,\"extreme\":-Infinity}]}"},
+    {RT_BODY_JSON,
+     "{\"inputs\": {\"number\": [1, 2.5], \"more\": 3, \"gaps\": [null, null], "
+     "\"level\": [\"b\", \"\"], \"constant\": [7, 1], \"extreme\": [1000, "
+     "-Infinity]}, \"params\": {\"a\": 1}}"},
+    {RT_BODY_CSV,
+     "number,gaps,level,constant,extreme\n1,,b,7,1e3\n2.5,NA,,True,-inf\n"},
+    {RT_BODY_CSV,
+     "\r\n\"number\",more,gaps,\"level\",constant,extreme\r\n\r\n1,\"a\"\"b,\r\n\","
+     "nan,\"b\",7.0,1000\r\n2.5,,,z,1,-Infinity"},
+};
+
+static void every_shape_gives_the_same_rows(void)
+{
+    static const double expected[2][TEST_FEATURES] = {{1.0, NAN, 1.0, 7.0, 1000.0},
+                                                      {2.5, NAN, NAN, 1.0, -INFINITY}};
+    desk d;
+    TRY(desk_open(&d));
+    for (size_t i = 0; i < sizeof two_rows / sizeof two_rows[0]; i++) {
+        TRY(desk_read(&d, two_rows[i].kind, two_rows[i].body));
+        CHECK(d.rows.rows == 2);
+        for (int64_t k = 0; k < 2 * TEST_FEATURES; k++) {
+            const double wanted = expected[k / TEST_FEATURES][k % TEST_FEATURES];
+            CHECK(isnan(wanted) ? isnan(d.rows.x[k]) : d.rows.x[k] == wanted);
+        }
+    }
+done:
+    desk_close(&d);
+}
+
+#define ONE_ROW(level)                                                                 \
+    "{\"dataframe_split\": {\"columns\": [\"number\", \"gaps\", \"level\", "           \
+    "\"constant\", \"extreme\"], \"data\": [[1, 2, " level ", 4, 5]]}}"
+
+static void what_a_model_would_score_wrongly_names_its_column(void)
+{
+    static const struct {
+        rt_body_kind kind;
+        const char *body, *words;
+    } cases[] = {
+        {RT_BODY_JSON, ONE_ROW("3, 4"),
+         "row 1 does not have one cell for each of the 5"},
+        {RT_BODY_JSON, ONE_ROW("3], [1"), "row 1 does not have one cell"},
+        {RT_BODY_JSON, ONE_ROW("[3]"), "'level' of row 1 holds a list"},
+        {RT_BODY_JSON, ONE_ROW("1.5"), "'level' of row 1 is a category"},
+        {RT_BODY_JSON, ONE_ROW("9223372036854775808"), "beyond 64 bits"},
+        {RT_BODY_JSON, ONE_ROW("Infinity"), "'level' of row 1 is a category"},
+        {RT_BODY_JSON, ONE_ROW("\"\\ud800\""), "half a pair"},
+        {RT_BODY_JSON,
+         "{\"dataframe_records\": "
+         "[{\"number\":1,\"gaps\":2,\"level\":\"a\",\"constant\":"
+         "4,\"extreme\":5}, "
+         "{\"number\":1,\"level\":\"a\",\"constant\":4,\"extreme\":5}]}",
+         "column 'gaps' of row 2 is missing"},
+        {RT_BODY_JSON, "{\"instances\": [{\"number\": \"secret\"}]}",
+         "'number' of row 1 holds text"},
+        {RT_BODY_JSON, "{\"instances\": [[1, 2, \"a\", 4, 5]]}", "name their columns"},
+        {RT_BODY_JSON, "{\"inputs\": {\"number\": [1, 2], \"gaps\": [1]}}",
+         "'gaps' is not as long"},
+        {RT_BODY_JSON, "{\"inputs\": {\"number\": [1, 2]}}",
+         "column 'gaps' is missing"},
+        {RT_BODY_JSON,
+         "{\"dataframe_split\": {\"columns\": [\"gaps\", \"gaps\"], "
+         "\"data\": []}}",
+         "'gaps' is named twice"},
+        {RT_BODY_CSV, "number,gaps,level,constant,extreme\n1,2,a,4,5,6\n",
+         "line 2 of the CSV does not have one cell for each of the 5"},
+        {RT_BODY_CSV, "number,gaps,level,constant,extreme\n1,2,a,4,5\n1,2,a\n",
+         "line 3 of the CSV does not have one cell"},
+        {RT_BODY_CSV, "number,gaps,level,constant,extreme\n1,abc,a,4,5\n",
+         "column 'gaps' of row 1 holds text"},
+        {RT_BODY_CSV, "number,gaps,level,constant\n1,2,a,4\n", "'extreme' is missing"},
+        {RT_BODY_CSV, "number,\"gaps", "never closes"},
+        {RT_BODY_CSV, "number,\"gaps\"x", "behind a closing quote"},
+    };
+    desk d;
+    TRY(desk_open(&d));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CHECK(refused(&d, cases[i].kind, cases[i].body, cases[i].words));
+        CHECK(strstr(d.err.message, "secret") == NULL);
+    }
+done:
+    desk_close(&d);
+}
+
+static void bodies_of_no_shape_are_refused(void)
+{
+    static const struct {
+        const char *body, *words;
+    } cases[] = {
+        {"", "empty"},
+        {"\xef\xbb\xbf", "empty"},
+        {"\xff", "not UTF-8"},
+        {"12345678\xff", "not UTF-8"},
+        {"{oops", "not JSON: byte 2"},
+        {"3", "exactly one of"},
+        {"[1]", "exactly one of"},
+        {"{\"rows\": []}", "exactly one of"},
+        {"{\"instances\": [], \"inputs\": {}}", "exactly one of"},
+        {"{\"instances\": []}", "no rows"},
+        {"{\"dataframe_records\": {}}", "must be a list of objects"},
+        {"{\"dataframe_split\": []}", "must be an object with columns and data"},
+        {"{\"dataframe_split\": {\"columns\": []}}", "must be an object with columns"},
+        {"{\"dataframe_split\": {\"columns\": 1, \"data\": []}}", "list of texts"},
+        {"{\"dataframe_split\": {\"columns\": [1], \"data\": []}}", "list of texts"},
+        {"{\"inputs\": [1]}", "an object of columns"},
+        {"{\"inputs\": {}}", "column 'number' is missing"},
+    };
+    desk d;
+    TRY(desk_open(&d));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CHECK(refused(&d, RT_BODY_JSON, cases[i].body, cases[i].words));
+    }
+done:
+    desk_close(&d);
+}
+
+static void memory_stays_in_proportion_to_the_body(void)
+{
+    desk d;
+    TRY(desk_open(&d));
+    CHECK(refused(&d, RT_BODY_JSON,
+                  "{\"inputs\": {\"number\": [1,1,1,1,1,1], \"gaps\": [1,1,1,1,1,1]}}",
+                  "at most 5 rows"));
+    d.most_rows = 1000;
+    CHECK(refused(&d, RT_BODY_JSON,
+                  "{\"inputs\":{\"gaps\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}}",
+                  "do not have a cell of each of the model's 5 columns"));
+    CHECK(d.rows.room == 0);
+    d.most_rows = MOST_ROWS;
+    CHECK(refused(
+        &d, RT_BODY_CSV,
+        "number,gaps,level,constant,extreme\n,,,,\n,,,,\n,,,,\n,,,,\n,,,,\n,,,,",
+        "at most 5 rows"));
+done:
+    desk_close(&d);
+}
+
+static double level_of(desk *d, rt_body_kind kind, const char *body)
+{
+    rt_status status = desk_read(d, kind, body);
+    CHECK(status == RT_OK || (status == RT_NO_MEMORY && rt_test_faulting));
+    return status == RT_OK ? d->rows.x[2] : -1.0;
+}
+
+/* Levels that are numbers and truth values: "1", "20", "a" and "true". */
+static rt_status name_levels(rt_model *model, rt_error *err)
+{
+    static const char names[] = "numbergapslevel120atrueconstantextreme";
+    static const uint8_t lengths[] = {6, 4, 5, 1, 2, 1, 4, 8, 7};
+    const int64_t texts = sizeof lengths;
+    rt_status status =
+        rt_model_init(model, TEST_FEATURES, texts, sizeof names - 1, err);
+    if (status != RT_OK) {
+        return status;
+    }
+    memcpy(model->text, names, sizeof names - 1);
+    for (int64_t i = 0; i < texts; i++) {
+        model->text_start[i + 1] = model->text_start[i] + lengths[i];
+    }
+    model->features[2].kind = RT_CATEGORICAL;
+    model->features[2].n_categories = 4;
+    return rt_model_link(model, err);
+}
+
+static void categories_are_numbers_and_truth_values_too(void)
+{
+#define CSV_ROW(level) "number,gaps,level,constant,extreme\n1,2," level ",4,5"
+    static const struct {
+        rt_body_kind kind;
+        const char *body;
+        double level;
+    } cases[] = {
+        {RT_BODY_JSON, ONE_ROW("1"), 0.0},      {RT_BODY_JSON, ONE_ROW("20.0"), 1.0},
+        {RT_BODY_JSON, ONE_ROW("2e1"), 1.0},    {RT_BODY_JSON, ONE_ROW("\"20\""), 1.0},
+        {RT_BODY_JSON, ONE_ROW("true"), 3.0},   {RT_BODY_JSON, ONE_ROW("false"), NAN},
+        {RT_BODY_JSON, ONE_ROW("3"), NAN},      {RT_BODY_JSON, ONE_ROW("null"), NAN},
+        {RT_BODY_JSON, ONE_ROW("\"01\""), NAN}, {RT_BODY_CSV, CSV_ROW("1.0"), 0.0},
+        {RT_BODY_CSV, CSV_ROW("\"20\""), 1.0},  {RT_BODY_CSV, CSV_ROW("True"), 3.0},
+        {RT_BODY_CSV, CSV_ROW("a"), 2.0},       {RT_BODY_CSV, CSV_ROW("1.5"), NAN},
+    };
+    desk d = {.most_rows = MOST_ROWS};
+    TRY(name_levels(&d.model, &d.err));
+    TRY(rt_schema_init(&d.schema, &d.model, &d.err));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const double found = level_of(&d, cases[i].kind, cases[i].body);
+        CHECK(found == cases[i].level || (isnan(found) && isnan(cases[i].level)) ||
+              rt_test_faulting);
+    }
+done:
+    desk_close(&d);
+}
+
+static void an_answer_says_what_the_model_predicts(void)
+{
+    static const double scores[] = {0.25, NAN, 1.0, 0.75};
+    test_table t = {0};
+    test_fit fit = {.threads = 1};
+    rt_schema schema = {0};
+    rt_dynbuf answer;
+    double direct = 0.0;
+    int64_t rows = 0;
+    rt_number said;
+    rt_dynbuf_init(&answer, 1 << 20);
+    TRY(rt_answer_write(&answer, scores, 2, 1, NULL));
+    CHECK(strcmp(rt_dynbuf_text(&answer), "{\"predictions\": [0.25, NaN]}") == 0);
+    rt_dynbuf_clear(&answer);
+    TRY(rt_answer_write(&answer, scores, 2, 2, NULL));
+    CHECK(strcmp(rt_dynbuf_text(&answer),
+                 "{\"predictions\": [[0.25, NaN], [1.0, 0.75]]}") == 0);
+    TRY(test_table_init(&t, 300));
+    test_fit_init(&fit, &t, 1);
+    fit.params.value[RT_P_N_ESTIMATORS] = 3;
+    TRY(test_train(&fit, NULL));
+    TRY(rt_schema_init(&schema, &fit.model, NULL));
+    rt_dynbuf_clear(&answer);
+    TRY(rt_request_answer(&schema, RT_BODY_JSON, text_of(ONE_ROW("\"c\"")), 1, &answer,
+                          &rows, NULL));
+    const double x[] = {1, 2, 2, 4, 5};
+    const rt_matrix row = {(const char *)x, 1, TEST_FEATURES, 0, sizeof(double), true};
+    TRY(rt_model_predict(&fit.model, &row, 1, NULL, &direct, NULL));
+    const char *number = rt_dynbuf_text(&answer) + strlen("{\"predictions\": [");
+    CHECK(rt_number_read(number, (int64_t)strlen(number) - 2, &said));
+    CHECK(rows == 1 && said.value == direct);
+done:
+    rt_dynbuf_free(&answer);
+    rt_schema_clear(&schema);
+    rt_model_clear(&fit.model);
+    test_table_clear(&t);
+}
+
+static const rt_test tests[] = {
+    {"numbers_are_read_to_the_nearest_double", numbers_are_read_to_the_nearest_double},
+    {"numbers_are_written_in_the_fewest_digits",
+     numbers_are_written_in_the_fewest_digits},
+    {"every_double_survives_its_text", every_double_survives_its_text},
+    {"json_is_taken_by_its_grammar", json_is_taken_by_its_grammar},
+    {"brackets_go_no_deeper_than_the_limit", brackets_go_no_deeper_than_the_limit},
+    {"every_shape_gives_the_same_rows", every_shape_gives_the_same_rows},
+    {"what_a_model_would_score_wrongly_names_its_column",
+     what_a_model_would_score_wrongly_names_its_column},
+    {"bodies_of_no_shape_are_refused", bodies_of_no_shape_are_refused},
+    {"memory_stays_in_proportion_to_the_body", memory_stays_in_proportion_to_the_body},
+    {"categories_are_numbers_and_truth_values_too",
+     categories_are_numbers_and_truth_values_too},
+    {"an_answer_says_what_the_model_predicts", an_answer_says_what_the_model_predicts},
+};
+
+RT_TEST_MAIN(tests)

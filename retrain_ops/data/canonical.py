@@ -1,0 +1,170 @@
+"""What the rows of a source say, whoever wrote them: equal values of equal type on every day.
+
+A text stays text, whether it came as a dictionary, a large string, a view, bytes, a UUID or the
+digits of a whole number; a label of any type of number is int8; instants are in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retrain_ops.data.categories import kind_of, numbers, plain, texts
+from retrain_ops.errors import DataError, SourceError
+from retrain_ops.spec.spec import RetrainSpec
+
+Reader = Callable[[pa.ChunkedArray, str], pa.ChunkedArray]
+
+
+def canonical(table: pa.Table, where: str, spec: RetrainSpec) -> pa.Table:
+    """The columns of one place, in their order, each of its canonical type.
+
+    Raises:
+        SourceError: a column is of a wrong type, or holds what none of its kind may hold.
+    """
+    readers = _readers(spec)
+    names = table.column_names
+    try:
+        columns = [readers.get(name, _number)(table[name], name) for name in names]
+    except (DataError, pa.ArrowException) as problem:
+        raise SourceError(f"{where}: {problem}") from problem
+    return pa.table(columns, names=names)
+
+
+def _readers(spec: RetrainSpec) -> dict[str, Reader]:
+    """How each column is read; one that is a feature both ways is a number."""
+    words = (*spec.features.categorical, *spec.slice_columns)
+    readers: dict[str, Reader] = dict.fromkeys(words, texts)
+    readers |= dict.fromkeys(spec.features.numeric, _number)
+    instant = partial(_instant, zone=spec.source.time_zone)
+    readers |= {spec.source.request_id: _name, spec.source.event_time: instant}
+    return {**readers, spec.source.label: _label}
+
+
+def _number(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Numbers as they are, decimals as float64; whether it must be one is validation's question."""
+    column = plain(column, name)
+    return _floats(column, name) if pa.types.is_decimal(column.type) else column
+
+
+def _floats(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(numbers(column, name), pa.float64(), from_pandas=True)])
+
+
+def _label(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """int8 where every value is 0, 1 or missing; else as it is, for validation to show."""
+    column = plain(column, name)
+    if column.type == pa.int8() or kind_of(column) not in ("number", "nothing"):
+        return column
+    values = numbers(column, name)
+    missing = np.isnan(values)
+    if not np.isin(values[~missing], (0.0, 1.0)).all():
+        return column
+    whole = np.where(missing, 0, values).astype(np.int8)
+    return pa.chunked_array([pa.array(whole, mask=missing)])
+
+
+def _name(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Texts. Raises DataError for missing ones: two of them would be one request."""
+    _check_known(column, name)
+    return texts(column, name)
+
+
+def _check_known(column: pa.ChunkedArray, name: str) -> None:
+    if column.null_count:
+        raise DataError(f"{name} is null in {column.null_count} row(s)")
+
+
+def _instant(column: pa.ChunkedArray, name: str, zone: str) -> pa.ChunkedArray:
+    """In UTC, in microseconds unless nanoseconds say more.
+
+    An instant without an offset is one of the clock of `zone`. Raises DataError where that is
+    empty, or where its clock shows the time twice or never; for other types; for missing instants.
+    """
+    column = _parsed(plain(column, name), name)
+    kind = column.type
+    if not pa.types.is_timestamp(kind) or (kind.tz is None and not zone):
+        raise DataError(
+            f"{name} is {kind}; it must be a timestamp with a time zone, "
+            "or nobody can say which rows existed at the run's instant; "
+            "[source] time_zone says whose clock it is"
+        )
+    _check_known(column, name)
+    if kind.tz is None:
+        column = _on_clock(column, name, zone)
+    try:
+        return column.cast(pa.timestamp("us", "UTC"))
+    except pa.ArrowInvalid:
+        return column.cast(pa.timestamp(kind.unit, "UTC"))
+
+
+def _parsed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Texts as instants: all with an offset, or all without."""
+    if pa.types.is_null(column.type):
+        return column.cast(pa.timestamp("us", "UTC"))
+    if not pa.types.is_string(column.type):
+        return column
+    problem: pa.ArrowException | None = None
+    for kind in (pa.timestamp(unit, zone) for zone in ("UTC", None) for unit in ("us", "ns")):
+        try:
+            return column.cast(kind)
+        except pa.ArrowInvalid as error:
+            problem = problem or error
+    said = str(problem).partition(" as a scalar")[0]
+    raise DataError(f"{name} is {column.type}, and not an ISO 8601 time in every row: {said}")
+
+
+def _on_clock(column: pa.ChunkedArray, name: str, zone: str) -> pa.ChunkedArray:
+    try:
+        return pc.assume_timezone(column, zone)
+    except pa.ArrowInvalid as problem:
+        raise DataError(
+            f"{name} has a time that the clock of {zone} shows twice or never ({problem}): "
+            "write instants with their offset"
+        ) from problem
+
+
+def joined(parts: Sequence[tuple[str, pa.Table]], numeric: Sequence[str]) -> pa.Table:
+    """All parts, one after the other, each with the place it came from.
+
+    Numbers of several types are their widest, or float64. Raises SourceError that names the column
+    and the two places whose types do not go together.
+    """
+    tables = [table for _, table in parts]
+    for name in numeric:
+        kinds = {table[name].type for table in tables if name in table.column_names}
+        if pa.bool_() in kinds and len(kinds) > 1:
+            tables = [_with_floats(table, name) for table in tables]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as problem:
+        raise SourceError(_difference(parts) or str(problem)) from problem
+
+
+def _with_floats(table: pa.Table, name: str) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    if kind_of(table[name]) not in ("number", "nothing"):
+        return table
+    return table.set_column(place, name, _floats(table[name], name))
+
+
+def _difference(parts: Sequence[tuple[str, pa.Table]]) -> str:
+    """The first two places whose types of a column do not go together; nulls go with all."""
+    for name in parts[0][1].column_names:
+        first_where, first = parts[0]
+        for where, table in parts[1:]:
+            if pa.types.is_null(first[name].type):
+                first_where, first = where, table
+            both = [pa.table({name: t[name].slice(0, 0)}) for t in (first, table)]
+            try:
+                pa.concat_tables(both, promote_options="permissive")
+            except pa.ArrowException:
+                return (
+                    f"column {name!r} is {table[name].type} in {where}, and {first[name].type} in "
+                    f"{first_where}: write the day again with the type of the others"
+                )
+    return ""

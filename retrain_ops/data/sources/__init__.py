@@ -1,0 +1,1 @@
+"""Where rows lie: one file per kind of source."""

@@ -1,0 +1,101 @@
+"""What a server has done, for Prometheus: counts that only grow.
+
+Every router has a small file of integers in the folder, mapped into its memory: any of them adds
+all up, and a killed process loses none. A file whose router is gone is taken over by the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import mmap
+import os
+import threading
+from bisect import bisect_left
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+STATUSES = (200, 400, 404, 405, 413, 415, 500, 503)
+"""The statuses that the server answers with; anything else would be counted as 500."""
+BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+"""Upper ends of the buckets of seconds; one more bucket is open."""
+
+_ROWS = len(STATUSES)
+_NANOSECONDS = _ROWS + 1
+_BUCKETS = _NANOSECONDS + 1
+WIDTH = _BUCKETS + len(BOUNDS) + 1
+"""Integers of one worker."""
+
+_INDEX = {status: i for i, status in enumerate(STATUSES)}
+
+
+class Counters:
+    """The counts of this router, int64 [WIDTH], beside those of the others of its folder.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file, self._own = _take_file(folder)
+        self._adding = threading.Lock()
+
+    def close(self) -> None:
+        """Leaves the file to the next router."""
+        os.close(self._file)
+
+    def add(self, status: int, rows: int, nanoseconds: int) -> None:
+        """Counts an answer to a scoring request: its status, scored rows and time."""
+        own = self._own
+        with self._adding:
+            own[_INDEX.get(status, _INDEX[500])] += 1
+            own[_ROWS] += rows
+            own[_NANOSECONDS] += nanoseconds
+            own[_BUCKETS + bisect_left(BOUNDS, nanoseconds * 1e-9)] += 1
+
+    def render(self) -> str:
+        """The counts as Prometheus reads them (text format 0.0.4)."""
+        total = [int(n) for n in _all_of(self._folder).sum(axis=0)]
+        lines = _head("requests_total", "counter", "Scoring requests by HTTP status.")
+        lines += [
+            f'retrain_ops_serving_requests_total{{status="{status}"}} {count}'
+            for status, count in zip(STATUSES, total, strict=False)
+        ]
+        lines += _head("rows_total", "counter", "Rows scored.")
+        lines += [f"retrain_ops_serving_rows_total {total[_ROWS]}"]
+        lines += _head("seconds", "histogram", "Time from a whole body to its answer.")
+        seen = 0
+        for bound, count in zip((*BOUNDS, "+Inf"), total[_BUCKETS:], strict=True):
+            seen += count
+            lines.append(f'retrain_ops_serving_seconds_bucket{{le="{bound}"}} {seen}')
+        lines.append(f"retrain_ops_serving_seconds_sum {total[_NANOSECONDS] * 1e-9:.9f}")
+        lines.append(f"retrain_ops_serving_seconds_count {seen}")
+        return "\n".join(lines) + "\n"
+
+
+def _head(name: str, kind: str, text: str) -> list[str]:
+    full = f"retrain_ops_serving_{name}"
+    return [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
+
+
+def _take_file(folder: Path) -> tuple[int, NDArray[np.int64]]:
+    """The first file that nobody has locked: its lock, and its counts in shared memory."""
+    for number in itertools.count():
+        path = folder / f"counters.{number}"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            continue
+        os.ftruncate(file, WIDTH * 8)
+        return file, np.frombuffer(mmap.mmap(file, WIDTH * 8), dtype=np.int64)
+    raise AssertionError("numbers do not end")
+
+
+def _all_of(folder: Path) -> NDArray[np.int64]:
+    files = (np.fromfile(path, dtype=np.int64) for path in folder.glob("counters.*"))
+    return np.array([counts for counts in files if len(counts) == WIDTH], dtype=np.int64)

@@ -1,0 +1,75 @@
+"""`retrain-ops serve`: the application on uvicorn, with as many workers as one asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrain_ops.errors import ConfigError, import_problem
+from retrain_ops.serving.app import create_app
+from retrain_ops.spec.spec import load_spec
+
+if TYPE_CHECKING:
+    from uvicorn import Config
+
+PROTOCOL = "retrain_ops.serving.protocol:ScoringProtocol"
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a server listens and with what; `uds`, a socket's path, wins over host and port."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    uds: str | None = None
+    workers: int = 1
+    certificate: str | None = None
+    key: str | None = None
+
+
+def serve(spec: str | Path, listening: Listening) -> None:
+    """Serves until SIGTERM or SIGINT; requests that have begun are answered first.
+
+    Raises:
+        ConfigError: the spec is wrong, or uvicorn is not installed.
+    """
+    load_spec(spec)  # refused here, not in a worker
+    config = _config(str(spec), listening)
+    from uvicorn import Server
+    from uvicorn.supervisors import Multiprocess
+
+    try:
+        if listening.workers > 1:
+            Multiprocess(config, sockets=[config.bind_socket()]).run()
+        else:
+            Server(config).run()
+    finally:
+        if listening.uds:
+            Path(listening.uds).unlink(missing_ok=True)
+
+
+def _config(spec: str, listening: Listening) -> Config:
+    try:
+        import httptools  # noqa: F401
+        from uvicorn import Config
+    except ImportError as problem:
+        raise ConfigError(import_problem(problem, "uvicorn", "'retrain-ops[serving]'")) from problem
+    return Config(
+        create_app(spec),
+        host=listening.host,
+        port=listening.port,
+        uds=listening.uds,
+        workers=listening.workers,
+        http=PROTOCOL,
+        ws="none",
+        loop="auto",
+        lifespan="on",
+        interface="asgi3",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_level="warning",
+        ssl_certfile=listening.certificate,
+        ssl_keyfile=listening.key,
+    )

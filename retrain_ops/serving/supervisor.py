@@ -1,0 +1,77 @@
+"""The one process of a host that asks the registry who serves, and writes what it heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from retrain_ops.errors import CorruptError
+from retrain_ops.registry.registry import Registry, Serving
+from retrain_ops.serving.arms import Arm, fetch_arm
+from retrain_ops.serving.state import Named, State, model_path, read_state, replace, write_state
+
+
+class Supervisor:
+    """Keeps the state file of a folder what the registry says.
+
+    One look is one call while nothing changes; a new event, moved aliases or an open canary cost
+    a second one, for share and state of the champion.
+
+    Args:
+        registry: who serves.
+        columns: the features of the spec, which a model must have.
+        folder: where the state lies.
+    """
+
+    def __init__(self, registry: Registry, columns: Sequence[str], folder: Path) -> None:
+        self._registry, self._columns, self._folder = registry, tuple(columns), folder
+        self._seen: object = None
+
+    def look(self) -> None:
+        """Asks, and on a change fetches and tries the models before it replaces the state.
+
+        Raises:
+            ConflictError: nobody was promoted, or a change is under way.
+            ConfigError, CorruptError: a model cannot be served.
+            NetworkError, RemoteError, OSError: the registry or the disk does not answer.
+        """
+        snapshot = self._registry.snapshot()
+        seen = (snapshot.incarnation, snapshot.epoch, dict(snapshot.aliases))
+        before = self._sound_state()
+        if before is not None and seen == self._seen:
+            return
+        serving = self._registry.serving(snapshot)
+        state = self._state(serving, before)
+        if state != before:
+            write_state(self._folder, state)
+        self._seen = None if serving.share < 1.0 else seen
+
+    def _sound_state(self) -> State | None:
+        """The state, if it and its models can still be used."""
+        try:
+            state = read_state(self._folder)
+        except CorruptError:
+            return None
+        if state is None:
+            return None
+        whole = all(model_path(self._folder, arm.sha256).exists() for arm in state.arms)
+        return state if whole else None
+
+    def _state(self, serving: Serving, before: State | None) -> State:
+        split = serving.previous is not None and serving.share < 1.0
+        return State(
+            model=self._registry.name,
+            epoch=serving.epoch,
+            champion=self._named(serving.champion, before),
+            previous=self._named(serving.previous, before) if split and serving.previous else None,
+            share=serving.share if split else 1.0,
+        )
+
+    def _named(self, number: str, before: State | None) -> Named:
+        """The version, its model tried and in the folder."""
+        registered = Named(number, self._registry.version(number).model_sha256)
+        if before is not None and registered in before.arms:
+            return registered
+        arm: Arm = fetch_arm(self._registry, number, self._columns)
+        replace(model_path(self._folder, arm.model.sha256), arm.model.to_bytes())
+        return Named(number, arm.model.sha256)
