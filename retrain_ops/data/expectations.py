@@ -202,7 +202,8 @@ def _column_metric(metric: str, column: ColumnFacts) -> Any:
         raise ConfigError(f"Great Expectations asks for {metric}, which is not counted")
     if rule == "column_values.in_set":
         broken = column.no_label
-    elif column.known and not column.is_number:
+    elif not column.is_number and (column.known or pa.types.is_timestamp(column.kind)):
+        # An instant is in no range, known or not; of texts only those that there are.
         raise _CannotAsk(f"it is {column.kind}, which is no number")
     elif metric == "column.mean":
         return column.mean
