@@ -3,7 +3,7 @@ export PYTHON ?= python3
 ENVIRONMENT := $(PYTHON) tools/environments.py
 .NOTPARALLEL:
 .PHONY: help build test lint format c-test c-test-sanitized proofs demo ui wheel docs \
-	bench-calibration bench-evaluation bench-linear bench-quality bench-registry bench-serving bench-training
+	bench-calibration bench-evaluation bench-linear bench-online bench-quality bench-registry bench-serving bench-training
 
 help:
 	@echo "make build             install what a build needs; build the extension in place"
@@ -20,6 +20,7 @@ help:
 	@echo "make wheel             build/dist: sdist and wheel, tried on three Pythons"
 	@echo "make bench-training    training and prediction beside their peers; ARGS=\"--rows D1 D5\""
 	@echo "make bench-linear      logistic regression beside scikit-learn's solvers and liblinear"
+	@echo "make bench-online      learning row by row beside SGDClassifier and river"
 	@echo "make bench-quality     trees beside LightGBM on flights; scikit-learn's checks; the export"
 	@echo "make bench-serving     the scoring server beside mlflow models serve: build/bench/serving.json"
 	@echo "make bench-registry    our MLflow client beside mlflow's own: build/bench/registry.json"
@@ -75,6 +76,9 @@ bench-registry: build
 
 bench-linear: build
 	@tools/in_environment.sh bench-training python -m benchmarks.bench_linear $(ARGS)
+
+bench-online: build
+	@tools/in_environment.sh bench-training python -m benchmarks.bench_online $(ARGS)
 
 bench-quality: build
 	@tools/in_environment.sh bench-training python -m benchmarks.sklearn_checks

@@ -36,8 +36,9 @@ from pathlib import Path
 def make(uri):
     client = MlflowClient(uri, deadline=120.0)
     return {
-        "get": lambda a, i: client.get_alias(a["model"], "champion"),
-        "set": lambda a, i: client.set_alias(a["model"], "champion", str(1 + i % 2)),
+        "get": lambda a, i: client.get_model_version_by_alias(a["model"], "champion"),
+        "set": lambda a, i: client.set_registered_model_alias(
+            a["model"], "champion", str(1 + i % 2)),
         "metrics": lambda a, i: client.log_batch(
             a["run"], metrics=[(f"m{a['block']}-{i}-{k}", k / 7, 1, 0) for k in range(1000)]),
         "upload": lambda a, i: client.upload_artifact(
@@ -148,7 +149,7 @@ def prepare(uri: str, folder: Path) -> dict[str, Any]:
     client.ensure_registered_model(model)
     for _ in range(2):
         client.create_model_version(model, f"{run.artifact_uri}/model", run.run_id)
-    client.set_alias(model, "champion", "1")
+    client.set_registered_model_alias(model, "champion", "1")
     file = folder / "big.bin"
     if not file.exists():
         file.write_bytes(os.urandom(100_000_000))

@@ -82,12 +82,10 @@ def _ticks(pid: int) -> int:
 @contextmanager
 def running(command: list[str], port: int, **environment: str) -> Iterator[Peer]:
     """A server, once it answers /ping."""
-    process = subprocess.Popen(
-        command, env={**os.environ, **environment}, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    everything = {**os.environ, **environment}
+    process = subprocess.Popen(command, env=everything, start_new_session=True, stdout=sys.stderr)
     try:
-        wait_until(lambda: _status(port) == 200, OSError)
+        wait_until(lambda: _status(port) == 200, OSError, seconds=300.0)
         yield Peer(process, port)
     finally:
         os.killpg(process.pid, signal.SIGTERM)

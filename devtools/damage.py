@@ -7,7 +7,6 @@ an undamaged world.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
@@ -56,27 +55,31 @@ def _folder(path: Path, _: random.Random) -> None:
     path.mkdir()
 
 
-def _without_hash(content: bytes) -> Change:
-    """Other content, and no hash that says so: as an older release left its files."""
+def _gone(path: Path, _: random.Random) -> None:
+    path.unlink()
+
+
+def _other(content: bytes, *, hashed: bool) -> Change:
+    """Other content; where no hash says so it is as an older release left its files."""
 
     def change(path: Path, _: random.Random) -> None:
         path.write_bytes(content)
-        (path.parent / "sha256" / f"{path.name}.sha256").unlink(missing_ok=True)
+        if not hashed:
+            (path.parent / "sha256" / f"{path.name}.sha256").unlink(missing_ok=True)
 
     return change
 
 
+TYPES = b'{"attempt": "x", "steps": [1], "champion": 5, "gate": 1}'
 CHANGES: dict[str, Change] = {
     "five bits flipped": _flip,
     "cut": _cut,
-    "emptied": lambda path, _: path.write_bytes(b"") and None,
+    "emptied": _other(b"", hashed=True),
     "a folder in its place": _folder,
-    "gone": lambda path, _: path.unlink(),
-    "other JSON": lambda path, _: path.write_bytes(b"[1, 2]") and None,
-    "an empty object, no hash": _without_hash(b"{}"),
-    "other types, no hash": _without_hash(
-        b'{"attempt": "x", "steps": [1], "champion": 5, "gate": 1}'
-    ),
+    "gone": _gone,
+    "other JSON": _other(b"[1, 2]", hashed=True),
+    "an empty object, no hash": _other(b"{}", hashed=False),
+    "other types, no hash": _other(TYPES, hashed=False),
 }
 JSON_ONLY = ("other JSON", "an empty object, no hash", "other types, no hash")
 
@@ -106,7 +109,7 @@ class Damaged:
     def __init__(self, folder: Path) -> None:
         self.prepared = Prepared(folder / "prepared")
         commands = (FIRST_DAY, PROMOTION, day(LAST.replace(day=LAST.day - 1)), day(LAST))
-        self.world = self.prepared._after(SPEC, commands)
+        self.world = self.prepared.after(SPEC, commands)
         self.folder = folder
         root = self.world.folder / "workspace"
         self.files = [
@@ -170,9 +173,7 @@ def said(world: World, command: Command) -> tuple[int, str]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-    with contextlib.suppress(OSError):
-        return code, path.read_text(errors="replace")
-    return code, ""
+    return code, path.read_text(errors="replace")
 
 
 def _day_of(path: Path) -> date:

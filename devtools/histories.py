@@ -84,7 +84,7 @@ class Disturbed:
         chance = self._play.chance
         wrong = name.startswith(WRITES) and chance.random() < self._play.history.fault
         fault = chance.choice(FAULTS) if wrong else ""
-        if name == "set_alias":
+        if name == "set_registered_model_alias":
             self._play.check_alias(*args)
         if fault.endswith("before"):
             raise _problem(fault)

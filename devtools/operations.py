@@ -266,7 +266,7 @@ def _delete(registry: Registry, operation: Operation, _: Records) -> None:
 def _move_alias(registry: Registry, operation: Operation, _: Records) -> None:
     version = _version(registry, operation)
     if version is not None and registry.snapshot().newest is not None:
-        registry.client.set_alias(registry.name, CHAMPION, version.number)
+        registry.client.set_registered_model_alias(registry.name, CHAMPION, version.number)
 
 
 OPERATIONS: dict[str, Act] = {

@@ -40,11 +40,14 @@ def promoted(
     client.ensure_registered_model(name)
     effective = FIRST + timedelta(days=len(registry.versions()))
     key = f"{name}/{effective.date().isoformat()}"
-    source = client.upload_artifact(f"mlflow-artifacts:/{key}", MODEL_FILE, model.to_bytes())
+    experiment = client.get_or_create_experiment(name)
+    tags = {"retrain_key": key}
+    run = client.create_run(experiment, key, 0, tags=tags, key_tag=("retrain_key", key))
+    digest = client.upload_artifact(run, f"model/{MODEL_FILE}", model.to_bytes())
     version = registry.register(
-        run_id="",
-        source=f"mlflow-artifacts:/{key}",
-        tags={"retrain_key": key, "model_sha256": source},
+        run_id=run.run_id,
+        source=f"{run.artifact_uri}/model",
+        tags={**tags, "model_sha256": digest},
         description="",
     )
     registry.promote(
@@ -80,9 +83,11 @@ def ask(app: App, path: str, body: bytes | None = None, **headers: str) -> tuple
     return sent[0]["status"], found, sent[1]["body"]
 
 
-def wait_until(true: Callable[[], object], *ignored: type[Exception]) -> None:
-    """Waits for a condition, a minute at most; errors of the given types mean not yet."""
-    deadline = time.monotonic() + 60
+def wait_until(
+    true: Callable[[], object], *ignored: type[Exception], seconds: float = 60.0
+) -> None:
+    """Waits for a condition, so long at most; errors of the given types mean not yet."""
+    deadline = time.monotonic() + seconds
     while True:
         with suppress(*ignored):
             if true():

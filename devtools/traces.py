@@ -29,7 +29,7 @@ def open_toy(folder: Path, model: str, day: date, tracking_uri: str, **context: 
 def traces(folder: Path, model: str, day: date, tracking_uri: str) -> dict[str, Any]:
     """Runs, versions, events, aliases, files, feature rows; equal for models with equal days."""
     run = open_toy(folder, model, day, tracking_uri)
-    experiment = run.client.get_experiment(experiment_name(run))
+    experiment = run.client.get_experiment_by_name(experiment_name(run))
     assert experiment is not None
     runs = run.client.search_runs([experiment.experiment_id])
     snapshot = run.registry.snapshot()

@@ -163,7 +163,7 @@ def _serve(run: Run, version: Version) -> None:
 def _wrong(run: Run) -> list[str]:
     """Runs and versions of the key, and who serves; nothing is repaired first."""
     key = run.retrain_key
-    experiment = run.client.get_experiment(run.model)
+    experiment = run.client.get_experiment_by_name(run.model)
     assert experiment is not None
     runs = run.client.search_runs([experiment.experiment_id], f"tags.retrain_key = '{key}'")
     world, found = run.registry.world(), run.registry.verify()

@@ -236,8 +236,8 @@ def _later(days: int) -> date:
 def _spoil_registry(world: World) -> None:
     """Aliases moved and an event removed, by hand."""
     client = Client(world.server)
-    client.set_alias("toy", "champion", "1")
-    client.delete_alias("toy", "previous")
+    client.set_registered_model_alias("toy", "champion", "1")
+    client.delete_registered_model_alias("toy", "previous")
     model = world.server.models["toy"]
     tags = {k: v for k, v in model.tags.items() if not k.endswith("000001")}
     world.server.models["toy"] = type(model)(
@@ -312,7 +312,7 @@ class Prepared:
 
     def world(self, story: Story) -> World:
         """The world just before the story's command, new with every call."""
-        world = self._after(story.spec, story.before).copy(self.place())
+        world = self.after(story.spec, story.before).copy(self.place())
         story.spoil(world)
         return world
 
@@ -321,7 +321,8 @@ class Prepared:
         self.folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self.folder)) / "world"
 
-    def _after(self, spec: str, commands: tuple[Command, ...]) -> World:
+    def after(self, spec: str, commands: tuple[Command, ...]) -> World:
+        """The world after these commands, for copies only."""
         known = self._known.get((spec, commands))
         if known is None:
             known = self._grown(spec, commands) if commands else self._begun(spec)
@@ -335,7 +336,7 @@ class Prepared:
         return world
 
     def _grown(self, spec: str, commands: tuple[Command, ...]) -> World:
-        world = self._after(spec, commands[:-1]).copy(self.place())
+        world = self.after(spec, commands[:-1]).copy(self.place())
         world.must_do(commands[-1])
         return world
 

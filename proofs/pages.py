@@ -1,7 +1,8 @@
 """What people look at, in a real headless Chromium: the day's report, and Airflow's own pages.
 
-The report as a file, light and dark, on a desktop and on a phone: it asks for nothing from any
-network, nothing lies beyond the edge, the browser has nothing to complain about. On Airflow 3.3:
+The report and the page across days as files, light and dark, on a desktop and on a phone: they ask
+for nothing from any network, nothing lies beyond the edge, the browser has nothing to complain
+about. On Airflow 3.3:
 the `mlflow` connection made through its form and tried with its test button, and the buttons of
 a task with the addresses that they lead to. Every view leaves a picture beside the figures.
 
@@ -33,6 +34,7 @@ from devtools.traces import open_toy
 from proofs.airflow_worlds import finish, scheduler
 from retrain_ops.airflow.provider import MLFLOW_FIELDS, MLFLOW_FORM
 from retrain_ops.cli.main import run_day
+from retrain_ops.report import render_days
 
 BOOTSTRAP, DAY = FIRST + timedelta(days=17), FIRST + timedelta(days=36)
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -85,7 +87,7 @@ def prove(folder: Path) -> dict[str, Any]:
             "connection": form,
             "day": run["state"],
             "links": _follow_links(browser, airflow, run["dag_run_id"]),
-            "report": _look_at_report(browser, folder),
+            **_look_at_pages(browser, folder, mlflow.url),
         }
 
 
@@ -206,9 +208,17 @@ def _follow_links(browser: Browser, airflow: AirflowServer, run_id: str) -> dict
     return {"addresses": found, "seen": seen, "pictures": pictures}
 
 
-def _look_at_report(browser: Browser, folder: Path) -> dict[str, Any]:
+def _look_at_pages(browser: Browser, folder: Path, url: str) -> dict[str, Any]:
+    """The day's page, and the page across the days."""
+    days = folder / "days.html"
+    days.write_text(render_days(open_toy(folder, "toy", DAY, url), BOOTSTRAP, DAY)[0])
+    day = folder / "workspace" / "toy" / f"window_end={DAY}" / "report.html"
+    pages = {"report": day, "days": days}
+    return {name: _look_at(browser, page, name) for name, page in pages.items()}
+
+
+def _look_at(browser: Browser, page: Path, name: str) -> dict[str, Any]:
     """Every size and scheme; what a reader must never meet is counted."""
-    page = folder / "workspace" / "toy" / f"window_end={DAY}" / "report.html"
     views = {}
     browser.open("about:blank")
     browser.requests()
@@ -225,6 +235,6 @@ def _look_at_report(browser: Browser, folder: Path) -> dict[str, Any]:
                 ),
                 "background": browser.run("return getComputedStyle(document.body).backgroundColor"),
                 "complaints": browser.complaints(),
-                "picture": browser.picture(f"report_{size}_{scheme}.png"),
+                "picture": browser.picture(f"{name}_{size}_{scheme}.png"),
             }
     return views

@@ -104,7 +104,7 @@ class World:
     def doubling(self) -> dict[str, Any]:
         """What a second run could double."""
         registry = Registry(client=MlflowClient(self.mlflow.url), name=MODEL)
-        experiment = registry.client.get_experiment(MODEL)
+        experiment = registry.client.get_experiment_by_name(MODEL)
         runs = registry.client.search_runs([experiment.experiment_id]) if experiment else []
         snapshot = registry.snapshot()
         return {

@@ -75,8 +75,16 @@ class MlflowConnection:
 
 def siphash(key: bytes, data: bytes, /) -> int: ...
 def answer_request(
-    model: Model, body: bytes, csv: bool, most_rows: int, /
-) -> tuple[bytes, int]: ...
+    model: Model,
+    body: bytes,
+    csv: bool,
+    most_rows: int,
+    unit: bytes,
+    key: bytes,
+    previous: Model | None,
+    limit: int,
+    /,
+) -> tuple[bytes, int, int]: ...
 
 # -- counts: drift, joint cells, ranks, shadow; counter RNG ------------------
 
@@ -186,6 +194,10 @@ class Model:
     @property
     def base_scores(self) -> list[float]: ...
     @property
+    def precision(self) -> tuple[float, NDArray[np.float64]] | None: ...
+    @property
+    def rows_learnt(self) -> int: ...
+    @property
     def n_trees(self) -> int: ...
     @property
     def n_features(self) -> int: ...
@@ -220,7 +232,24 @@ def linear_fit(
     weight: ArrayLike | None = None,
     n_threads: int = 0,
     classes: int = 0,
+    prior: tuple[Any, ...] | None = None,
+    remember: str = "nothing",
 ) -> tuple[Model, int, bool, float, float]: ...
+def linear_blank(
+    features: Sequence[tuple[str, str, Sequence[str]]],
+    params: dict[str, Any],
+    objective: str,
+    classes: int = 0,
+    /,
+) -> Model: ...
+def linear_learn(
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    rate: float = 0.5,
+) -> Model: ...
 def linear_params(params: dict[str, Any], /) -> dict[str, int | float]: ...
 def gbdt_params(params: dict[str, Any], /) -> dict[str, int | float]: ...
 def f1_threshold(score: ArrayLike, y: ArrayLike, /) -> tuple[float, float]: ...

@@ -123,16 +123,18 @@ static void place_precision(const level_rows *level, int64_t *value)
     int64_t here[2];
     rt_exact_sum gain = {0.0, 0.0};
     rt_exact_sum loss = {0.0, 0.0};
+    int64_t of[2] = {0, 0};
     for (int64_t begin = 0; begin < r->n_rows;) {
         const int64_t end = rt_group_end(r, begin, here);
-        const double said = (double)(tp + fp);
-        const double precision = (double)tp / said;
-        const double weight = (double)here[1] / said;
-        rt_exact_add(&gain, weight * ((double)fp / said));
-        rt_exact_add(&loss, weight * precision);
-        const int64_t of[2] = {
-            -fixed_of(rt_exact_value(&loss), PRECISION_ONE),
-            fixed_of(precision + rt_exact_value(&gain), PRECISION_ONE)};
+        if (here[1] > 0) { /* a group of negatives adds nothing to those above */
+            const double said = (double)(tp + fp);
+            const double precision = (double)tp / said;
+            const double weight = (double)here[1] / said;
+            rt_exact_add(&gain, weight * ((double)fp / said));
+            rt_exact_add(&loss, weight * precision);
+            of[0] = -fixed_of(rt_exact_value(&loss), PRECISION_ONE);
+            of[1] = fixed_of(precision + rt_exact_value(&gain), PRECISION_ONE);
+        }
         for (; begin < end; begin++) {
             value[row_of(level, r->items[begin])] = of[rt_item_label(r->items[begin])];
         }

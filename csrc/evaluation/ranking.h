@@ -42,10 +42,10 @@ static inline int64_t rt_group_end(const rt_ranking *r, int64_t begin, int64_t h
 {
     const uint32_t group = rt_item_group(r->items[begin]);
     here[0] = here[1] = 0;
-    while (begin < r->n_rows && rt_item_group(r->items[begin]) == group) {
+    do {
         here[rt_item_label(r->items[begin])]++;
         begin++;
-    }
+    } while (begin < r->n_rows && rt_item_group(r->items[begin]) == group);
     return begin;
 }
 

@@ -37,11 +37,17 @@ static rt_status write_trees(const test_table *t, const char *path, int32_t tree
     return status;
 }
 
-static rt_status write_linear(const char *path, rt_linear_loss loss)
+static rt_status write_linear(const char *folder, rt_linear_loss loss,
+                              rt_linear_memory memory)
 {
-    test_linear t = {.threads = 1};
+    const bool by_row = memory == RT_MEMORY_ONLINE;
+    test_linear t = {.threads = 1, .remember = by_row ? RT_MEMORY_NONE : memory};
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/linear-%d-%d.rtm", folder, (int)loss,
+                   (int)memory);
     test_linear_init(&t, loss, 1.0);
-    rt_status status = test_linear_fit(&t, NULL);
+    rt_status status = by_row ? test_linear_learn(&t, 0, TEST_LINEAR_ROWS, NULL)
+                              : test_linear_fit(&t, NULL);
     if (status == RT_OK) {
         status = write_file(&t.model, path);
     }
@@ -59,11 +65,15 @@ int main(int argc, char **argv)
         (void)snprintf(path, sizeof path, "%s/model-%d.rtm", argv[1], i);
         status = write_trees(&t, path, sizes[i][0], sizes[i][1]);
     }
-    for (int32_t i = RT_LINEAR_LOGISTIC; i <= RT_LINEAR_POISSON && status == RT_OK;
-         i++) {
-        char path[4096];
-        (void)snprintf(path, sizeof path, "%s/linear-%d.rtm", argv[1], i);
-        status = write_linear(path, (rt_linear_loss)i);
+    for (int32_t loss = RT_LINEAR_LOGISTIC; loss <= RT_LINEAR_POISSON; loss++) {
+        for (int32_t memory = RT_MEMORY_NONE; memory <= RT_MEMORY_FULL; memory++) {
+            const bool poisson_by_row =
+                loss == RT_LINEAR_POISSON && memory == RT_MEMORY_ONLINE;
+            if (status == RT_OK && !poisson_by_row) {
+                status = write_linear(argv[1], (rt_linear_loss)loss,
+                                      (rt_linear_memory)memory);
+            }
+        }
     }
     test_table_clear(&t);
     if (status != RT_OK) {

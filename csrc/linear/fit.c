@@ -37,6 +37,7 @@ static rt_status make_plan(rt_linear_state *f, rt_error *err)
     for (int32_t c = 0; c < rows->x.columns; c++) {
         width += rt_linear_width(rows->levels[c]);
     }
+    f->slopes = width - 1;
     f->plan.loss = rows->loss;
     f->plan.outputs = rows->loss == RT_LINEAR_SOFTMAX ? rows->classes : 1;
     f->plan.x = rows->x;
@@ -75,6 +76,9 @@ static rt_status make_memory(rt_linear_state *f, rt_error *err)
         RT_BLOCK(f->step, f->numbers),
         RT_BLOCK(f->penalty, f->plan.width),
         RT_BLOCK(f->system, f->numbers * f->numbers),
+        RT_BLOCK(f->anchor, f->prior != NULL ? f->numbers : 0),
+        RT_BLOCK(f->precision, f->prior != NULL ? f->numbers * f->numbers : 0),
+        RT_BLOCK(f->axes, 2 * (f->slopes + 1)),
     };
     rt_status status =
         rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], where, err);
@@ -88,7 +92,8 @@ static void drop_memory(rt_linear_state *f)
 {
     void *const blocks[] = {f->shift, f->scale,       f->missing, f->scratch,
                             f->sums,  f->total,       f->step,    f->penalty,
-                            f->best,  f->coefficient, f->system};
+                            f->best,  f->coefficient, f->system,  f->anchor,
+                            f->axes,  f->precision};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
         rt_free(blocks[i]);
     }
@@ -212,9 +217,10 @@ static bool begin(rt_linear_state *f)
             of_class[(int32_t)rows->target[i]] += weight;
         }
     }
-    const bool constant = (rows->loss == RT_LINEAR_LOGISTIC &&
-                           (of_class[0] == 0.0 || of_class[1] == 0.0)) ||
-                          (rows->loss == RT_LINEAR_POISSON && sum == 0.0);
+    const bool constant =
+        f->prior == NULL && ((rows->loss == RT_LINEAR_LOGISTIC &&
+                              (of_class[0] == 0.0 || of_class[1] == 0.0)) ||
+                             (rows->loss == RT_LINEAR_POISSON && sum == 0.0));
     for (int32_t k = 0; constant && k < 2; k++) {
         of_class[k] += 0.5;
     }
@@ -233,6 +239,7 @@ static void run_team(rt_linear_state *f, rt_team team)
                 take_means(f);
             } else {
                 take_scales(f);
+                rt_linear_take_axes(f);
                 f->report->team = team.size;
                 f->done = f->done || !isfinite(f->weight);
             }
@@ -245,6 +252,9 @@ static void run_team(rt_linear_state *f, rt_team team)
             rt_linear_decide(f, passes);
         }
         rt_team_barrier(team);
+    }
+    if (f->remember != RT_MEMORY_NONE) {
+        sum_rows(f, NEWTON_PASS, team); /* the second derivatives where it ended */
     }
 }
 
@@ -320,16 +330,26 @@ static rt_status fit_all(rt_linear_state *f, rt_linear *linear, rt_error *err)
     if (status == RT_OK) {
         take_result(f, linear);
     }
+    if (status == RT_OK && f->remember != RT_MEMORY_NONE) {
+        status = rt_linear_remember(linear, f->remember, err);
+    }
+    if (status == RT_OK && f->remember != RT_MEMORY_NONE) {
+        rt_linear_fill_system(f);
+        rt_linear_keep(f, linear->memory);
+    }
     drop_memory(f);
     return status;
 }
 
 rt_status rt_linear_fit(const rt_linear_rows *rows, const rt_linear_params *params,
+                        const rt_linear_prior *prior, rt_linear_memory remember,
                         int32_t n_threads, rt_ctl *ctl, rt_linear *linear,
                         rt_linear_report *report, rt_error *err)
 {
     rt_linear_state f = {.rows = rows,
                          .params = params,
+                         .prior = prior,
+                         .remember = remember,
                          .ctl = ctl,
                          .report = report,
                          .loops = rt_linear_loops_in_use()};

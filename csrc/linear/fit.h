@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "linear/linear.h"
 #include "linear/params.h"
+#include "linear/prior.h"
 
 /* Numbers of a fit: outputs times (1 + slopes). Their square is held in memory. */
 enum { RT_LINEAR_MOST_NUMBERS = 2048 };
@@ -35,11 +36,14 @@ typedef struct rt_linear_report {
     double gradient; /* the largest first derivative there, over the sum of weights */
 } rt_linear_report;
 
-/* Fits into `linear` (cleared on failure). Rows of one class give slopes of 0 and the
- * log-odds of n + 1/2 rows against 1/2. Opens parallel regions: call it on a task.
- * ctl->done counts passes. */
+/* Fits into `linear` (cleared on failure), after a prior (NULL: none), and keeps what
+ * the next fit needs: RT_MEMORY_NONE, _DIAGONAL or _FULL. Rows of one class give slopes
+ * of 0 and the log-odds of n + 1/2 rows against 1/2. Opens parallel regions: call it on
+ * a task. ctl->done counts passes. */
 RT_CHECKED rt_status rt_linear_fit(const rt_linear_rows *rows,
-                                   const rt_linear_params *params, int32_t n_threads,
+                                   const rt_linear_params *params,
+                                   const rt_linear_prior *prior,
+                                   rt_linear_memory remember, int32_t n_threads,
                                    rt_ctl *ctl, rt_linear *linear,
                                    rt_linear_report *report, rt_error *err);
 

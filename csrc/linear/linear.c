@@ -36,12 +36,23 @@ rt_status rt_linear_init(rt_linear *linear, rt_linear_loss loss, int32_t n_outpu
     return status;
 }
 
+rt_status rt_linear_remember(rt_linear *linear, rt_linear_memory kind, rt_error *err)
+{
+    const int64_t length =
+        rt_linear_memory_length(kind, linear->n_outputs, linear->n_slopes);
+    const rt_block block[] = {RT_BLOCK(linear->memory, length)};
+    rt_status status = rt_alloc_all(block, 1, "rt_linear_remember", err);
+    linear->kind = status == RT_OK ? kind : RT_MEMORY_NONE;
+    return status;
+}
+
 void rt_linear_clear(rt_linear *linear)
 {
     rt_free(linear->levels);
     rt_free(linear->fill);
     rt_free(linear->intercept);
     rt_free(linear->slope);
+    rt_free(linear->memory);
     memset(linear, 0, sizeof *linear);
 }
 

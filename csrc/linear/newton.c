@@ -20,7 +20,7 @@ static double penalty_of(const rt_linear_state *f)
 
 /* The second derivatives of all outputs, of which tiles above the diagonal are known.
  */
-static void fill_system(rt_linear_state *f)
+void rt_linear_fill_system(rt_linear_state *f)
 {
     const int32_t outputs = f->plan.outputs;
     const int64_t width = f->plan.width;
@@ -37,6 +37,9 @@ static void fill_system(rt_linear_state *f)
                 }
             }
         }
+    }
+    for (int64_t i = 0; f->prior != NULL && i < f->numbers * f->numbers; i++) {
+        f->system[i] += f->precision[i];
     }
 }
 
@@ -63,7 +66,8 @@ static double newton(rt_linear_state *f)
     for (int64_t i = 0; i < f->numbers; i++) {
         f->step[i] = gradient[i] + f->penalty[i % width] * f->best[i];
     }
-    fill_system(f);
+    (void)rt_linear_prior_loss(f, f->best, f->step);
+    rt_linear_fill_system(f);
     if (rt_linear_setting(f, RT_LP_INTERCEPT) == 0.0) {
         drop_intercepts(f);
     }
@@ -104,7 +108,7 @@ void rt_linear_decide(rt_linear_state *f, int32_t passes)
     const int64_t outputs = f->plan.outputs;
     const double loss =
         f->total[outputs * (outputs + 1) / 2 * f->plan.pair + f->numbers] +
-        penalty_of(f);
+        penalty_of(f) + rt_linear_prior_loss(f, f->coefficient, NULL);
     rt_ctl_advance(f->ctl, passes);
     if (rt_ctl_cancelled(f->ctl)) {
         f->done = true;

@@ -3,6 +3,7 @@
 #define RT_LINEAR_NEWTON_H
 
 #include "linear/fit.h"
+#include "linear/prior.h"
 #include "linear/simd/dispatch.h"
 #include "parallel/barrier.h"
 #include "parallel/placement.h"
@@ -10,6 +11,8 @@
 typedef struct rt_linear_state {
     const rt_linear_rows *rows;
     const rt_linear_params *params;
+    const rt_linear_prior *prior; /* or NULL */
+    rt_linear_memory remember;
     rt_ctl *ctl;
     rt_linear_report *report;
     rt_linear_plan plan;
@@ -17,6 +20,7 @@ typedef struct rt_linear_state {
     rt_barrier barrier;
     rt_spread spread;
     int32_t threads, runs;
+    int64_t slopes;          /* of one output */
     int64_t numbers, length; /* outputs times width; doubles of a run's sums */
     double *shift, *scale, *missing;
     double *scratch;     /* [threads] */
@@ -27,6 +31,9 @@ typedef struct rt_linear_state {
     double *step;        /* from the accepted ones */
     double *penalty;     /* [width] */
     double *system;      /* [numbers][numbers] */
+    double *anchor;      /* [numbers] of the prior */
+    double *precision;   /* [numbers][numbers] of the prior */
+    double *axes;        /* [1 + slopes][2] (prior.c) */
     double weight, best_loss, null_loss;
     int32_t halvings;
     bool done;
@@ -36,6 +43,9 @@ static inline double rt_linear_setting(const rt_linear_state *f, rt_linear_param
 {
     return f->params->value[which];
 }
+
+/* The second derivatives of the last pass, with penalty and prior. */
+void rt_linear_fill_system(rt_linear_state *f);
 
 /* After a pass: accept the coefficients and go on, or come nearer to the best ones. */
 void rt_linear_decide(rt_linear_state *f, int32_t passes);

@@ -181,6 +181,32 @@ static rt_status check_numbers(const rt_model *model, rt_error *err)
     return RT_OK;
 }
 
+/* Is the number of a memory an amount, or may it be any finite number? */
+static bool is_amount_of(const rt_linear *linear, int64_t i)
+{
+    if (linear->kind == RT_MEMORY_ONLINE) {
+        return i != RT_ONLINE_SHIFT &&
+               (i < RT_ONLINE_NUMBERS || i >= RT_ONLINE_NUMBERS + linear->n_outputs);
+    }
+    return linear->kind == RT_MEMORY_DIAGONAL || i == 0;
+}
+
+static bool memory_is_sound(const rt_linear *linear)
+{
+    const double *memory = linear->memory;
+    const bool online = linear->kind == RT_MEMORY_ONLINE;
+    const int64_t length =
+        rt_linear_memory_length(linear->kind, linear->n_outputs, linear->n_slopes);
+    bool sound =
+        !online || (linear->loss != RT_LINEAR_POISSON && memory[RT_ONLINE_SCALE] > 0.0);
+    for (int64_t i = 0; i < length; i++) {
+        const bool number = !is_amount_of(linear, i);
+        sound = sound && (number ? isfinite(memory[i]) : is_amount(memory[i])) &&
+                (memory[i] != 0.0 || is_zero(memory[i]));
+    }
+    return sound;
+}
+
 /* Any finite slope is safe, for sums are held within bounds; zero has one pattern. */
 static rt_status check_linear(const rt_model *model, rt_error *err)
 {
@@ -201,9 +227,10 @@ static rt_status check_linear(const rt_model *model, rt_error *err)
     for (int32_t f = 0; f < linear->n_features; f++) {
         sound = sound && (linear->levels[f] == 0 || is_zero(linear->fill[f]));
     }
-    if (!sound) {
+    if (!sound || !memory_is_sound(linear)) {
         return rt_fail(err, RT_INVALID, "rt_model_check",
-                       "an intercept, a fill, a slope or the threshold is impossible");
+                       "an intercept, a fill, a slope, the threshold or what learning "
+                       "goes on from is impossible");
     }
     return rt_linear_params_check(&model->linear_params, err);
 }

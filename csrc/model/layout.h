@@ -28,12 +28,12 @@ enum {
 static const uint8_t rt_model_magic[RT_MAGIC_BYTES] = {0x89, 'R',  'T',  'M',
                                                        '\r', '\n', 0x1a, '\n'};
 
-/* A linear model has a fill for each feature and slopes of all outputs, the others
- * trees.
- */
+/* A linear model has a fill for each feature and slopes of all outputs, and may have
+ * what learning goes on from; the others have trees. */
 typedef struct rt_counts {
     int64_t features, trees, texts, text_bytes, nodes, words, outputs;
-    int64_t params, fills, slopes;
+    int64_t params, fills, slopes, memory;
+    rt_linear_memory kind; /* of the memory */
 } rt_counts;
 
 /* Whole length of the file; false when it does not fit in 63 bits. */
@@ -45,6 +45,7 @@ static inline bool rt_layout_bytes(const rt_counts *counts, int64_t *bytes)
         {counts->words, RT_WORD_BYTES},       {counts->text_bytes, 1},
         {counts->outputs, RT_SCORE_BYTES},    {counts->params, RT_PARAM_BYTES},
         {counts->fills, RT_SCORE_BYTES},      {counts->slopes, RT_SCORE_BYTES},
+        {counts->memory, RT_SCORE_BYTES},
     };
     *bytes = RT_HEADER_BYTES + RT_SHA256_BYTES;
     for (uint32_t i = 0; i < sizeof part / sizeof part[0]; i++) {

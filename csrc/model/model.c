@@ -54,6 +54,28 @@ int32_t rt_model_levels(const rt_model *model, int32_t feature)
     return f->n_categories > 0 ? f->n_categories : -1;
 }
 
+rt_status rt_model_start_linear(rt_model *model, rt_linear_loss loss, int32_t n_outputs,
+                                rt_error *err)
+{
+    const char *where = "rt_model_start_linear";
+    int32_t *levels = NULL;
+    const rt_block block[] = {RT_BLOCK(levels, model->n_features)};
+    if (n_outputs < 1 || n_outputs > RT_LINEAR_MOST_OUTPUTS) {
+        return rt_fail(err, RT_INVALID, where, "%d classes are not 2 to %d", n_outputs,
+                       RT_LINEAR_MOST_OUTPUTS);
+    }
+    rt_status status = rt_alloc_all(block, 1, where, err);
+    for (int32_t f = 0; f < model->n_features && status == RT_OK; f++) {
+        levels[f] = rt_model_levels(model, f);
+    }
+    if (status == RT_OK) {
+        status = rt_linear_init(&model->linear, loss, n_outputs, model->n_features,
+                                levels, err);
+    }
+    rt_free(levels);
+    return status;
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return rt_text_compare(*(const rt_text *)a, *(const rt_text *)b);

@@ -65,4 +65,8 @@ static inline bool rt_model_is_linear(const rt_model *model)
 /* rt_forest.levels of a feature. */
 int32_t rt_model_levels(const rt_model *model, int32_t feature);
 
+/* A linear model of the features, all its numbers 0. */
+RT_CHECKED rt_status rt_model_start_linear(rt_model *model, rt_linear_loss loss,
+                                           int32_t n_outputs, rt_error *err);
+
 #endif

@@ -92,14 +92,22 @@ static bool kind_fits(uint32_t objective, const rt_counts *counts)
     return known && counts->outputs >= least && counts->outputs <= most;
 }
 
-/* A linear model has no trees; slopes stand where the words of sets do. */
+/* A linear model has no trees: there stands what its memory is, the length of that
+ * where the nodes do, and slopes where the words of sets do. */
 static bool linear_fits(rt_counts *counts)
 {
     const int64_t slopes = counts->words;
+    const int64_t kind = counts->trees;
+    counts->memory = counts->nodes;
+    counts->kind = kind <= RT_MEMORY_FULL ? (rt_linear_memory)kind : RT_MEMORY_NONE;
+    counts->trees = 0;
     counts->words = 0;
+    counts->nodes = 0;
     counts->fills = counts->features;
-    return counts->trees == 0 && counts->nodes == 0 && slopes >= 0 &&
-           slopes <= INT32_MAX && rt_mul_i64(slopes, counts->outputs, &counts->slopes);
+    return kind <= RT_MEMORY_FULL && slopes >= 0 && slopes <= INT32_MAX &&
+           rt_mul_i64(slopes, counts->outputs, &counts->slopes) &&
+           counts->memory ==
+               rt_linear_memory_length(counts->kind, counts->outputs, slopes);
 }
 
 static rt_status check_length(const rt_counts *counts, int64_t stated,
@@ -145,7 +153,8 @@ static rt_status read_counts(cursor *in, const uint8_t *data, size_t bytes,
         return corrupt(err, "its parameter block has another size");
     }
     if (linear && !linear_fits(counts)) {
-        return corrupt(err, "a linear model has trees, or too many slopes");
+        return corrupt(err,
+                       "a linear model has trees, too many slopes or another memory");
     }
     return check_length(counts, stated, data, bytes, err);
 }
@@ -241,30 +250,25 @@ static rt_status read_linear(cursor *in, rt_model *model, uint32_t objective,
                              const rt_counts *counts, const double *intercept,
                              rt_error *err)
 {
-    void *levels = NULL;
     int64_t slopes = 0;
-    rt_status status =
-        rt_alloc(&levels, model->n_features, sizeof(int32_t), "rt_model_read", err);
-    if (status != RT_OK) {
-        return status;
-    }
     for (int32_t f = 0; f < model->n_features; f++) {
-        ((int32_t *)levels)[f] = rt_model_levels(model, f);
-        slopes += rt_linear_width(((int32_t *)levels)[f]);
+        slopes += rt_linear_width(rt_model_levels(model, f));
     }
     if (slopes * counts->outputs != counts->slopes) {
-        status = corrupt(err, "its slopes are not those of its features");
-    } else {
-        status = rt_linear_init(
-            &model->linear, (rt_linear_loss)(objective - RT_LINEAR_OBJECTIVE),
-            (int32_t)counts->outputs, model->n_features, levels, err);
+        return corrupt(err, "its slopes are not those of its features");
     }
-    rt_free(levels);
+    rt_status status =
+        rt_model_start_linear(model, (rt_linear_loss)(objective - RT_LINEAR_OBJECTIVE),
+                              (int32_t)counts->outputs, err);
+    if (status == RT_OK && counts->kind != RT_MEMORY_NONE) {
+        status = rt_linear_remember(&model->linear, counts->kind, err);
+    }
     if (status == RT_OK) {
         memcpy(model->linear.intercept, intercept,
                (size_t)counts->outputs * sizeof *intercept);
         get_numbers(in, model->linear.fill, counts->fills);
         get_numbers(in, model->linear.slope, counts->slopes);
+        get_numbers(in, model->linear.memory, counts->memory);
     }
     return status;
 }

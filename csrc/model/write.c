@@ -36,7 +36,8 @@ static uint8_t *put_numbers(uint8_t *at, const double *value, int64_t count)
     return at;
 }
 
-/* The place of the words of sets holds how many slopes a linear model's output has. */
+/* The place of the words of sets holds how many slopes a linear model's output has;
+ * those of the trees and nodes the kind of its memory, and how many numbers it has. */
 static uint8_t *put_header(uint8_t *at, const rt_model *model, const rt_counts *counts,
                            int64_t bytes)
 {
@@ -48,10 +49,10 @@ static uint8_t *put_header(uint8_t *at, const rt_model *model, const rt_counts *
     at = put_u32(at, objective);
     at = put_u64(at, (uint64_t)bytes);
     at = put_u32(at, (uint32_t)counts->features);
-    at = put_u32(at, (uint32_t)counts->trees);
+    at = put_u32(at, linear ? (uint32_t)model->linear.kind : (uint32_t)counts->trees);
     at = put_u64(at, (uint64_t)counts->texts);
     at = put_u64(at, (uint64_t)counts->text_bytes);
-    at = put_u64(at, (uint64_t)counts->nodes);
+    at = put_u64(at, (uint64_t)(linear ? counts->memory : counts->nodes));
     at = put_u64(at, (uint64_t)(linear ? model->linear.n_slopes : counts->words));
     at = put_u64(at, model->seed);
     at = put_u32(at, (uint32_t)counts->params);
@@ -116,6 +117,8 @@ static rt_counts counts_of(const rt_model *model)
         counts.params = RT_LINEAR_PARAMS;
         counts.fills = model->n_features;
         counts.slopes = counts.outputs * model->linear.n_slopes;
+        counts.memory = rt_linear_memory_length(
+            model->linear.kind, model->linear.n_outputs, model->linear.n_slopes);
     }
     return counts;
 }
@@ -143,6 +146,7 @@ rt_status rt_model_write(const rt_model *model, uint8_t **out, size_t *bytes,
     at = put_trees(at, &model->forest);
     at = put_numbers(at, model->linear.fill, counts.fills);
     at = put_numbers(at, model->linear.slope, counts.slopes);
+    at = put_numbers(at, model->linear.memory, counts.memory);
     if (text_bytes > 0) {
         memcpy(at, model->text, (size_t)text_bytes);
     }

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/math.h"
 #include "base/sha256.h"
+#include "linear/online.h"
 #include "model/predict.h"
 #include "model/read.h"
 #include "model/write.h"
@@ -214,14 +215,29 @@ done:
     return (PyObject *)out;
 }
 
+int rt_py_model_copy(rt_module_state *state, PyObject *object, rt_model *copy)
+{
+    rt_error err = {RT_OK, NULL, ""};
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    rt_status status =
+        rt_model_write(&((model_object *)object)->model, &data, &bytes, &err);
+    if (status == RT_OK) {
+        status = rt_model_read(copy, data, bytes, &err);
+    }
+    rt_free(data);
+    if (status != RT_OK) {
+        rt_py_raise(state, &err);
+        return -1;
+    }
+    return 0;
+}
+
 PyDoc_STRVAR(with_threshold_doc, "with_threshold(threshold) -> Model\n\n"
                                  "The same model with another decision threshold.");
 
 static PyObject *model_with_threshold(PyObject *self, PyObject *args)
 {
-    rt_error err = {RT_OK, NULL, ""};
-    uint8_t *data = NULL;
-    size_t bytes = 0;
     double threshold = 0.0;
     rt_model copy;
     if (!PyArg_ParseTuple(args, "d:with_threshold", &threshold)) {
@@ -231,14 +247,8 @@ static PyObject *model_with_threshold(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_ValueError, "the threshold must be finite");
         return NULL;
     }
-    rt_status status =
-        rt_model_write(&((model_object *)self)->model, &data, &bytes, &err);
-    if (status == RT_OK) {
-        status = rt_model_read(&copy, data, bytes, &err);
-    }
-    rt_free(data);
-    if (status != RT_OK) {
-        return rt_py_raise(state_of(self), &err);
+    if (rt_py_model_copy(state_of(self), self, &copy) < 0) {
+        return NULL;
     }
     copy.threshold = threshold + 0.0; /* -0 and 0 are one threshold */
     return rt_py_model_new(state_of(self), &copy);
@@ -343,6 +353,40 @@ static PyObject *model_fills(PyObject *self, void *Py_UNUSED(closure))
     return number_list(linear->fill, linear->n_features);
 }
 
+static PyObject *model_rows_learnt(PyObject *self, void *Py_UNUSED(closure))
+{
+    const rt_linear *linear = &((model_object *)self)->model.linear;
+    const bool learns = linear->kind == RT_MEMORY_ONLINE;
+    return PyLong_FromDouble(learns ? linear->memory[RT_ONLINE_ROWS] : 0.0);
+}
+
+/* The upper triangle, or the diagonal, as a whole matrix. */
+static void spread_precision(const rt_linear *linear, int64_t n, double *out)
+{
+    const double *at = linear->memory + 1;
+    for (int64_t a = 0; a < n; a++) {
+        for (int64_t b = a; b < (linear->kind == RT_MEMORY_FULL ? n : a + 1); b++) {
+            out[a * n + b] = out[b * n + a] = *at++;
+        }
+    }
+}
+
+static PyObject *model_precision(PyObject *self, void *Py_UNUSED(closure))
+{
+    const rt_linear *linear = &((model_object *)self)->model.linear;
+    const npy_intp n = linear->n_outputs * (1 + linear->n_slopes);
+    const npy_intp shape[2] = {n, n};
+    if (linear->kind != RT_MEMORY_DIAGONAL && linear->kind != RT_MEMORY_FULL) {
+        Py_RETURN_NONE;
+    }
+    PyArrayObject *matrix = rt_py_new_array(NPY_FLOAT64, 2, shape);
+    if (matrix == NULL) {
+        return NULL;
+    }
+    spread_precision(linear, n, PyArray_DATA(matrix));
+    return Py_BuildValue("(dN)", linear->memory[0], matrix);
+}
+
 static PyObject *model_n_trees(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromLong(((model_object *)self)->model.forest.n_trees);
@@ -388,6 +432,14 @@ static PyGetSetDef model_properties[] = {
      NULL},
     {"fills", model_fills, NULL,
      "What stands for a missing number, of each feature of a linear model.", NULL},
+    {"rows_learnt", model_rows_learnt, NULL,
+     "Rows that linear_learn has looked at; 0 of a model that was fitted at once.",
+     NULL},
+    {"precision", model_precision, NULL,
+     "Of a linear fit that remembers: the weight of its rows, and float64 [n, n], "
+     "n = K (1 + M), the second derivatives of its penalised loss by intercepts at the "
+     "fills and slopes, output by output; else None.",
+     NULL},
     {"n_trees", model_n_trees, NULL, "Trees; they add to the outputs in turn.", NULL},
     {"n_features", model_n_features, NULL, "Columns that predict expects.", NULL},
     {"features", model_features, NULL, "[(name, kind, [category, ...]), ...]", NULL},

@@ -11,6 +11,9 @@
 PyObject *rt_py_model_new(rt_module_state *state, rt_model *model);
 PyType_Spec *rt_py_model_spec(void);
 
+/* A copy of a _core.Model's model: 0, or -1 with an exception set. */
+int rt_py_model_copy(rt_module_state *state, PyObject *object, rt_model *copy);
+
 /* What requests to a _core.Model are read by, made once; NULL with an exception set. */
 const rt_schema *rt_py_model_schema(rt_module_state *state, PyObject *self);
 

@@ -14,6 +14,9 @@ typedef struct fitting {
     rt_model model;
     rt_linear_rows rows;
     PyArrayObject *hold_x, *hold_y, *hold_weight;
+    PyArrayObject *hold_prior[4];
+    rt_linear_prior prior;
+    rt_linear_memory remember;
     int32_t *levels;
     int32_t n_threads;
     rt_ctl ctl;
@@ -36,12 +39,13 @@ static rt_status fit_body(void *argument, rt_error *err)
 {
     fitting *job = argument;
     rt_status status =
-        rt_linear_fit(&job->rows, &job->model.linear_params, job->n_threads, &job->ctl,
-                      &job->model.linear, &job->report, err);
+        rt_linear_fit(&job->rows, &job->model.linear_params,
+                      job->prior.precision != NULL ? &job->prior : NULL, job->remember,
+                      job->n_threads, &job->ctl, &job->model.linear, &job->report, err);
     return status == RT_OK ? rt_model_check(&job->model, err) : status;
 }
 
-static int take_objective(const char *name, rt_linear_loss *loss)
+int rt_py_linear_loss(const char *name, rt_linear_loss *loss)
 {
     for (int32_t i = RT_LINEAR_LOGISTIC; i <= RT_LINEAR_POISSON; i++) {
         if (strcmp(objectives[i], name) == 0) {
@@ -56,7 +60,7 @@ static int take_objective(const char *name, rt_linear_loss *loss)
     return -1;
 }
 
-static int take_params(PyObject *dict, rt_linear_params *params)
+int rt_py_linear_params(PyObject *dict, rt_linear_params *params)
 {
     Py_ssize_t at = 0;
     PyObject *key = NULL;
@@ -124,20 +128,72 @@ static int take_levels(rt_module_state *state, fitting *job)
     return 0;
 }
 
+/* (intercepts [K], slopes [K M], centres [F], precision [n n], gamma, rows) */
+static int take_prior(PyObject *prior, fitting *job)
+{
+    const int64_t outputs = job->rows.loss == RT_LINEAR_SOFTMAX ? job->rows.classes : 1;
+    PyObject *part[4] = {NULL, NULL, NULL, NULL};
+    int64_t slopes = 0;
+    for (int32_t f = 0; f < job->model.n_features; f++) {
+        slopes += rt_linear_width(rt_model_levels(&job->model, f));
+    }
+    const int64_t n = outputs * (1 + slopes);
+    const int64_t count[4] = {outputs, outputs * slopes, job->model.n_features, n * n};
+    const double **out[4] = {&job->prior.intercept, &job->prior.slope,
+                             &job->prior.centre, &job->prior.precision};
+    if (!PyArg_ParseTuple(prior, "OOOOdd:prior", &part[0], &part[1], &part[2], &part[3],
+                          &job->prior.gamma, &job->prior.rows)) {
+        return -1;
+    }
+    if (!(job->prior.gamma >= 0.0 && job->prior.gamma <= 1.0)) {
+        PyErr_SetString(PyExc_ValueError, "gamma must lie between 0 and 1");
+        return -1;
+    }
+    for (int32_t i = 0; i < 4; i++) {
+        job->hold_prior[i] = rt_py_vector(part[i], "part of prior", count[i], out[i]);
+        if (job->hold_prior[i] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int take_remember(const char *name, rt_linear_memory *kind)
+{
+    static const struct {
+        const char *name;
+        rt_linear_memory kind;
+    } kinds[] = {{"nothing", RT_MEMORY_NONE},
+                 {"diagonal", RT_MEMORY_DIAGONAL},
+                 {"full", RT_MEMORY_FULL}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strcmp(kinds[i].name, name) == 0) {
+            *kind = kinds[i].kind;
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_ValueError,
+                 "remember is 'nothing', 'diagonal' or 'full', not '%s'", name);
+    return -1;
+}
+
 static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
                      fitting *job)
 {
-    static char *names[] = {"x",      "y",         "features", "params", "objective",
-                            "weight", "n_threads", "classes",  NULL};
+    static char *names[] = {"x",         "y",        "features",  "params",
+                            "objective", "weight",   "n_threads", "classes",
+                            "prior",     "remember", NULL};
     PyObject *x = NULL, *y = NULL, *features = NULL, *params = NULL;
-    PyObject *weight = Py_None;
-    const char *objective = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!s|$Oii:linear_fit", names, &x,
-                                     &y, &features, &PyDict_Type, &params, &objective,
-                                     &weight, &job->n_threads, &job->rows.classes) ||
-        take_objective(objective, &job->rows.loss) < 0 ||
+    PyObject *weight = Py_None, *prior = Py_None;
+    const char *objective = NULL, *remember = "nothing";
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO!s|$OiiOs:linear_fit", names,
+                                     &x, &y, &features, &PyDict_Type, &params,
+                                     &objective, &weight, &job->n_threads,
+                                     &job->rows.classes, &prior, &remember) ||
+        take_remember(remember, &job->remember) < 0 ||
+        rt_py_linear_loss(objective, &job->rows.loss) < 0 ||
         rt_py_features(state, features, &job->model) < 0 ||
-        take_params(params, &job->model.linear_params) < 0 ||
+        rt_py_linear_params(params, &job->model.linear_params) < 0 ||
         rt_py_matrix(x, "x", &job->rows.x, &job->hold_x) < 0) {
         return -1;
     }
@@ -152,6 +208,9 @@ static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
             return -1;
         }
     }
+    if (prior != Py_None && take_prior(prior, job) < 0) {
+        return -1;
+    }
     return take_levels(state, job);
 }
 
@@ -162,6 +221,9 @@ static void drop_job(fitting *job)
     Py_CLEAR(job->hold_x);
     Py_CLEAR(job->hold_y);
     Py_CLEAR(job->hold_weight);
+    for (int32_t i = 0; i < 4; i++) {
+        Py_CLEAR(job->hold_prior[i]);
+    }
 }
 
 /* (model, iterations, converged, loss, gradient) */
@@ -183,13 +245,18 @@ static PyObject *run_fit(rt_module_state *state, fitting *job)
 PyDoc_STRVAR(
     fit_doc,
     "linear_fit(x, y, features, params, objective, *, weight=None, n_threads=0, "
-    "classes=0) -> (Model, iterations, converged, loss, gradient)\n\n"
+    "classes=0, prior=None, remember='nothing') -> (Model, iterations, converged, "
+    "loss, "
+    "gradient)\n\n"
     "A linear model on x, float32 or float64 [n, F], by Newton's method. y, float64 "
     "[n], "
     "holds 0 and 1 ('binary'), classes 0 to classes - 1 ('softmax'), amounts "
     "('squared_error') or amounts >= 0 ('poisson', whose logarithm is linear). "
     "features as in gbdt_train; a category gets a slope for each of its levels. NaN "
-    "counts as the column's mean. The model's bytes depend on all arguments but "
+    "counts as the column's mean. prior, of an earlier fit, is (intercepts [K], slopes "
+    "[K M], centres [F], precision [n n], gamma, rows), n = K (1 + M), all float64 and "
+    "flat; remember makes the model keep its own ('diagonal' or 'full'). The model's "
+    "bytes depend on all arguments but "
     "n_threads. loss and gradient (the largest derivative over the sum of weights) are "
     "those before the last step.");
 
@@ -216,7 +283,7 @@ static PyObject *linear_params(PyObject *module, PyObject *args)
     rt_linear_params parsed;
     PyObject *params = NULL;
     if (!PyArg_ParseTuple(args, "O!:linear_params", &PyDict_Type, &params) ||
-        take_params(params, &parsed) < 0) {
+        rt_py_linear_params(params, &parsed) < 0) {
         return NULL;
     }
     if (rt_linear_params_check(&parsed, &err) != RT_OK) {

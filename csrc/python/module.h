@@ -26,6 +26,7 @@ rt_module_state *rt_module_get_state(PyObject *module);
 int rt_bind_base(PyObject *module);
 int rt_bind_gbdt(PyObject *module);
 int rt_bind_linear(PyObject *module);
+int rt_bind_online(PyObject *module);
 int rt_bind_drift(PyObject *module);
 int rt_bind_cells(PyObject *module);
 int rt_bind_ranks(PyObject *module);

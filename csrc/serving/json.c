@@ -234,22 +234,35 @@ static const char *after_text(const char *at)
     return at + 1;
 }
 
-/* Numbers and words: letters, digits, signs, points. */
-static bool ends_word(char c)
-{
-    return c == ',' || c == ']' || c == '}' || is_blank(c);
-}
+/* What a byte does outside of a text: it ends a number or word, or it opens or closes
+ * something. Bodies are walked byte by byte, so this is a table. */
+enum { ENDS_WORD = 1, NESTS = 2 };
+static const uint8_t does[256] = {
+    [' '] = ENDS_WORD,
+    ['\t'] = ENDS_WORD,
+    ['\n'] = ENDS_WORD,
+    ['\r'] = ENDS_WORD,
+    [','] = ENDS_WORD,
+    [']'] = ENDS_WORD | NESTS,
+    ['}'] = ENDS_WORD | NESTS,
+    ['['] = NESTS,
+    ['{'] = NESTS,
+    ['"'] = NESTS,
+};
 
 static void skip_nested(rt_json *json)
 {
     int32_t depth = 0;
     do {
+        while ((does[(uint8_t)*json->at] & NESTS) == 0) {
+            json->at++;
+        }
         const char c = *json->at;
         if (c == '"') {
             json->at = after_text(json->at);
             continue;
         }
-        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+        depth += c == '{' || c == '[' ? 1 : -1;
         json->at++;
     } while (depth > 0);
 }
@@ -267,7 +280,7 @@ rt_text rt_json_take(rt_json *json)
         json->at = after_text(first);
         return (rt_text){first + 1, json->at - first - 2};
     default:
-        while (!ends_word(*json->at)) {
+        while ((does[(uint8_t)*json->at] & ENDS_WORD) == 0) {
             json->at++;
         }
     }

@@ -52,36 +52,38 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static void add_digit(decimal *d, char c)
+/* A run of digits, leading zeros left out; returns its end. */
+static const char *take_digits(decimal *d, const char *at, const char *end)
 {
-    if (d->n_digits == 0 && c == '0') {
-        return;
+    uint64_t head = d->head;
+    int32_t n = d->n_digits;
+    while (n == 0 && at < end && *at == '0') {
+        at++;
     }
-    if (d->n_digits < EXACT_DIGITS) {
-        d->head = 10 * d->head + (uint64_t)(c - '0');
+    for (; n < EXACT_DIGITS && at < end && is_digit(*at); at++, n++) {
+        head = 10 * head + (uint64_t)(*at - '0');
     }
-    d->n_digits++;
+    for (; at < end && is_digit(*at); at++, n++) {
+    }
+    d->head = head;
+    d->n_digits = n;
+    return at;
 }
 
 /* Digits with at most one point; false where there is no digit. */
 static bool scan_digits(decimal *d, const char *at, const char *end)
 {
-    bool any = false;
     d->first = at;
-    for (; at < end && is_digit(*at); at++) {
-        add_digit(d, *at);
-        any = true;
-    }
-    if (at < end && *at == '.') {
+    d->end = take_digits(d, at, end);
+    int64_t digits = d->end - at;
+    if (d->end < end && *d->end == '.') {
+        const char *fraction = d->end + 1;
         d->plain = false;
-        for (at++; at < end && is_digit(*at); at++) {
-            add_digit(d, *at);
-            d->exponent--;
-            any = true;
-        }
+        d->end = take_digits(d, fraction, end);
+        d->exponent = fraction - d->end;
+        digits += d->end - fraction;
     }
-    d->end = at;
-    return any;
+    return digits > 0;
 }
 
 static bool scan_exponent(decimal *d, const char *at, const char *end)
@@ -117,13 +119,34 @@ static int32_t bits_of(wide x)
                       : 0;
 }
 
+/* head / 10^places by extended precision, where there is one: both are exact in its 64
+ * bits, so the quotient lies on the right side of the middle between two doubles,
+ * unless it was rounded to that middle: false. */
+static bool divide_extended(uint64_t head, int32_t places, double *out)
+{
+#if LDBL_MANT_DIG == 64
+    const long double quotient = (long double)head / (long double)powers[places];
+    uint64_t mantissa = 0;
+    memcpy(&mantissa, &quotient, sizeof mantissa);
+    *out = (double)quotient;
+    return (mantissa & 0x7ff) != 0x400;
+#else
+    (void)head, (void)places, (void)out;
+    return false;
+#endif
+}
+
 /* head / 10^places, rounded once. Two doubles that hold their integers exactly divide
  * so by themselves; else the quotient has at least 63 bits before its remainder is
  * dropped, more than the 54 that rounding looks at. */
 static double divide(uint64_t head, int32_t places)
 {
+    double found = 0.0;
     if (head <= 1ULL << DOUBLE_BITS) {
         return (double)head / (double)powers[places];
+    }
+    if (divide_extended(head, places, &found)) {
+        return found;
     }
     const int32_t up = 127 - bits_of(head);
     const wide numerator = (wide)head << up;

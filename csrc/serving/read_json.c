@@ -192,7 +192,7 @@ static rt_status read_column(rt_request_rows *rows, int32_t feature, rt_json *at
     if (length != rows->rows) {
         return rt_fail(err, RT_INVALID, "rt_read_json",
                        "column %s is not as long as the columns before it",
-                       rt_schema_quote(rows->schema, feature, name));
+                       rt_request_rows_quote(rows, feature, name));
     }
     if (!is_list) {
         return rt_request_rows_set_json(rows, 0, feature, at, err);

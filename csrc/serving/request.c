@@ -91,38 +91,83 @@ rt_status rt_answer_write(rt_dynbuf *answer, const double *scores, int64_t rows,
     return status == RT_OK ? rt_dynbuf_add_text(answer, "]}", err) : status;
 }
 
-static rt_status answer_rows(const rt_request_rows *rows, rt_dynbuf *answer,
-                             rt_error *err)
+/* The request as one model reads it, scored by it into a fresh block; the caller clears
+ * both in any case. */
+static rt_status score_by(const rt_schema *schema, const rt_unit *unit,
+                          const rt_request *request, rt_request_rows *rows,
+                          double **scores, rt_error *err)
 {
-    const int32_t outputs = rt_model_outputs(rows->schema->model);
     void *block = NULL;
-    rt_status status = rt_alloc_scratch(&block, rows->rows * outputs, sizeof(double),
-                                        "rt_request_answer", err);
+    rt_status status = rt_request_rows_init(rows, schema, unit, request->most_rows,
+                                            request->body.length, err);
     if (status == RT_OK) {
-        status = rt_request_score(rows, block, err);
+        status = rt_request_read(rows, request->kind, request->body, err);
     }
     if (status == RT_OK) {
-        status = rt_answer_write(answer, block, rows->rows, outputs, err);
+        status = rt_alloc_scratch(&block, rows->rows * rt_model_outputs(schema->model),
+                                  sizeof(double), "rt_request_answer", err);
     }
-    rt_free(block);
+    *scores = block;
+    return status == RT_OK ? rt_request_score(rows, block, err) : status;
+}
+
+static bool meets_previous(const rt_arms *arms, const rt_request_rows *rows,
+                           int64_t row)
+{
+    return arms->previous != NULL && rows->unit != NULL &&
+           rows->hash[row] >= arms->limit;
+}
+
+/* Scores of the units that meet the previous model, over those of the champion. The two
+ * read the rows anew: a category has another number in each. */
+static rt_status put_previous(const rt_arms *arms, const rt_request *request,
+                              const rt_request_rows *champion, double *scores,
+                              rt_error *err)
+{
+    const int32_t outputs = rt_model_outputs(arms->previous->model);
+    rt_request_rows rows;
+    double *found = NULL;
+    rt_status status = score_by(arms->previous, NULL, request, &rows, &found, err);
+    for (int64_t i = 0; i < champion->rows && status == RT_OK; i++) {
+        if (meets_previous(arms, champion, i)) {
+            memcpy(scores + i * outputs, found + i * outputs,
+                   (size_t)outputs * sizeof *scores);
+        }
+    }
+    rt_free(found);
+    rt_request_rows_clear(&rows);
     return status;
 }
 
-rt_status rt_request_answer(const rt_schema *schema, rt_body_kind kind, rt_text body,
-                            int64_t most_rows, rt_dynbuf *answer, int64_t *n_rows,
-                            rt_error *err)
+static rt_status answer_by(const rt_arms *arms, rt_request *request, rt_dynbuf *answer,
+                           rt_error *err)
 {
     rt_request_rows rows;
-    const uint32_t saved = rt_fp_enter();
-    rt_status status = rt_request_rows_init(&rows, schema, most_rows, body.length, err);
-    if (status == RT_OK) {
-        status = rt_request_read(&rows, kind, body, err);
+    double *scores = NULL;
+    rt_status status =
+        score_by(arms->champion, arms->unit, request, &rows, &scores, err);
+    request->rows = rows.rows;
+    request->previous_rows = 0;
+    for (int64_t i = 0; i < rows.rows && status == RT_OK; i++) {
+        request->previous_rows += meets_previous(arms, &rows, i) ? 1 : 0;
+    }
+    if (request->previous_rows > 0) {
+        status = put_previous(arms, request, &rows, scores, err);
     }
     if (status == RT_OK) {
-        status = answer_rows(&rows, answer, err);
+        status = rt_answer_write(answer, scores, rows.rows,
+                                 rt_model_outputs(arms->champion->model), err);
     }
-    *n_rows = rows.rows;
+    rt_free(scores);
     rt_request_rows_clear(&rows);
+    return status;
+}
+
+rt_status rt_request_answer(const rt_arms *arms, rt_request *request, rt_dynbuf *answer,
+                            rt_error *err)
+{
+    const uint32_t saved = rt_fp_enter();
+    rt_status status = answer_by(arms, request, answer, err);
     rt_fp_leave(saved);
     return status;
 }

@@ -21,9 +21,23 @@ RT_CHECKED rt_status rt_request_score(const rt_request_rows *rows, double *score
 RT_CHECKED rt_status rt_answer_write(rt_dynbuf *answer, const double *scores,
                                      int64_t rows, int32_t outputs, rt_error *err);
 
+/* Who answers: the champion, and beside a canary the one it replaced, which meets the
+ * units whose hash is not below the limit. Both have the same number of outputs. */
+typedef struct rt_arms {
+    const rt_schema *champion, *previous; /* previous may be NULL */
+    const rt_unit *unit;                  /* NULL: no column names one */
+    uint64_t limit;
+} rt_arms;
+
+typedef struct rt_request {
+    rt_body_kind kind;
+    rt_text body;
+    int64_t most_rows;
+    int64_t rows, previous_rows; /* that were scored, and by the previous model */
+} rt_request;
+
 /* All of it: the body to the answer, an empty buffer without a bound of its own. */
-RT_CHECKED rt_status rt_request_answer(const rt_schema *schema, rt_body_kind kind,
-                                       rt_text body, int64_t most_rows,
-                                       rt_dynbuf *answer, int64_t *rows, rt_error *err);
+RT_CHECKED rt_status rt_request_answer(const rt_arms *arms, rt_request *request,
+                                       rt_dynbuf *answer, rt_error *err);
 
 #endif

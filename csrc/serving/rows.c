@@ -10,12 +10,15 @@
 #include "base/limits.h"
 
 rt_status rt_request_rows_init(rt_request_rows *rows, const rt_schema *schema,
-                               int64_t most, int64_t body_bytes, rt_error *err)
+                               const rt_unit *unit, int64_t most, int64_t body_bytes,
+                               rt_error *err)
 {
     void *block = NULL;
-    *rows = (rt_request_rows){.schema = schema, .most = most, .body_bytes = body_bytes};
+    *rows = (rt_request_rows){
+        .schema = schema, .unit = unit, .most = most, .body_bytes = body_bytes};
+    rows->unit_feature = unit != NULL ? rt_schema_find(schema, unit->name, 0) : -1;
     rt_dynbuf_init(&rows->text, body_bytes);
-    rt_status status = rt_alloc(&block, rt_schema_width(schema), sizeof *rows->seen,
+    rt_status status = rt_alloc(&block, rt_schema_width(schema) + 1, sizeof *rows->seen,
                                 "rt_request_rows_init", err);
     rows->seen = block;
     return status;
@@ -24,16 +27,41 @@ rt_status rt_request_rows_init(rt_request_rows *rows, const rt_schema *schema,
 void rt_request_rows_clear(rt_request_rows *rows)
 {
     rt_free(rows->x);
+    rt_free(rows->hash);
     rt_free(rows->feature_of);
     rt_free(rows->seen);
     rt_dynbuf_free(&rows->text);
     *rows = (rt_request_rows){0};
 }
 
+/* Columns that must be there: the features, and the unit unless it is one of them. */
+static int32_t needed(const rt_request_rows *rows)
+{
+    const bool apart = rows->unit != NULL && rows->unit_feature < 0;
+    return rt_schema_width(rows->schema) + (apart ? 1 : 0);
+}
+
+static rt_status make_room(rt_request_rows *rows, int64_t wanted, rt_error *err)
+{
+    const int64_t width = rt_schema_width(rows->schema);
+    const int64_t room = wanted > 2 * rows->room ? wanted : 2 * rows->room;
+    void *x = rows->x;
+    void *hash = rows->hash;
+    rt_status status = rt_grow(&x, rows->rows * width, room * width, sizeof *rows->x,
+                               "rt_request_rows_add", err);
+    rows->x = x;
+    if (status == RT_OK && rows->unit != NULL) {
+        status = rt_grow(&hash, rows->rows, room, sizeof *rows->hash,
+                         "rt_request_rows_add", err);
+        rows->hash = hash;
+    }
+    rows->room = status == RT_OK ? room : rows->room;
+    return status;
+}
+
 rt_status rt_request_rows_add(rt_request_rows *rows, int64_t count, rt_error *err)
 {
     const int64_t width = rt_schema_width(rows->schema);
-    void *block = rows->x;
     if (count > rows->most - rows->rows) {
         return rt_fail(err, RT_LIMIT, "rt_request_rows_add",
                        "a request has at most %lld rows: send fewer at once",
@@ -45,27 +73,31 @@ rt_status rt_request_rows_add(rt_request_rows *rows, int64_t count, rt_error *er
             "the rows do not have a cell of each of the model's %lld columns",
             (long long)width);
     }
-    if (rows->rows + count > rows->room) {
-        const int64_t doubled = 2 * rows->room;
-        const int64_t wanted = rows->rows + count;
-        const int64_t room = wanted > doubled ? wanted : doubled;
-        rt_status status = rt_grow(&block, rows->rows * width, room * width,
-                                   sizeof *rows->x, "rt_request_rows_add", err);
-        if (status != RT_OK) {
-            return status;
-        }
-        rows->x = block;
-        rows->room = room;
-    }
-    rows->rows += count;
-    return RT_OK;
+    rt_status status = rows->rows + count > rows->room
+                           ? make_room(rows, rows->rows + count, err)
+                           : RT_OK;
+    rows->rows += status == RT_OK ? count : 0;
+    return status;
 }
 
 int32_t rt_request_rows_find(rt_request_rows *rows, rt_text name)
 {
     const int32_t feature = rt_schema_find(rows->schema, name, rows->next);
-    rows->next = feature < 0 ? rows->next : feature + 1;
-    return feature;
+    if (feature >= 0) {
+        rows->next = feature + 1;
+        return feature;
+    }
+    const bool is_unit =
+        rows->unit != NULL && rt_text_compare(name, rows->unit->name) == 0;
+    return is_unit ? rt_schema_width(rows->schema) : -1;
+}
+
+const char *rt_request_rows_quote(const rt_request_rows *rows, int32_t column,
+                                  char room[RT_QUOTED_ROOM])
+{
+    return column < rt_schema_width(rows->schema)
+               ? rt_schema_quote(rows->schema, column, room)
+               : rt_text_quote(rows->unit->name, room);
 }
 
 static rt_status refuse(const rt_request_rows *rows, int64_t row, int32_t feature,
@@ -73,7 +105,7 @@ static rt_status refuse(const rt_request_rows *rows, int64_t row, int32_t featur
 {
     char name[RT_QUOTED_ROOM];
     return rt_fail(err, RT_INVALID, "rt_request_rows", "column %s of row %lld %s",
-                   rt_schema_quote(rows->schema, feature, name), (long long)row + 1,
+                   rt_request_rows_quote(rows, feature, name), (long long)row + 1,
                    problem);
 }
 
@@ -99,7 +131,7 @@ rt_status rt_request_rows_add_column(rt_request_rows *rows, rt_text name, rt_err
     if (feature >= 0 && rows->seen[feature] != 0) {
         return rt_fail(err, RT_INVALID, "rt_request_rows_add_column",
                        "column %s is named twice",
-                       rt_schema_quote(rows->schema, feature, quoted));
+                       rt_request_rows_quote(rows, feature, quoted));
     }
     if (feature >= 0) {
         rows->seen[feature] = 1;
@@ -111,10 +143,10 @@ rt_status rt_request_rows_add_column(rt_request_rows *rows, rt_text name, rt_err
 rt_status rt_request_rows_check_columns(const rt_request_rows *rows, rt_error *err)
 {
     char name[RT_QUOTED_ROOM];
-    for (int32_t f = 0; f < rt_schema_width(rows->schema); f++) {
+    for (int32_t f = 0; f < needed(rows); f++) {
         if (rows->seen[f] == 0) {
             return rt_fail(err, RT_INVALID, "rt_request_rows", "column %s is missing",
-                           rt_schema_quote(rows->schema, f, name));
+                           rt_request_rows_quote(rows, f, name));
         }
     }
     return RT_OK;
@@ -122,7 +154,7 @@ rt_status rt_request_rows_check_columns(const rt_request_rows *rows, rt_error *e
 
 rt_status rt_request_rows_check_cells(const rt_request_rows *rows, rt_error *err)
 {
-    for (int32_t f = 0; f < rt_schema_width(rows->schema); f++) {
+    for (int32_t f = 0; f < needed(rows); f++) {
         if (rows->seen[f] != rows->rows) {
             return refuse(rows, rows->rows - 1, f, "is missing", err);
         }
@@ -200,10 +232,53 @@ static double level_of_text(const rt_request_rows *rows, int32_t feature, rt_tex
     return level;
 }
 
+/* A unit is a text or a whole number, whose digits are then its text. */
+static rt_status set_unit(rt_request_rows *rows, int64_t row, int32_t column,
+                          rt_text unit, rt_error *err)
+{
+    if (unit.length == 0) {
+        return refuse(rows, row, column, "names the unit of a canary and is empty",
+                      err);
+    }
+    rows->hash[row] = rt_siphash(rows->unit->key, unit.bytes, (size_t)unit.length);
+    rows->seen[rt_schema_width(rows->schema)] = row + 1;
+    return RT_OK;
+}
+
+static bool is_unit(const rt_request_rows *rows, int32_t column)
+{
+    return rows->unit != NULL &&
+           (column == rows->unit_feature || column == rt_schema_width(rows->schema));
+}
+
+static rt_status set_json_unit(rt_request_rows *rows, int64_t row, int32_t column,
+                               rt_json json, rt_error *err)
+{
+    const rt_json_kind kind = rt_json_kind_of(&json);
+    rt_text text = rt_json_take(&json);
+    rt_number number = {.is_integer = false};
+    rt_status status = RT_OK;
+    if (kind == RT_JSON_TEXT) {
+        status = rt_json_unescape(text, &rows->text, &text, err);
+    } else if (kind != RT_JSON_NUMBER ||
+               !rt_number_read(text.bytes, text.length, &number) ||
+               !number.is_integer) {
+        return refuse(rows, row, column,
+                      "names the unit of a canary: it must be text or a whole number",
+                      err);
+    }
+    return status == RT_OK ? set_unit(rows, row, column, text, err) : status;
+}
+
 rt_status rt_request_rows_set_text(rt_request_rows *rows, int64_t row, int32_t feature,
                                    rt_text cell, rt_error *err)
 {
     rt_number number;
+    rt_status status =
+        is_unit(rows, feature) ? set_unit(rows, row, feature, cell, err) : RT_OK;
+    if (status != RT_OK || feature == rt_schema_width(rows->schema)) {
+        return status;
+    }
     if (!rt_schema_is_number(rows->schema, feature)) {
         store(rows, row, feature, level_of_text(rows, feature, cell));
         return RT_OK;
@@ -268,8 +343,13 @@ rt_status rt_request_rows_set_json(rt_request_rows *rows, int64_t row, int32_t f
                                    rt_json *json, rt_error *err)
 {
     const rt_json_kind kind = rt_json_kind_of(json);
-    const bool is_number = rt_schema_is_number(rows->schema, feature);
+    rt_status status =
+        is_unit(rows, feature) ? set_json_unit(rows, row, feature, *json, err) : RT_OK;
     const rt_text raw = rt_json_take(json);
+    if (status != RT_OK || feature == rt_schema_width(rows->schema)) {
+        return status;
+    }
+    const bool is_number = rt_schema_is_number(rows->schema, feature);
     switch (kind) {
     case RT_JSON_NUMBER:
         return set_json_number(rows, row, feature, raw, err);

@@ -107,10 +107,8 @@ bool rt_schema_integer(const rt_number *number, int64_t *out)
     return whole;
 }
 
-const char *rt_schema_quote(const rt_schema *schema, int32_t feature,
-                            char room[RT_QUOTED_ROOM])
+const char *rt_text_quote(rt_text name, char room[RT_QUOTED_ROOM])
 {
-    const rt_text name = name_of(schema, feature);
     int64_t length = name.length;
     if (length > QUOTED_BYTES) {
         length = QUOTED_BYTES;
@@ -121,4 +119,10 @@ const char *rt_schema_quote(const rt_schema *schema, int32_t feature,
     (void)snprintf(room, RT_QUOTED_ROOM, "'%.*s%s'", (int)length, name.bytes,
                    length < name.length ? "..." : "");
     return room;
+}
+
+const char *rt_schema_quote(const rt_schema *schema, int32_t feature,
+                            char room[RT_QUOTED_ROOM])
+{
+    return rt_text_quote(name_of(schema, feature), room);
 }

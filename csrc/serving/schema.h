@@ -46,6 +46,7 @@ bool rt_schema_integer(const rt_number *number, int64_t *out);
 
 /* A name as messages quote it: at most 100 bytes of it. */
 enum { RT_QUOTED_ROOM = 128 };
+const char *rt_text_quote(rt_text name, char room[RT_QUOTED_ROOM]);
 const char *rt_schema_quote(const rt_schema *schema, int32_t feature,
                             char room[RT_QUOTED_ROOM]);
 

@@ -7,6 +7,7 @@
 
 #include "base/sha256.h"
 #include "linear/fit.h"
+#include "linear/online.h"
 #include "model/check.h"
 #include "model/read.h"
 #include "model/write.h"
@@ -18,6 +19,8 @@ enum { TEST_LINEAR_ROWS = 2500, TEST_LINEAR_FEATURES = 5, TEST_LINEAR_LEVELS = 4
 typedef struct test_linear {
     rt_linear_rows rows;
     rt_linear_params params;
+    const rt_linear_prior *prior;
+    rt_linear_memory remember;
     int32_t threads;
     rt_ctl ctl;
     rt_linear_report report;
@@ -97,8 +100,8 @@ static inline rt_status test_linear_body(void *argument, rt_error *err)
     rt_status status = test_linear_names(t, err);
     if (status == RT_OK) {
         t->model.linear_params = t->params;
-        status = rt_linear_fit(&t->rows, &t->params, t->threads, &t->ctl,
-                               &t->model.linear, &t->report, err);
+        status = rt_linear_fit(&t->rows, &t->params, t->prior, t->remember, t->threads,
+                               &t->ctl, &t->model.linear, &t->report, err);
     }
     return status == RT_OK ? rt_model_check(&t->model, err) : status;
 }
@@ -106,6 +109,29 @@ static inline rt_status test_linear_body(void *argument, rt_error *err)
 static inline rt_status test_linear_fit(test_linear *t, rt_error *err)
 {
     return rt_task_run(test_linear_body, t, err);
+}
+
+/* Learns from some rows after the others; a model of nothing begins. */
+static inline rt_status test_linear_learn(test_linear *t, int64_t first, int64_t count,
+                                          rt_error *err)
+{
+    rt_linear_rows rows = t->rows;
+    rt_status status = RT_OK;
+    if (!rt_model_is_linear(&t->model)) {
+        status = test_linear_names(t, err);
+        if (status == RT_OK) {
+            const bool softmax = rows.loss == RT_LINEAR_SOFTMAX;
+            status = rt_model_start_linear(&t->model, rows.loss,
+                                           softmax ? rows.classes : 1, err);
+        }
+    }
+    rows.x.data += first * rows.x.row_bytes;
+    rows.x.rows = count;
+    rows.target += first;
+    if (status == RT_OK) {
+        status = rt_linear_learn(&rows, 0.5, true, &t->ctl, &t->model.linear, err);
+    }
+    return status == RT_OK ? rt_model_check(&t->model, err) : status;
 }
 
 typedef struct test_linear_job {

@@ -170,7 +170,12 @@ static void a_team_has_the_size_that_was_asked_for(void)
 {
     for (int32_t team = 1; team <= 7; team++) {
         int64_t counts[2] = {0, 0};
-        rt_count_job job = {count_team, counts, 100, 2, team, "test"};
+        rt_count_job job = {.counter = count_team,
+                            .input = counts,
+                            .n_rows = 100,
+                            .n_counts = 2,
+                            .n_threads = team,
+                            .where = "test"};
         TRY(rt_task_run(run_team, &job, NULL));
         CHECK(counts[0] == team * team);
         CHECK(counts[1] == 100);

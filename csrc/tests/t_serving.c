@@ -18,6 +18,7 @@ typedef struct desk {
     rt_model model;
     rt_schema schema;
     rt_request_rows rows;
+    const rt_unit *unit;
     int64_t most_rows;
     rt_error err;
 } desk;
@@ -32,7 +33,7 @@ static rt_status desk_open(desk *d)
 static rt_status desk_read(desk *d, rt_body_kind kind, const char *body)
 {
     rt_request_rows_clear(&d->rows);
-    rt_status status = rt_request_rows_init(&d->rows, &d->schema, d->most_rows,
+    rt_status status = rt_request_rows_init(&d->rows, &d->schema, d->unit, d->most_rows,
                                             (int64_t)strlen(body), &d->err);
     return status == RT_OK ? rt_request_read(&d->rows, kind, text_of(body), &d->err)
                            : status;
@@ -401,6 +402,44 @@ done:
     desk_close(&d);
 }
 
+/* Units are hashed by their text, whichever way the row is written. */
+static void a_unit_is_hashed_by_its_text(void)
+{
+#define UNIT_ROW(unit)                                                                 \
+    "{\"inputs\": {\"who\": " unit ", \"number\": 1, \"gaps\": 2, \"level\": \"a\", "  \
+    "\"constant\": 4, \"extreme\": 5}}"
+    static const struct {
+        rt_body_kind kind;
+        const char *body, *unit;
+    } cases[] = {
+        {RT_BODY_JSON, UNIT_ROW("\"u\\u00e9\""), "u\xc3\xa9"},
+        {RT_BODY_JSON, UNIT_ROW("17"), "17"},
+        {RT_BODY_JSON, UNIT_ROW("[\"17\"]"), "17"},
+        {RT_BODY_CSV, "number,gaps,level,constant,who,extreme\n1,2,a,4,17,5\n", "17"},
+    };
+    const rt_unit who = {.name = {"who", 3}, .key = {1, 2, 3}};
+    const rt_unit level = {.name = {"level", 5}, .key = {1, 2, 3}};
+    desk d;
+    TRY(desk_open(&d));
+    d.unit = &who;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *unit = cases[i].unit;
+        TRY(desk_read(&d, cases[i].kind, cases[i].body));
+        CHECK(d.rows.hash[0] == rt_siphash(who.key, unit, strlen(unit)));
+    }
+    CHECK(refused(&d, RT_BODY_JSON, UNIT_ROW("null"), "'who' of row 1 names the unit"));
+    CHECK(refused(&d, RT_BODY_JSON, UNIT_ROW("1.5"), "text or a whole number"));
+    CHECK(refused(&d, RT_BODY_JSON, UNIT_ROW("\"\""), "is empty"));
+    CHECK(
+        refused(&d, RT_BODY_JSON, UNIT_ROW("[1,2]"), "column 'number' is not as long"));
+    CHECK(refused(&d, RT_BODY_JSON, ONE_ROW("\"a\""), "column 'who' is missing"));
+    d.unit = &level; /* a feature may be the unit too */
+    TRY(desk_read(&d, RT_BODY_JSON, ONE_ROW("\"b\"")));
+    CHECK(d.rows.hash[0] == rt_siphash(level.key, "b", 1) && d.rows.x[2] == 1.0);
+done:
+    desk_close(&d);
+}
+
 static void an_answer_says_what_the_model_predicts(void)
 {
     static const double scores[] = {0.25, NAN, 1.0, 0.75};
@@ -409,7 +448,6 @@ static void an_answer_says_what_the_model_predicts(void)
     rt_schema schema = {0};
     rt_dynbuf answer;
     double direct = 0.0;
-    int64_t rows = 0;
     rt_number said;
     rt_dynbuf_init(&answer, 1 << 20);
     TRY(rt_answer_write(&answer, scores, 2, 1, NULL));
@@ -424,14 +462,16 @@ static void an_answer_says_what_the_model_predicts(void)
     TRY(test_train(&fit, NULL));
     TRY(rt_schema_init(&schema, &fit.model, NULL));
     rt_dynbuf_clear(&answer);
-    TRY(rt_request_answer(&schema, RT_BODY_JSON, text_of(ONE_ROW("\"c\"")), 1, &answer,
-                          &rows, NULL));
+    const rt_arms arms = {.champion = &schema};
+    rt_request request = {
+        .kind = RT_BODY_JSON, .body = text_of(ONE_ROW("\"c\"")), .most_rows = 1};
+    TRY(rt_request_answer(&arms, &request, &answer, NULL));
     const double x[] = {1, 2, 2, 4, 5};
     const rt_matrix row = {(const char *)x, 1, TEST_FEATURES, 0, sizeof(double), true};
     TRY(rt_model_predict(&fit.model, &row, 1, NULL, &direct, NULL));
     const char *number = rt_dynbuf_text(&answer) + strlen("{\"predictions\": [");
     CHECK(rt_number_read(number, (int64_t)strlen(number) - 2, &said));
-    CHECK(rows == 1 && said.value == direct);
+    CHECK(request.rows == 1 && said.value == direct);
 done:
     rt_dynbuf_free(&answer);
     rt_schema_clear(&schema);
@@ -453,6 +493,7 @@ static const rt_test tests[] = {
     {"memory_stays_in_proportion_to_the_body", memory_stays_in_proportion_to_the_body},
     {"categories_are_numbers_and_truth_values_too",
      categories_are_numbers_and_truth_values_too},
+    {"a_unit_is_hashed_by_its_text", a_unit_is_hashed_by_its_text},
     {"an_answer_says_what_the_model_predicts", an_answer_says_what_the_model_predicts},
 };
 

@@ -111,7 +111,7 @@ class Client:
 
     # -- experiments and runs
 
-    def get_experiment(self, name: str) -> Experiment | None:
+    def get_experiment_by_name(self, name: str) -> Experiment | None:
         return self.server.experiments.get(name)
 
     def create_experiment(self, name: str, *, tags: Mapping[str, str] | None = None) -> str:
@@ -126,7 +126,7 @@ class Client:
         return number
 
     def get_or_create_experiment(self, name: str) -> str:
-        known = self.get_experiment(name)
+        known = self.get_experiment_by_name(name)
         return known.experiment_id if known else self.create_experiment(name)
 
     def delete_experiment(self, experiment_id: str) -> None:
@@ -190,7 +190,7 @@ class Client:
         )
         self._wrote()
 
-    def set_run_tag(self, run_id: str, key: str, value: str) -> None:
+    def set_tag(self, run_id: str, key: str, value: str) -> None:
         self._writes()
         known = self.server.runs[run_id]
         self.server.runs[run_id] = replace(known, tags={**known.tags, key: value})
@@ -233,7 +233,7 @@ class Client:
             )
             self._wrote()
 
-    def set_model_tag(self, name: str, key: str, value: str) -> None:
+    def set_registered_model_tag(self, name: str, key: str, value: str) -> None:
         self._writes()
         known = self.server.models[name]
         self.server.models[name] = replace(known, tags={**known.tags, key: value})
@@ -277,27 +277,27 @@ class Client:
         name = filter.split("'")[1]
         return [v for (n, _), v in self.server.versions.items() if n == name]
 
-    def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+    def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         self._writes()
         known = self.server.version(name, version)
         self.server.versions[name, version] = replace(known, tags={**known.tags, key: value})
         self._wrote()
 
-    def delete_version_tag(self, name: str, version: str, key: str) -> None:
+    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         self._writes()
         known = self.server.version(name, version)
         left = {k: v for k, v in known.tags.items() if k != key}
         self.server.versions[name, version] = replace(known, tags=left)
         self._wrote()
 
-    def set_alias(self, name: str, alias: str, version: str) -> None:
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         self._writes()
         self.server.version(name, version)
         known = self.server.models[name]
         self.server.models[name] = replace(known, aliases={**known.aliases, alias: version})
         self._wrote()
 
-    def delete_alias(self, name: str, alias: str) -> None:
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
         self._writes()
         known = self.server.models[name]
         left = {k: v for k, v in known.aliases.items() if k != alias}

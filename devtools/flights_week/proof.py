@@ -90,7 +90,7 @@ def _totals(counts: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _mlflow_runs(run: Run) -> list[Any]:
-    experiment = run.client.get_experiment(experiment_name(run))
+    experiment = run.client.get_experiment_by_name(experiment_name(run))
     return run.client.search_runs([experiment.experiment_id]) if experiment else []
 
 

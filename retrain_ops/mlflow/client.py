@@ -129,7 +129,7 @@ class MlflowClient:
 
     # -- experiments -------------------------------------------------------
 
-    def get_experiment(self, name: str) -> Experiment | None:
+    def get_experiment_by_name(self, name: str) -> Experiment | None:
         """The experiment of that name, deleted ones included; None when there is none."""
         found = self._find("GET experiments/get-by-name", experiment_name=name)
         return read_experiment(found["experiment"]) if found else None
@@ -145,7 +145,7 @@ class MlflowClient:
         wanted = dict(tags or {})
 
         def mine(client: MlflowClient) -> str | None:
-            found = client.get_experiment(name)
+            found = client.get_experiment_by_name(name)
             same = found is not None and wanted.items() <= found.tags.items()
             return found.experiment_id if found is not None and same else None
 
@@ -161,12 +161,12 @@ class MlflowClient:
         Raises:
             ConflictError: it is deleted; MLflow keeps its name taken.
         """
-        found = self.get_experiment(name)
+        found = self.get_experiment_by_name(name)
         if found is None:
             try:
                 return self.create_experiment(name, tags=tags)
             except RemoteError as problem:
-                found = self.get_experiment(name) if problem.error_code == TAKEN else None
+                found = self.get_experiment_by_name(name) if problem.error_code == TAKEN else None
                 if found is None:
                     raise
         if found.lifecycle_stage != "active":
@@ -259,7 +259,7 @@ class MlflowClient:
         for batch in batches(items):
             self.within(left())._call("POST runs/log-batch", run_id=run_id, **batch)
 
-    def set_run_tag(self, run_id: str, key: str, value: str) -> None:
+    def set_tag(self, run_id: str, key: str, value: str) -> None:
         """Sets or overwrites a tag."""
         self._call("POST runs/set-tag", run_id=run_id, **run_pairs("tag", {key: value})[0])
 
@@ -267,7 +267,7 @@ class MlflowClient:
         """Marks a run deleted; one that is deleted, or was never there, is fine."""
         self._find("POST runs/delete", run_id=run_id)
 
-    def delete_run_tag(self, run_id: str, key: str) -> None:
+    def delete_tag(self, run_id: str, key: str) -> None:
         """Removes a tag; a missing tag is fine, a missing run is an error."""
         if self._find("POST runs/delete-tag", run_id=run_id, key=key) is None:
             self.get_run(run_id)
@@ -344,11 +344,11 @@ class MlflowClient:
 
         self._create_once(known, create, key_known=True)
 
-    def set_model_tag(self, name: str, key: str, value: str) -> None:
+    def set_registered_model_tag(self, name: str, key: str, value: str) -> None:
         """Sets or overwrites a tag of a registered model."""
         self._call("POST registered-models/set-tag", name=name, key=key, value=value)
 
-    def delete_model_tag(self, name: str, key: str) -> None:
+    def delete_registered_model_tag(self, name: str, key: str) -> None:
         """Removes a tag of a registered model; a missing tag is fine."""
         self._call("DELETE registered-models/delete-tag", name=name, key=key)
 
@@ -409,17 +409,17 @@ class MlflowClient:
         )
         return [read_version(raw) for raw in pages]
 
-    def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+    def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         """Sets or overwrites a tag of a version."""
         self._call("POST model-versions/set-tag", name=name, version=version, key=key, value=value)
 
-    def delete_version_tag(self, name: str, version: str, key: str) -> None:
+    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         """Removes a tag of a version; a missing tag is fine."""
         self._call("DELETE model-versions/delete-tag", name=name, version=version, key=key)
 
     # -- aliases -------------------------------------------------------------
 
-    def get_alias(self, name: str, alias: str) -> ModelVersion | None:
+    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """The version an alias names; None when alias or model is missing."""
         try:
             found = self._find("GET registered-models/alias", name=name, alias=alias)
@@ -434,11 +434,11 @@ class MlflowClient:
             return None
         return read_version(found["model_version"]) if found else None
 
-    def set_alias(self, name: str, alias: str, version: str) -> None:
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Makes an alias name a version; the last writer wins."""
         self._call("POST registered-models/alias", name=name, alias=alias, version=version)
 
-    def delete_alias(self, name: str, alias: str) -> None:
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Removes an alias; a missing alias is fine."""
         self._call("DELETE registered-models/alias", name=name, alias=alias)
 

@@ -24,7 +24,7 @@ def find_run(run: Run) -> MlflowRun | None:
 
 
 def _runs_of_key(run: Run) -> list[MlflowRun]:
-    experiment = run.client.get_experiment(experiment_name(run))
+    experiment = run.client.get_experiment_by_name(experiment_name(run))
     if experiment is None:
         return []
     key = f"tags.retrain_key = '{run.retrain_key}'"
@@ -135,7 +135,7 @@ def _claims(run: Run) -> Iterator[tuple[str, Experiment | None]]:
     """The claims of the key, by generation: one whose run a person deleted gives way."""
     for generation in itertools.count():
         name = f"retrain_ops/{experiment_name(run)}/run/{run.retrain_key}/{generation}"
-        yield name, run.client.get_experiment(name)
+        yield name, run.client.get_experiment_by_name(name)
 
 
 def _claimed(run: Run, found: Sequence[MlflowRun]) -> MlflowRun | None:
@@ -158,7 +158,7 @@ def _claim(run: Run, mine: MlflowRun) -> MlflowRun:
             except RemoteError as problem:
                 if problem.error_code != TAKEN:
                     raise
-                claim = run.client.get_experiment(name)
+                claim = run.client.get_experiment_by_name(name)
             else:
                 run.client.delete_experiment(made)  # its name stays taken, out of sight
                 return mine
@@ -175,7 +175,7 @@ def upload_once(run: Run, logged: MlflowRun, name: str, data: bytes) -> None:
     digest = hashlib.sha256(data).hexdigest()
     if logged.tags.get(tag) != digest:
         run.client.upload_artifact(run.client.get_run(logged.run_id), name, data)
-        run.client.set_run_tag(logged.run_id, tag, digest)
+        run.client.set_tag(logged.run_id, tag, digest)
 
 
 def run_tags(run: Run, hashes: Mapping[str, str]) -> dict[str, str]:

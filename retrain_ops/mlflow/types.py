@@ -39,7 +39,7 @@ class MlflowRun:
 class ModelVersion:
     """A model version; `version` is a string of digits, as MLflow means it.
 
-    `aliases` is filled by `get_model_version` and `get_alias`; a search leaves
+    `aliases` is filled by `get_model_version` and `get_model_version_by_alias`; a search leaves
     it empty, since the server does.
     """
 

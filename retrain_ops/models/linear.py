@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -12,7 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops import _core
 from retrain_ops.models.estimator import Classifier, Estimator, Regressor, row_weights
-from retrain_ops.models.input import as_matrix, check_amounts, check_labels, is_table, rows_of
+from retrain_ops.models.input import (
+    InputError,
+    as_matrix,
+    check_amounts,
+    check_labels,
+    is_table,
+    rows_of,
+)
+from retrain_ops.models.tabular import Feature, TabularModel
 
 _Fitted = TypeVar("_Fitted", bound="_LinearRegressor")
 
@@ -26,6 +35,16 @@ class Linear(Estimator):
     is missing or unknown adds nothing. A missing number counts as the mean of its column's
     training rows. Columns, with one for each level, times classes: at most 2,047.
 
+    `partial_fit` looks once at each row instead, in order, and can go on for ever: normalised
+    adaptive gradients (Ross, Mineiro and Langford 2013), without a penalty. Its first rows say
+    where columns lie and which levels they have, or after a fit how sure its slopes are; from
+    then on the model's bytes depend on the rows alone, not on where calls cut them.
+
+    `fit` can go on from an earlier one without its rows: `fit(X, y, anchor=earlier)` adds to the
+    loss how surely the earlier fit held its slopes (elastic weight consolidation, Kirkpatrick et
+    al. 2017, with exact second derivatives). Of least squares that remember everything, with
+    `standardize=False`, the result is the fit to both tables.
+
     Parameters:
         fit_intercept: False for sums through the origin. The intercept is never penalised.
         standardize: the penalty is on slopes of numbers in standard deviations, so that units do
@@ -33,6 +52,11 @@ class Linear(Estimator):
         max_iter, tol: most passes over the rows; what the next step may still gain, as a share
             of the loss.
         categorical_features: as in `Boosting`.
+        remember: what the model's file keeps for a fit after this one: "nothing", "diagonal" (the
+            second derivative of each number) or "full" (all of them; its size is their square).
+        gamma: how much of what the anchor knows still holds, 0 to 1 (online EWC, Schwarz et al.
+            2018).
+        learning_rate: of the steps of `partial_fit`.
         n_threads: 0 means all that the process may use; it changes no bit.
     """
 
@@ -41,6 +65,9 @@ class Linear(Estimator):
     max_iter: int = 100
     tol: float = 1e-10
     categorical_features: Any = None
+    remember: str = "nothing"
+    gamma: float = 1.0
+    learning_rate: float = 0.5
     n_threads: int = 0
 
     @property
@@ -65,25 +92,25 @@ class Linear(Estimator):
         objective: str,
         l2: float,
         classes: int = 0,
+        anchor: Linear | None = None,
     ) -> None:
         """Fits to targets as the core wants them; `l2` is on half the sum of squared slopes."""
         chosen = self.categorical_features if chosen is None else chosen
         matrix, features = self._read(X, chosen)
+        if anchor is not None:
+            features = self._known_features(anchor, features)
+            matrix = self._matrix(X, features)
         core, self.n_iter_, converged, _, _ = _core.linear_fit(
             matrix,
             target,
             [(f.name, f.kind, f.categories) for f in features],
-            {
-                "l2": l2,
-                "tol": self.tol,
-                "max_iter": self.max_iter,
-                "standardize": bool(self.standardize),
-                "fit_intercept": bool(self.fit_intercept),
-            },
+            self._core_params(l2),
             objective,
             weight=weight,
             n_threads=self.n_threads,
             classes=classes,
+            prior=None if anchor is None else self._prior(anchor, features),
+            remember=self.remember,
         )
         self._take(core, X, [feature.name for feature in features])
         if not converged:
@@ -92,6 +119,83 @@ class Linear(Estimator):
                 _convergence_warning(),
                 stacklevel=3,
             )
+
+    def _known_features(self, anchor: Linear, features: Sequence[Feature]) -> list[Feature]:
+        """Features with the categories of both fits. Raises InputError for other columns."""
+        old = anchor.model_.features
+        if [(f.name, f.kind) for f in old] != [(f.name, f.kind) for f in features]:
+            raise InputError(
+                f"the anchor was fitted to {[f.name for f in old]}, in this order and of the same "
+                f"kinds; X has {[f.name for f in features]}"
+            )
+        levels = (
+            tuple(sorted({*a.categories, *b.categories}, key=str.encode))
+            for a, b in zip(old, features, strict=True)
+        )
+        return [Feature(f.name, f.kind, of) for f, of in zip(features, levels, strict=True)]
+
+    def _prior(self, anchor: Linear, features: Sequence[Feature]) -> tuple[Any, ...]:
+        """The anchor's slopes and second derivatives in the places of `features`."""
+        core = anchor._core
+        if core.precision is None:
+            raise InputError('the anchor keeps no second derivatives: fit it with remember="full"')
+        rows, precision = core.precision
+        place = np.array(_places(anchor.model_.features, features), dtype=np.intp)
+        count, width = len(core.base_scores), 1 + sum(max(1, len(f.categories)) for f in features)
+        width -= sum(f.kind == "categorical" and not f.categories for f in features)
+        slopes = np.zeros((count, width - 1))
+        slopes[:, place] = core.slopes
+        number = (np.arange(count)[:, None] * width + np.append(0, 1 + place)).ravel()
+        whole = np.zeros((count * width, count * width))
+        whole[np.ix_(number, number)] = precision
+        centre = np.asarray(core.fills) * bool(self.fit_intercept)
+        scores = np.asarray(core.base_scores)
+        return scores, slopes.ravel(), centre, whole.ravel(), float(self.gamma), rows
+
+    def _core_params(self, l2: float) -> dict[str, Any]:
+        return {
+            "l2": l2,
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "standardize": bool(self.standardize),
+            "fit_intercept": bool(self.fit_intercept),
+        }
+
+    def _learn(
+        self,
+        X: Any,
+        target: NDArray[np.float64],
+        weight: NDArray[np.float64] | None,
+        chosen: Any,
+        objective: str,
+        classes: int = 0,
+    ) -> None:
+        """Learns from targets as the core wants them, after those of earlier calls."""
+        rate = self.learning_rate
+        if hasattr(self, "model_"):
+            matrix = self._matrix(X, self.model_.features)
+            core = _core.linear_learn(self._core, matrix, target, weight=weight, rate=rate)
+            self.model_ = TabularModel(core)
+            return
+        chosen = self.categorical_features if chosen is None else chosen
+        matrix, features = self._read(X, chosen)
+        told = [(f.name, f.kind, f.categories) for f in features]
+        blank = _core.linear_blank(told, self._core_params(0.0), objective, classes)
+        core = _core.linear_learn(blank, matrix, target, weight=weight, rate=rate)
+        self._take(core, X, [feature.name for feature in features])
+
+
+def _places(old: Sequence[Feature], new: Sequence[Feature]) -> list[int]:
+    """Where each slope of the old features stands among those of the new."""
+    places, at = [], 0
+    for before, after in zip(old, new, strict=True):
+        if before.kind == "numeric":
+            places.append(at)
+            at += 1
+        else:
+            places += [at + after.categories.index(level) for level in before.categories]
+            at += len(after.categories)
+    return places
 
 
 def _convergence_warning() -> type[Warning]:
@@ -128,14 +232,23 @@ class LogisticRegression(Classifier, Linear):
         sample_weight: ArrayLike | None = None,
         *,
         categorical_features: Any = None,
+        anchor: LogisticRegression | None = None,
     ) -> LogisticRegression:
         """Fits to X [n, F] (array or table) and labels y [n] of at most 256 kinds.
+
+        `anchor` is an earlier fit that remembers, to the same columns: its classes and categories
+        hold on. What it knows of is not penalised once more.
 
         Raises InputError (a DataError and ValueError) or ValueError for what cannot be fitted,
         such as an infinity; warns where `max_iter` passes were too few.
         """
         X = X if is_table(X) else as_matrix(X)
-        number = self._take_classes(check_labels(y, rows_of(X, y)))
+        labels = check_labels(y, rows_of(X, y))
+        if anchor is None:
+            number = self._take_classes(labels)
+        else:
+            self.classes_ = anchor.classes_
+            number = self._number_of(labels)
         weight = self._weights(number, row_weights(sample_weight, len(number)))
         if not self.C > 0:
             raise ValueError(f"C must be positive, it is {self.C!r}")
@@ -148,8 +261,59 @@ class LogisticRegression(Classifier, Linear):
             "softmax" if several else "binary",
             1.0 / self.C,
             len(self.classes_) if several else 0,
+            anchor,
         )
         return self
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        categorical_features: Any = None,
+    ) -> LogisticRegression:
+        """Learns from X [n, F] and labels y [n] after the rows of earlier calls.
+
+        `classes` [K], all labels that may ever come, is needed in a first call. Raises
+        InputError for a label that is none of them and for other columns than before, ValueError
+        where `classes` is missing or not the same again.
+        """
+        X = X if is_table(X) else as_matrix(X)
+        number = self._known_classes(check_labels(y, rows_of(X, y)), classes)
+        weight = self._weights(number, row_weights(sample_weight, len(number)))
+        several = len(self.classes_) > 2
+        self._learn(
+            X,
+            self._target(number).astype(np.float64),
+            weight,
+            categorical_features,
+            "softmax" if several else "binary",
+            len(self.classes_) if several else 0,
+        )
+        return self
+
+    def _known_classes(self, labels: NDArray[Any], classes: ArrayLike | None) -> NDArray[np.intp]:
+        """The place of each label among the classes, which the first call names."""
+        if self.class_weight is not None and not isinstance(self.class_weight, Mapping):
+            raise ValueError(
+                'class_weight "balanced" needs all rows at once; give partial_fit {label: weight}'
+            )
+        if not hasattr(self, "model_"):
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self.classes_ = np.unique(np.asarray(classes))
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes are {list(self.classes_)} since the first call")
+        return self._number_of(labels)
+
+    def _number_of(self, labels: NDArray[Any]) -> NDArray[np.intp]:
+        """The place of each label. Raises InputError for one that is no class."""
+        unknown = np.unique(labels[~np.isin(labels, self.classes_)])
+        if len(unknown):
+            raise InputError(f"y has {list(unknown)}, the classes are {list(self.classes_)}")
+        return np.searchsorted(self.classes_, labels)
 
     @property
     def coef_(self) -> NDArray[np.float64]:
@@ -176,10 +340,11 @@ class _LinearRegressor(Regressor, Linear):
         sample_weight: ArrayLike | None = None,
         *,
         categorical_features: Any = None,
+        anchor: _Fitted | None = None,
     ) -> _Fitted:
         """Fits to X [n, F] (array or table) and amounts y [n], float64 (Poisson: >= 0).
 
-        Raises as `LogisticRegression.fit`.
+        `anchor` as in `LogisticRegression.fit`; raises as `LogisticRegression.fit`.
         """
         X = X if is_table(X) else as_matrix(X)
         target = check_amounts(y, rows_of(X, y))
@@ -187,7 +352,8 @@ class _LinearRegressor(Regressor, Linear):
         l2 = _amount("alpha", self.alpha)
         if self._mean_loss:
             l2 *= len(target) if weight is None else float(np.sum(weight))
-        self._fit(X, target, weight, categorical_features, self._objective, l2)
+        objective = self._objective
+        self._fit(X, target, weight, categorical_features, objective, l2, anchor=anchor)
         return self
 
     @property
@@ -213,6 +379,24 @@ class LinearRegression(_LinearRegressor):
     alpha: float = 0.0
     _objective: ClassVar[str] = "squared_error"
     _mean_loss: ClassVar[bool] = False
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        categorical_features: Any = None,
+    ) -> LinearRegression:
+        """Learns from X [n, F] and amounts y [n] after the rows of earlier calls.
+
+        Raises InputError for other columns than before.
+        """
+        X = X if is_table(X) else as_matrix(X)
+        target = check_amounts(y, rows_of(X, y))
+        weight = row_weights(sample_weight, len(target))
+        self._learn(X, target, weight, categorical_features, self._objective)
+        return self
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -246,7 +246,8 @@ def _tree_sums_3(graph: _Graph, features: Sequence[Feature], trees: Trees) -> st
     pad = np.zeros(leaves, dtype=np.int64)
 
     def of_nodes(inner: NDArray[Any], of_leaves: NDArray[Any]) -> list[int]:
-        return np.concatenate([inner, of_leaves])[order].astype(int).tolist()
+        ordered: list[int] = np.concatenate([inner, of_leaves])[order].astype(int).tolist()
+        return ordered
 
     whole = np.concatenate([threshold, np.zeros(leaves)])[order]
     modes = np.array(["BRANCH_LEQ"] * count + ["LEAF"] * leaves)[order].tolist()

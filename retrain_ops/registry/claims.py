@@ -40,7 +40,7 @@ class Claims:
         return (self._held_by(settlement_of(name)) or claim) if claim else None
 
     def _held_by(self, name: str) -> Event | None:
-        found = self.client.get_experiment(name)
+        found = self.client.get_experiment_by_name(name)
         if found is None or CLAIM_TAG not in found.tags:
             return None
         return Event.from_json(found.tags[CLAIM_TAG])
@@ -78,7 +78,7 @@ class Claims:
 
     def hide(self, name: str) -> None:
         """Puts a claim out of sight, should its maker have died before it could."""
-        found = self.client.get_experiment(name)
+        found = self.client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage == "active":
             self.client.delete_experiment(found.experiment_id)
 

@@ -241,7 +241,13 @@ class Registry:
     def set_state(
         self, version: Version, state: State, *, closed_at: datetime | None = None
     ) -> None:
-        """Moves a version on its way, with all that follows; a closing state keeps its time."""
+        """Moves a version on its way, with all that follows; a closing state keeps its time.
+
+        Raises:
+            ConflictError: its shadow is to have passed, and it has none.
+        """
+        if state == "shadow_passed" and version.opened_at is None:
+            raise _not_open(version)
         self._stand(version, closed(version, state, utc_text(closed_at) if closed_at else None))
         self.finish()
 
@@ -252,12 +258,20 @@ class Registry:
     def set_tag(self, version: Version, key: str, value: str) -> None:
         """Writes a version tag unless it says so already."""
         if version.tags.get(key) != value:
-            self.client.set_version_tag(self.name, version.number, key, value)
+            self.client.set_model_version_tag(self.name, version.number, key, value)
 
     def open_shadow(self, version: Version, *, opened_at: datetime) -> None:
-        """Makes `version` the candidate: `@challenger`, shadow from `opened_at`."""
-        self._stand(version, Intent("shadow", opened_at=utc_text(opened_at), life=version.life))
+        """Makes `version` the candidate: `@challenger`, shadow from `opened_at`.
+
+        Raises:
+            ConflictError: its bytes were superseded meanwhile, be it that they came back since.
+        """
+        intent = Intent("shadow", opened_at=utc_text(opened_at), life=version.life)
+        self._stand(version, intent)
         self.finish()
+        found = self.version(version.number)
+        if found.intent.opened_at != intent.opened_at:
+            raise _not_open(found)
 
     def close(self, version: Version, state: State, *, closed_at: datetime) -> None:
         """Ends a candidacy that never reached `@champion`.
@@ -411,7 +425,7 @@ class Registry:
         if recorded is not None:
             return recorded
         event = self.claims.settle(world.snapshot, settled(world, owner))
-        self.client.set_model_tag(self.name, event.tag, event.to_json())
+        self.client.set_registered_model_tag(self.name, event.tag, event.to_json())
         return event
 
     def _follow(self, world: World) -> tuple[Write, ...]:
@@ -433,17 +447,24 @@ class Registry:
     def _write(self, write: Write) -> None:
         """One write; the fence's own two are made by `_fence` and `_record`."""
         if write.what == "event" and write.value is not None:
-            self.client.set_model_tag(self.name, write.name, write.value)
+            self.client.set_registered_model_tag(self.name, write.name, write.value)
         elif write.what == "tag" and write.version is not None:
             if write.value is None:
-                self.client.delete_version_tag(self.name, write.version, write.name)
+                self.client.delete_model_version_tag(self.name, write.version, write.name)
             else:
-                self.client.set_version_tag(self.name, write.version, write.name, write.value)
+                self.client.set_model_version_tag(self.name, write.version, write.name, write.value)
         elif write.what == "version":
             self.client.delete_model_version(self.name, write.name)
         elif write.what == "alias" and write.value is None:
-            self.client.delete_alias(self.name, write.name)
+            self.client.delete_registered_model_alias(self.name, write.name)
         elif write.what == "alias" and write.value is not None:
-            self.client.set_alias(self.name, write.name, write.value)
+            self.client.set_registered_model_alias(self.name, write.name, write.value)
         elif write.what == "claim" and write.value is not None:
             self.claims.make(write.name, write.value)
+
+
+def _not_open(version: Version) -> ConflictError:
+    return ConflictError(
+        f"version {version.number} is {version.state} and was not opened: another run has other "
+        "bytes of its key; run this step again"
+    )

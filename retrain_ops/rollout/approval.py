@@ -149,7 +149,7 @@ def ask(run: Run, candidate: Version, *, link: str | None = None) -> datetime:
         page = link or run.registry.version_page(candidate.number)
         text = question(run, candidate, expires, page)
         if not send(text, webhook_url=run.webhook_url):
-            run.client.delete_version_tag(run.model, candidate.number, TOLD_TAG)
+            run.client.delete_model_version_tag(run.model, candidate.number, TOLD_TAG)
     return expires
 
 

@@ -77,8 +77,8 @@ def set_alias(
             f"@{alias} follows the registry's events: use `retrain-ops promote` or `rollback`"
         )
     with run.workspace.lock(patience_s=patience_s):
-        known = run.client.get_alias(run.model, alias)
+        known = run.client.get_model_version_by_alias(run.model, alias)
         changed = known is None or known.version != version
         if changed:
-            run.client.set_alias(run.model, alias, version)
+            run.client.set_registered_model_alias(run.model, alias, version)
     return {"model": run.model, "alias": alias, "version": version, "changed": changed}

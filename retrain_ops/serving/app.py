@@ -103,7 +103,7 @@ PAGES: dict[str, Callable[[Router], Answer]] = {
     "/health": _health,
     "/ready": _ready,
     "/version": lambda _: Answer(200, TEXT, __version__.encode()),
-    "/metrics": lambda router: Answer(200, METRICS, router.counters.render().encode()),
+    "/metrics": lambda router: Answer(200, METRICS, router.metrics().encode()),
 }
 """What GET answers, by path."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from retrain_ops.comparison.scoring import registered_file
 from retrain_ops.errors import ConfigError, CorruptError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
-from retrain_ops.models.requests import RequestError, answer_request
+from retrain_ops.models.requests import RequestError, Split, answer_request
 from retrain_ops.models.tabular import TabularModel, load_model
 from retrain_ops.registry.events import Version
 from retrain_ops.registry.registry import Registry
@@ -32,16 +32,30 @@ class Arm:
 class Arms:
     """The models that answer, and who meets which; never changed, only replaced."""
 
+    epoch: int
     champion: Arm
     previous: Arm | None
     key: bytes
     limit: int
 
     def of(self, unit: bytes) -> Arm:
-        """The model that a unit meets."""
+        """The model that the requests of a unit meet."""
         if self.previous is None or meets_canary(self.key, self.limit, unit):
             return self.champion
         return self.previous
+
+    def split(self, unit: str) -> Split:
+        """Which rows the previous model scores when the column `unit` names their units."""
+        previous = None if self.previous is None else self.previous.model
+        return Split(unit.encode(), self.key, previous, self.limit)
+
+    def versions(self, rows: int, by_previous: int) -> str:
+        """Who scored a request."""
+        if self.previous is None or by_previous == 0:
+            return self.champion.version
+        if by_previous == rows:
+            return self.previous.version
+        return f"{self.champion.version}, {self.previous.version}"
 
 
 def load_arms(folder: Path, state: State, columns: Sequence[str], old: Arms | None) -> Arms:
@@ -58,9 +72,17 @@ def load_arms(folder: Path, state: State, columns: Sequence[str], old: Arms | No
         arm = known.get((named.version, named.sha256))
         return arm or _load(folder, named, columns)
 
+    champion = arm_of(state.champion)
+    previous = None if state.previous is None else arm_of(state.previous)
+    if previous is not None and champion.model.objective != previous.model.objective:
+        raise CorruptError(
+            f"version {champion.version} predicts {champion.model.objective}, version "
+            f"{previous.version} {previous.model.objective}: they cannot share the traffic"
+        )
     return Arms(
-        champion=arm_of(state.champion),
-        previous=None if state.previous is None else arm_of(state.previous),
+        epoch=state.epoch,
+        champion=champion,
+        previous=previous,
         key=arm_key(state.model, state.champion.version),
         limit=limit_of(state.share),
     )
@@ -114,7 +136,7 @@ def try_arm(number: str, model: TabularModel, columns: Sequence[str]) -> Arm:
         raise CorruptError(f"version {number} has the columns {found}, the spec {list(columns)}")
     probe = json.dumps({"inputs": dict.fromkeys(columns)}).encode()
     try:
-        answer, _ = answer_request(model, probe, csv=False, max_rows=1)
+        answer, _, _ = answer_request(model, probe, csv=False, max_rows=1)
     except RequestError as problem:
         raise CorruptError(f"version {number} cannot score a row: {problem}") from problem
     scores = json.loads(answer)["predictions"][0]

@@ -12,6 +12,7 @@ import mmap
 import os
 import threading
 from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,11 @@ STATUSES = (200, 400, 404, 405, 413, 415, 500, 503)
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper ends of the buckets of seconds; one more bucket is open."""
 
+ARMS = ("champion", "previous")
+"""Who scores a row."""
+
 _ROWS = len(STATUSES)
-_NANOSECONDS = _ROWS + 1
+_NANOSECONDS = _ROWS + len(ARMS)
 _BUCKETS = _NANOSECONDS + 1
 WIDTH = _BUCKETS + len(BOUNDS) + 1
 """Integers of one worker."""
@@ -47,12 +51,13 @@ class Counters:
         """Leaves the file to the next router."""
         os.close(self._file)
 
-    def add(self, status: int, rows: int, nanoseconds: int) -> None:
-        """Counts an answer to a scoring request: its status, scored rows and time."""
+    def add(self, status: int, rows: tuple[int, int], nanoseconds: int) -> None:
+        """Counts an answer to a scoring request: its status, the rows of each arm, and time."""
         own = self._own
         with self._adding:
             own[_INDEX.get(status, _INDEX[500])] += 1
-            own[_ROWS] += rows
+            own[_ROWS] += rows[0]
+            own[_ROWS + 1] += rows[1]
             own[_NANOSECONDS] += nanoseconds
             own[_BUCKETS + bisect_left(BOUNDS, nanoseconds * 1e-9)] += 1
 
@@ -64,8 +69,15 @@ class Counters:
             f'retrain_ops_serving_requests_total{{status="{status}"}} {count}'
             for status, count in zip(STATUSES, total, strict=False)
         ]
-        lines += _head("rows_total", "counter", "Rows scored.")
-        lines += [f"retrain_ops_serving_rows_total {total[_ROWS]}"]
+        lines += _head(
+            "rows_total",
+            "counter",
+            "Rows scored: by the champion, or by the one it replaced.",
+        )
+        lines += [
+            f'retrain_ops_serving_rows_total{{arm="{arm}"}} {total[_ROWS + i]}'
+            for i, arm in enumerate(ARMS)
+        ]
         lines += _head("seconds", "histogram", "Time from a whole body to its answer.")
         seen = 0
         for bound, count in zip((*BOUNDS, "+Inf"), total[_BUCKETS:], strict=True):
@@ -74,6 +86,14 @@ class Counters:
         lines.append(f"retrain_ops_serving_seconds_sum {total[_NANOSECONDS] * 1e-9:.9f}")
         lines.append(f"retrain_ops_serving_seconds_count {seen}")
         return "\n".join(lines) + "\n"
+
+
+def render_gauges(values: Mapping[str, tuple[float, str]]) -> str:
+    """Values and what they are, by name, as Prometheus reads them."""
+    lines: list[str] = []
+    for name, (value, text) in values.items():
+        lines += [*_head(name, "gauge", text), f"retrain_ops_serving_{name} {value:g}"]
+    return "\n".join(lines) + "\n"
 
 
 def _head(name: str, kind: str, text: str) -> list[str]:

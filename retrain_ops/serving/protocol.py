@@ -52,8 +52,6 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         """Bounds the head of a request: httptools does not."""
-        if self._begun is None:
-            self._begun = self.loop.time()
         if self._head is not None:
             self._head += len(data)
         super().data_received(data)
@@ -68,6 +66,7 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
         self.url = b""
         self._raw = []
         self._parts = None
+        self._begun = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Kept until the headers are complete."""

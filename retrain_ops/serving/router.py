@@ -10,10 +10,10 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from retrain_ops.mlflow.client import MlflowClient
-from retrain_ops.models.requests import RequestError, answer_request
+from retrain_ops.models.requests import WHOLE, RequestError, answer_request
 from retrain_ops.registry.registry import Registry
-from retrain_ops.serving.arms import Arm, Arms, load_arms
-from retrain_ops.serving.counters import Counters
+from retrain_ops.serving.arms import Arms, load_arms
+from retrain_ops.serving.counters import Counters, render_gauges
 from retrain_ops.serving.keeper import Keeper
 from retrain_ops.serving.state import State
 from retrain_ops.serving.supervisor import Supervisor
@@ -99,10 +99,11 @@ class Router:
         Args:
             body: JSON or CSV.
             content_type: of the body.
-            unit: whose requests all meet the same arm of a canary; one of its own without it.
+            unit: whose requests all meet the same arm of a canary, unless a column of the body
+                says it; a request without one is a unit of its own.
         """
         begun = perf_counter_ns()
-        arms, rows = self._arms, 0
+        arms, rows = self._arms, (0, 0)
         csv = _is_csv(content_type)
         if isinstance(csv, Answer):
             found = csv
@@ -111,18 +112,29 @@ class Router:
         elif body is None or len(body) > self.spec.serving.max_body:
             found = _too_long(self.spec.serving.max_body)
         else:
-            found, rows = self._score(arms.of(unit or os.urandom(8)), body, csv)
+            found, rows = self._score(arms, unit, body, csv)
         self.counters.add(found.status, rows, perf_counter_ns() - begun)
         return found
 
-    def _score(self, arm: Arm, body: bytes, csv: bool) -> tuple[Answer, int]:
+    def _score(
+        self, arms: Arms, unit: bytes | None, body: bytes, csv: bool
+    ) -> tuple[Answer, tuple[int, int]]:
+        table = self.spec.serving
+        if table.unit:
+            model, split = arms.champion.model, arms.split(table.unit)
+        else:
+            arm = arms.of(unit or os.urandom(8))
+            model, split = arm.model, WHOLE
         try:
-            scored, rows = answer_request(
-                arm.model, body, csv=csv, max_rows=self.spec.serving.max_rows
+            scored, rows, others = answer_request(
+                model, body, csv=csv, max_rows=table.max_rows, split=split
             )
         except RequestError as problem:
-            return _refusal(400, "BAD_REQUEST", str(problem)), 0
-        return Answer(200, JSON, scored, arm.version), rows
+            return _refusal(400, "BAD_REQUEST", str(problem)), (0, 0)
+        if not table.unit:
+            others = 0 if arm is arms.champion else rows
+        answer = Answer(200, JSON, scored, arms.versions(rows, others))
+        return answer, (rows - others, others)
 
     @property
     def ready(self) -> bool:
@@ -140,6 +152,20 @@ class Router:
             "share": arms and arms.limit / 2**64,
             "problem": self._keeper.problem,
         }
+
+    def metrics(self) -> str:
+        """For Prometheus: this host's counts, and who answers."""
+        arms = self._arms
+        gauges = {
+            "ready": (float(arms is not None), "1 once a model has scored."),
+            "problem": (
+                float(self._keeper.problem is not None),
+                "1 while what serves may not be what the registry says: see /health.",
+            ),
+            "epoch": (float(arms.epoch if arms else 0), "The change of champion that is served."),
+            "share": (arms.limit / 2**64 if arms else 0.0, "Share of units that meet @champion."),
+        }
+        return render_gauges(gauges) + self.counters.render()
 
 
 def _refusal(status: int, error_code: str, message: str) -> Answer:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrain_ops.errors import ConfigError, import_problem
-from retrain_ops.serving.app import create_app
+from retrain_ops.serving.app import App, create_app
 from retrain_ops.spec.spec import load_spec
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def serve(spec: str | Path, listening: Listening) -> None:
         ConfigError: the spec is wrong, or uvicorn is not installed.
     """
     load_spec(spec)  # refused here, not in a worker
-    config = _config(str(spec), listening)
+    config = config_of(create_app(str(spec)), listening)
     from uvicorn import Server
     from uvicorn.supervisors import Multiprocess
 
@@ -49,14 +49,19 @@ def serve(spec: str | Path, listening: Listening) -> None:
             Path(listening.uds).unlink(missing_ok=True)
 
 
-def _config(spec: str, listening: Listening) -> Config:
+def config_of(app: App, listening: Listening) -> Config:
+    """What uvicorn is to do.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
         import httptools  # noqa: F401
         from uvicorn import Config
     except ImportError as problem:
         raise ConfigError(import_problem(problem, "uvicorn", "'retrain-ops[serving]'")) from problem
     return Config(
-        create_app(spec),
+        app,
         host=listening.host,
         port=listening.port,
         uds=listening.uds,

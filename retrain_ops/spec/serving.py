@@ -17,6 +17,8 @@ class ServingTable:
     Attributes:
         folder: where the servers of this host keep what they serve and count, below the model's
             name; a relative one starts at the spec's folder.
+        unit: column of a request that names the unit of a row, whose rows all meet the same arm of
+            a canary: text or whole numbers; every request must have it. The header when empty.
         unit_header: request header that names the unit, whose requests all meet the same arm of a
             canary; a request without it is a unit of its own.
         max_body: longest body of a request; a longer one is refused before it is read.
@@ -24,6 +26,7 @@ class ServingTable:
     """
 
     folder: str = "serving"
+    unit: str = ""
     unit_header: str = "x-unit-id"
     max_body: Bytes = 16 * 1024 * 1024
     max_rows: Rows = 100_000

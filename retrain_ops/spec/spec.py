@@ -440,11 +440,11 @@ def _check_validated(reader: TableReader, spec: RetrainSpec, pulled: Collection[
         for name in getattr(spec.validate, key):
             # A table with a header of its own has a line per column.
             own = (f"validate.{key}", name)
-            place = own if own in reader.lines else ("validate", key)
+            table, at = own if own in reader.lines else ("validate", key)
             if name not in pulled:
-                raise reader.error(*place, f"{name!r} is not a column that a run pulls")
+                raise reader.error(table, at, f"{name!r} is not a column that a run pulls")
             if key == "ranges" and name not in (*spec.features.numeric, spec.source.label):
-                raise reader.error(*place, f"{name!r} is no numeric feature: it has no range")
+                raise reader.error(table, at, f"{name!r} is no numeric feature: it has no range")
 
 
 def _with_absolute_paths(spec: RetrainSpec, folder: Path) -> RetrainSpec:

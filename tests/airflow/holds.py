@@ -30,8 +30,8 @@ def install(folder: str) -> None:
 
     retrain_ops.steps.runner._function = function
     # The epoch is claimed and `@previous` has moved, `@champion` has not.
-    alias = MlflowClient.set_alias
-    MlflowClient.set_alias = _held_at_champion(alias, place)  # type: ignore[method-assign]
+    alias = MlflowClient.set_registered_model_alias
+    MlflowClient.set_registered_model_alias = _held_at_champion(alias, place)  # type: ignore[method-assign]
 
 
 def _held_after(function: Callable[..., Any], place: Path, point: str) -> Callable[..., Any]:

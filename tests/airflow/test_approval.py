@@ -101,7 +101,7 @@ def when_asked(world: World, key: str, value: str) -> Iterator[None]:
         while not ended.wait(0.05):
             known = world.server.versions.get(("toy", "2"))
             if known is not None and ASKED_AT_TAG in known.tags:
-                Client(world.server).set_version_tag("toy", "2", key, value)
+                Client(world.server).set_model_version_tag("toy", "2", key, value)
                 return
 
     thread = threading.Thread(target=answer)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from devtools.pages import blocks
 from tests.airflow.conftest import AIRFLOW_3
 from tests.airflow.servers import REPO
 
@@ -140,3 +141,12 @@ def test_the_provider_metadata_fits_airflows_schema_and_imports_no_airflow(
 
     schema = Path(airflow.__file__).with_name("provider_info.schema.json")
     jsonschema.validate(info, json.loads(schema.read_text()))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_the_dag_of_a_page_has_all_steps(page: str, airflow_home: Path) -> None:
+    texts = [b.text for b in blocks(REPO / page) if b.language == "python"]
+    (text,) = [text for text in texts if "retraining_dag(\n" in text]
+    names: dict[str, Any] = {}
+    exec(compile(text, page, "exec"), names)
+    assert {"check_drift", "promote_champion", "summarise"} <= set(names["dag"].task_ids)

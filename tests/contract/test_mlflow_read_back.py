@@ -119,7 +119,7 @@ def test_mlflows_own_client_reads_what_ours_wrote(client, run, model, contract_s
     client.update_run(run.run_id, "FINISHED", 1_700_000_009_000)
     source = f"{run.artifact_uri}/model"
     client.create_model_version(model, source, run.run_id, {"k": "é"}, key_tag=("key", "1"))
-    client.set_alias(model, "champion", "1")
+    client.set_registered_model_alias(model, "champion", "1")
 
     arguments = [run.run_id, model, "champion", str(tmp_path)]
     read = read_by_mlflow(contract_server, READ, *arguments)

@@ -30,10 +30,10 @@ def test_registering_twice_is_refused_and_ensuring_is_not(client, model):
 
 
 def test_model_tags_are_written_and_removed(client, model):
-    client.set_model_tag(model, "retrain.event.000001", '{"epoch":1}')
-    client.set_model_tag(model, "gone", "x")
-    client.delete_model_tag(model, "gone")
-    client.delete_model_tag(model, "gone")
+    client.set_registered_model_tag(model, "retrain.event.000001", '{"epoch":1}')
+    client.set_registered_model_tag(model, "gone", "x")
+    client.delete_registered_model_tag(model, "gone")
+    client.delete_registered_model_tag(model, "gone")
     assert client.get_registered_model(model).tags == {"retrain.event.000001": '{"epoch":1}'}
 
 
@@ -47,9 +47,9 @@ def test_versions_count_up_as_strings(client, model, run, source):
 
 def test_a_version_keeps_its_tags(client, model, run, source):
     made = client.create_model_version(model, source, run.run_id, {"a": "1"}, "what it is")
-    client.set_version_tag(model, made.version, "retrain.canary_share", "0.1")
-    client.delete_version_tag(model, made.version, "a")
-    client.delete_version_tag(model, made.version, "a")
+    client.set_model_version_tag(model, made.version, "retrain.canary_share", "0.1")
+    client.delete_model_version_tag(model, made.version, "a")
+    client.delete_model_version_tag(model, made.version, "a")
     assert client.get_model_version(model, "1").tags == {"retrain.canary_share": "0.1"}
 
 
@@ -80,39 +80,39 @@ def test_versions_are_found_by_name_and_tag(client, model, run, source):
 
 
 def test_a_missing_alias_or_model_is_none(client, model):
-    assert client.get_alias(model, "champion") is None
-    assert client.get_alias("nobody registered this", "champion") is None
+    assert client.get_model_version_by_alias(model, "champion") is None
+    assert client.get_model_version_by_alias("nobody registered this", "champion") is None
 
 
 def test_a_name_that_cannot_be_an_alias_is_an_error_not_none(client, model):
     with pytest.raises(RemoteError, match="alias"):
-        client.get_alias(model, "two words")
+        client.get_model_version_by_alias(model, "two words")
 
 
 def test_an_alias_moves_and_goes(client, model, run, source):
     for _ in range(2):
         client.create_model_version(model, source, run.run_id)
-    client.set_alias(model, "champion", "1")
-    client.set_alias(model, "champion", "2")
-    client.set_alias(model, "previous", "1")
-    found = client.get_alias(model, "champion")
+    client.set_registered_model_alias(model, "champion", "1")
+    client.set_registered_model_alias(model, "champion", "2")
+    client.set_registered_model_alias(model, "previous", "1")
+    found = client.get_model_version_by_alias(model, "champion")
     assert (found.version, found.aliases) == ("2", ("champion",))
     assert client.get_registered_model(model).aliases == {"champion": "2", "previous": "1"}
-    client.delete_alias(model, "previous")
-    client.delete_alias(model, "previous")
+    client.delete_registered_model_alias(model, "previous")
+    client.delete_registered_model_alias(model, "previous")
     assert client.get_registered_model(model).aliases == {"champion": "2"}
 
 
 def test_an_alias_of_a_missing_version_is_refused(client, model):
     with pytest.raises(RemoteError) as caught:
-        client.set_alias(model, "champion", "9")
+        client.set_registered_model_alias(model, "champion", "9")
     assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
 
 
 @pytest.mark.parametrize("version", [1, "x", "", "-1", None])
 def test_a_version_that_is_no_string_of_digits_never_leaves(client, model, version):
     with pytest.raises((ValueError, TypeError)):
-        client.set_alias(model, "champion", version)
+        client.set_registered_model_alias(model, "champion", version)
 
 
 @pytest.mark.parametrize("name", ["a/b", "a:b", "..", "a%2eb", "", "a\r\nX: y", "x" * 251])
@@ -125,7 +125,7 @@ def test_threads_share_one_client(client, model, run, source):
     client.create_model_version(model, source, run.run_id)
 
     def one(i):
-        client.set_version_tag(model, "1", f"t{i}", str(i))
+        client.set_model_version_tag(model, "1", f"t{i}", str(i))
         return client.get_model_version(model, "1").tags[f"t{i}"]
 
     with ThreadPoolExecutor(8) as pool:
@@ -152,11 +152,11 @@ def test_a_kept_connection_is_not_slower_than_a_new_one(connect, model, run, sou
     """MLflow 3 sends an answer in two pieces; acknowledged late, the second takes 40 ms more."""
     kept = connect()
     kept.create_model_version(model, source, run.run_id)
-    kept.set_alias(model, "champion", "1")
+    kept.set_registered_model_alias(model, "champion", "1")
     times: dict[str, list[float]] = {"kept": [], "new": []}
     for _ in range(40):
         for name, client in (("kept", kept), ("new", connect())):
             start = time.perf_counter()
-            client.get_alias(model, "champion")
+            client.get_model_version_by_alias(model, "champion")
             times[name].append(time.perf_counter() - start)
     assert statistics.median(times["kept"]) < statistics.median(times["new"]) + 0.015

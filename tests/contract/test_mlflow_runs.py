@@ -18,13 +18,13 @@ def test_the_server_tells_its_version_and_health(client, contract_server):
 
 
 def test_a_missing_experiment_is_none(client):
-    assert client.get_experiment("nobody made this") is None
+    assert client.get_experiment_by_name("nobody made this") is None
 
 
 def test_an_experiment_keeps_its_name_and_tags(client, fresh):
     name = fresh("a name with spaces / and é")
     made = client.create_experiment(name, tags={"owner": "tests", "empty": ""})
-    found = client.get_experiment(name)
+    found = client.get_experiment_by_name(name)
     assert (found.experiment_id, found.name, found.lifecycle_stage) == (made, name, "active")
     assert found.tags == {"owner": "tests", "empty": ""}
 
@@ -37,7 +37,7 @@ def test_a_taken_name_is_refused_with_the_servers_code(client, fresh):
     assert caught.value.error_code == "RESOURCE_ALREADY_EXISTS"
     assert caught.value.status == 400
     assert caught.value.ambiguous is False
-    assert client.get_experiment(name).tags == {"claim": "first"}
+    assert client.get_experiment_by_name(name).tags == {"claim": "first"}
 
 
 def test_get_or_create_gives_the_same_id_twice(client, fresh):
@@ -48,7 +48,7 @@ def test_get_or_create_gives_the_same_id_twice(client, fresh):
 def test_a_deleted_experiment_says_how_to_mend_it(client, fresh):
     name = fresh("deleted")
     client.delete_experiment(client.create_experiment(name))
-    assert client.get_experiment(name).lifecycle_stage == "deleted"
+    assert client.get_experiment_by_name(name).lifecycle_stage == "deleted"
     with pytest.raises(ConflictError, match="restore it"):
         client.get_or_create_experiment(name)
 
@@ -115,11 +115,11 @@ def test_a_changed_param_is_the_servers_error(client, run):
 
 
 def test_run_tags_are_overwritten_and_removed(client, run):
-    client.set_run_tag(run.run_id, "state", "one")
-    client.set_run_tag(run.run_id, "state", "two")
+    client.set_tag(run.run_id, "state", "one")
+    client.set_tag(run.run_id, "state", "two")
     assert client.get_run(run.run_id).tags["state"] == "two"
-    client.delete_run_tag(run.run_id, "state")
-    client.delete_run_tag(run.run_id, "state")
+    client.delete_tag(run.run_id, "state")
+    client.delete_tag(run.run_id, "state")
     assert "state" not in client.get_run(run.run_id).tags
 
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,8 +33,6 @@ label = "y"
 numeric = ["x0", "x1", "x2"]
 [registry]
 tracking_uri = "{uri}"
-[serving]
-max_body = 4096
 """
 
 
@@ -160,38 +157,3 @@ def test_swap_rollback_and_a_killed_worker_under_load(server, client):
     assert answered <= int(ok.split()[-1]) <= answered + load.broken
     code, output = server.stop()
     assert (code, json.loads(output)["status"]) == (0, "stopped")
-
-
-def raw(port: int, data: bytes) -> bytes:
-    """What the server sends back until it closes the connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as sent:
-        with suppress(ConnectionError):
-            sent.sendall(data)
-        found = b""
-        with suppress(ConnectionError):
-            while part := sent.recv(65536):
-                found += part
-    return found
-
-
-HEAD = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-WHOLE = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
-LAST = HEAD + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
-
-
-def test_requests_that_hurt_are_answered_or_cut_off(server):
-    port = server.port
-    assert raw(port, WHOLE + WHOLE + LAST).count(b"HTTP/1.1 200 ") == 3
-    assert raw(port, LAST.replace(b"HTTP/1.1", b"HTTP/1.0", 1)).count(b" 200 ") == 1
-    long = HEAD + b"connection: close\r\ncontent-length: 5000\r\n\r\n" + b" " * 5000
-    assert raw(port, long).startswith(b"HTTP/1.1 413 ")
-    chunked = HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-    parts = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (BODY[:9], BODY[9:]))
-    assert raw(port, chunked + parts + b"0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
-    assert b" 431 " in raw(port, HEAD + b"x: " + b"y" * 200_000)
-    smuggled = HEAD + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
-    assert raw(port, smuggled).startswith(b"HTTP/1.1 400 ")
-    expecting = LAST.replace(b"connection:", b"expect: 100-continue\r\nconnection:")
-    assert b"HTTP/1.1 200 " in raw(port, expecting)
-    assert raw(port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-    assert server.get("/ready")[0] == 200

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -73,8 +74,12 @@ def day(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def read(day: Path, mlflow_server: MlflowServer) -> dict[str, Any]:
     """What MLflow's own client says, from its own environment."""
+    return read_by_mlflow(mlflow_server, day, NAME)
+
+
+def read_by_mlflow(mlflow_server: MlflowServer, folder: Path, name: str) -> dict[str, Any]:
     done = subprocess.run(
-        [str(mlflow_python()), "-c", READER, str(rows_file(day)), NAME],
+        [str(mlflow_python()), "-c", READER, str(rows_file(folder)), name],
         env={**os.environ, "MLFLOW_TRACKING_URI": mlflow_server.url, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -96,6 +101,21 @@ def test_a_process_that_never_trained_predicts_the_same_bits(day, read):
     expected = model.scores(pq.read_table(rows_file(day)), n_threads=7)
     assert len(np.unique(expected)) > 10
     assert read["scores"] == [s.hex() for s in expected.tolist()]
+
+
+def test_mlflow_reads_a_forest_of_scikit_learn_too(mlflow_server, tmp_path):
+    write_days(tmp_path / "rows", 40)
+    named = 'name = "served_forest"\ntrainer = "sklearn:RandomForestClassifier"'
+    spec = re.sub(
+        r"\[train\]\n(?:[^\[].*\n|\n)*",
+        "[train]\nn_estimators = 10\nmax_depth = 5\n\n",
+        SPEC.replace('name = "toy"', named),
+    )
+    run = bootstrap(tmp_path, MlflowClient(mlflow_server.url), CHANGED, spec=spec)
+    model = load_model(run.workspace.read(run.path("model.rtm")) or b"")
+    scores = model.scores(pq.read_table(rows_file(tmp_path)))
+    found = read_by_mlflow(mlflow_server, tmp_path, "served_forest")
+    assert found["scores"] == [s.hex() for s in scores.tolist()]
 
 
 def test_the_run_says_which_day_it_is(read):

@@ -48,7 +48,7 @@ SPEC_FAULTS: dict[str, SpecFault] = {
     "seed of text": SpecFault("seed = 1", 'seed = "1"', "[model] seed: ", "an integer, it is '1'"),
     "seed below 0": SpecFault("seed = 1", "seed = -1", "[model] seed: ", "must lie in [0"),
     "unknown trainer": SpecFault(
-        "seed = 1", 'trainer = "xgboost"', "[model] trainer: ", '"gbdt", "logistic" or "package.'
+        "seed = 1", 'trainer = "catboost"', "[model] trainer: ", '"logistic", "xgboost", '
     ),
     "trainer that cannot be loaded": SpecFault(
         "seed = 1", 'trainer = "no.such:train"', "[model] trainer: ", "No module named 'no'"

@@ -114,7 +114,7 @@ def _champion_file(name: str, data: bytes | None) -> Callable[[World, Patch], No
 
 
 def _no_tag(world: World, patch: Patch) -> None:
-    Client(world.server).delete_version_tag("toy", "1", "reference_sha256")
+    Client(world.server).delete_model_version_tag("toy", "1", "reference_sha256")
 
 
 def _no_champion(world: World, patch: Patch) -> None:

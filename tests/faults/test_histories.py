@@ -15,6 +15,7 @@ from retrain_ops.registry.events import CLOSED_TAG, INTENT_TAG, OPENED_TAG, STAT
 from retrain_ops.registry.registry import Registry
 
 SEEDS = range(300)
+FOUND_SEEDS = (7056, 7969, 8225)  # each found a late writer that undid what others had decided
 PLANTED_SEEDS = range(400)
 
 
@@ -23,6 +24,11 @@ def test_no_history_violates_what_must_be_true_of_a_registry():
     assert found["violations"] == 0, found["shown"]
     assert min(found["ended"][how] for how in ("ProcessDied", "NetworkError")) > 100
     assert min(found[f"{n} actors"] for n in (1, 2, 3, 4)) > 20
+
+
+def test_histories_that_once_found_a_late_writer():
+    found = histories.search(FOUND_SEEDS)
+    assert found["violations"] == 0, found["shown"]
 
 
 def test_a_seed_gives_the_same_history_and_the_same_end():

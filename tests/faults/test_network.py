@@ -158,7 +158,7 @@ def test_a_passing_fault_of_a_repeatable_call_is_not_seen(first):
 
 def test_an_alias_write_that_met_another_writer_is_sent_again():
     with FaultyServer([answers(400, UNIQUE), answers(200, {})]) as server:
-        MlflowClient(server.url, deadline=10.0).set_alias("m", "champion", "3")
+        MlflowClient(server.url, deadline=10.0).set_registered_model_alias("m", "champion", "3")
         assert len(server.requests) == 2
 
 

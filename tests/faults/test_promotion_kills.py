@@ -36,7 +36,7 @@ def test_a_race_that_leaves_wrong_aliases_would_be_seen(mlflow_server):
     world = promoters.registry_at(mlflow_server.url, "planted")
     promoters.promote(world, promoters.FIRST, first=True)
     promoters.promote(world, promoters.FIRST.replace(day=12))
-    world.client.set_alias("planted", "champion", "1")
+    world.client.set_registered_model_alias("planted", "champion", "1")
     with pytest.raises(RuntimeError, match="not at rest"):
         promoters.check_at_rest(world)
 

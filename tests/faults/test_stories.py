@@ -33,7 +33,13 @@ from retrain_ops.rollout.artefacts import verify
 from retrain_ops.run import open_run
 
 KEY = f"window_end={CHANGED}"
-WRITERS = ("set_version_tag", "create_experiment", "set_alias", "create_run", "set_model_tag")
+WRITERS = (
+    "set_model_version_tag",
+    "create_experiment",
+    "set_registered_model_alias",
+    "create_run",
+    "set_registered_model_tag",
+)
 Matches = Callable[[str, tuple[object, ...]], bool]
 
 
@@ -91,7 +97,7 @@ def killed(world: World, command, matches: Matches, folder: Path, monkeypatch) -
 
 
 def opens(name, args) -> bool:
-    return name == "set_version_tag" and args[2] == f"{INTENT_TAG}0.shadow"
+    return name == "set_model_version_tag" and args[2] == f"{INTENT_TAG}0.shadow"
 
 
 def claims(name, args) -> bool:
@@ -99,7 +105,7 @@ def claims(name, args) -> bool:
 
 
 def serves(name, args) -> bool:
-    return name == "set_alias" and args[1:] == ("champion", "2")
+    return name == "set_registered_model_alias" and args[1:] == ("champion", "2")
 
 
 @pytest.mark.parametrize("lost", [opens, claims, serves])
@@ -218,7 +224,7 @@ def test_10_a_killed_reject_is_repeated(tmp_path, monkeypatch):
     world = Prepared(tmp_path / "waiting").world(story)
 
     def answers(name, args) -> bool:
-        return name == "set_version_tag" and args[2] == APPROVAL_TAG
+        return name == "set_model_version_tag" and args[2] == APPROVAL_TAG
 
     cut = killed(world, story.command, answers, tmp_path, monkeypatch)
     for _ in range(2):

@@ -84,7 +84,7 @@ class World:
     def counts(self) -> tuple[int, int, dict[str, str]]:
         """What a second run could double."""
         registry = self.registry()
-        experiment = registry.client.get_experiment("toy")
+        experiment = registry.client.get_experiment_by_name("toy")
         runs = registry.client.search_runs([experiment.experiment_id])
         return len(registry.versions()), len(runs), dict(registry.snapshot().aliases)
 

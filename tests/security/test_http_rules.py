@@ -74,11 +74,11 @@ def test_control_bytes_reach_neither_headers_nor_urls(bad):
                 MlflowClient(server.url, **who)
         client = MlflowClient(server.url, deadline=2.0)
         for attempt in (
-            lambda: client.get_experiment(bad),
+            lambda: client.get_experiment_by_name(bad),
             lambda: client.get_registered_model(bad),
-            lambda: client.get_alias("m", bad),
+            lambda: client.get_model_version_by_alias("m", bad),
             lambda: client.get_run(bad),
-            lambda: client.set_version_tag("m", "1", bad, "x"),
+            lambda: client.set_model_version_tag("m", "1", bad, "x"),
             lambda: client.download_artifact("mlflow-artifacts:/1", bad),
             lambda: client.search_model_versions(bad),
         ):

@@ -7,7 +7,7 @@
 #include "base/math.h"
 #include "linear/simd/dispatch.h"
 
-enum { LANES = 8, RUN = 64, PARTS = 3 };
+enum { LANES = RT_LINEAR_LANES, RUN = RT_LINEAR_RUN, PARTS = 3 };
 typedef double lanes __attribute__((vector_size(64), may_alias));
 typedef int64_t lane_bits __attribute__((vector_size(64), may_alias));
 
@@ -369,4 +369,6 @@ static void moments_block(const rt_linear_plan *plan, int64_t first, int64_t row
     }
 }
 
-const rt_linear_loops RT_LINEAR_LOOPS = {add_block, moments_block};
+#include "linear/simd/course.h"
+
+const rt_linear_loops RT_LINEAR_LOOPS = {add_block, moments_block, learn_rows};

@@ -16,7 +16,9 @@
 enum {
     RT_LINEAR_BLOCK = 1024,
     RT_LINEAR_STRIDE = RT_LINEAR_BLOCK + 8,
-    RT_LINEAR_TILE = 4
+    RT_LINEAR_TILE = 4,
+    RT_LINEAR_LANES = 8,
+    RT_LINEAR_RUN = 64 /* rows of all columns at a time */
 };
 
 /* What a block's columns are made of. The first is 1, for the intercept; a number is
@@ -49,6 +51,17 @@ static inline int64_t rt_linear_scratch(const rt_linear_plan *plan)
            (plan->width + 2 * (int64_t)plan->outputs + RT_LINEAR_TILE + 4);
 }
 
+/* What learning row by row carries from row to row (linear/online.h). The first column
+ * is the intercept; columns that only fill up to a multiple of the lanes stay 0. */
+typedef struct rt_linear_course {
+    int32_t width;
+    double rate, intercept; /* 0: none */
+    double rows, norm, target_shift, target_unit;
+    double *size, *unit;      /* [width] the largest |z| so far; 1 / size, or 0 */
+    double *weight, *squares; /* [outputs][width] */
+    double *scratch;          /* [RT_LINEAR_RUN][width], then [outputs] */
+} rt_linear_course;
+
 typedef struct rt_linear_loops {
     /* Adds the sums of rows [first, first + rows), at most a block, at the coefficients
      * [outputs][width] to `sums`. */
@@ -58,6 +71,10 @@ typedef struct rt_linear_loops {
      * weight times its square: [columns][3]. */
     void (*moments)(const rt_linear_plan *plan, int64_t first, int64_t rows,
                     double *scratch, double *sums);
+    /* Learns from rows [first, first + rows) one after the other; of the plan it reads
+     * loss, outputs, x, target, weight, levels and shift. */
+    void (*learn)(const rt_linear_plan *plan, int64_t first, int64_t rows,
+                  rt_linear_course *course);
 } rt_linear_loops;
 
 /* The build for the level in use (base/isa.h). */

@@ -74,7 +74,7 @@ def fit_bytes(estimator: Any, rows: Rows, *, seed: int, n_threads: int) -> bytes
             estimator.set_params(**jobs).fit(wide_matrix(rows.x, rows.features), rows.y)
     except (ValueError, TypeError) as problem:
         missing = [f.name for i, f in enumerate(rows.features) if _misses(f, rows.x[:, i])]
-        if missing:
+        if missing and "NaN" in str(problem):
             where = f"values are missing in {', '.join(missing)}"
             raise DataError(f"{name} cannot be trained, {where}: {problem}") from problem
         raise ConfigError(f"{name} cannot be trained: {problem}") from problem

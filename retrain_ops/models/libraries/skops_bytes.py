@@ -129,10 +129,10 @@ def _without_unset(data: bytes) -> bytes:
     array = np.load(io.BytesIO(data), allow_pickle=False)
     if array.dtype.names is None:
         return data
-    whole = np.zeros_like(array)
+    whole = np.zeros(array.shape, array.dtype)  # zeros_like leaves the gaps as they were
     for name in array.dtype.names:
         whole[name] = array[name]
     if {"left_child", "missing_go_to_left"} <= set(array.dtype.names):
         whole["missing_go_to_left"][array["left_child"] < 0] = 0
     # numpy.save copies field by field, and leaves what its buffer held between them.
-    return data[: len(data) - array.nbytes] + whole.tobytes("A")
+    return data[: len(data) - array.nbytes] + bytes(whole.tobytes())

@@ -198,7 +198,7 @@ def test_rollback_goes_back_once(registry, say):
 def test_verify_tells_and_repairs(registry, say, monkeypatch):
     monkeypatch.setattr("retrain_ops.rollout.artefacts._lost", lambda *_: ())
     assert say("verify")[0] == 0
-    registry.client.set_alias(MODEL, "champion", "1")
+    registry.client.set_registered_model_alias(MODEL, "champion", "1")
     code, told = say("verify")
     assert (code, told["ok"]) == (command.EXIT_FAILED, False)
     assert told["missing"][0] == {"write": "alias", "name": "champion", "value": "2", "of": None}

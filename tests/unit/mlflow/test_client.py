@@ -85,7 +85,7 @@ def test_every_call_that_writes_a_tag_or_artefact_of_a_run_refuses_before_it_ask
         lambda: client.create_run("1", "day", 1, long),
         lambda: client.log_batch("1", tags=long),
         lambda: client.log_batch("1", params=long),
-        lambda: client.set_run_tag("1", "k", long["k"]),
+        lambda: client.set_tag("1", "k", long["k"]),
         lambda: client.upload_artifact(root, "%41", b""),
         lambda: client.download_artifact(root, "%41"),
         lambda: client.list_artifacts(root, "%41"),

@@ -27,22 +27,22 @@ def reject_late(registry, version):
 def recorded():
     """Every value that the event tags of the model ever had, by tag."""
     values: dict[str, set[str]] = {}
-    write = Client.set_model_tag
+    write = Client.set_registered_model_tag
 
-    def set_model_tag(self, name, key, value):
+    def set_registered_model_tag(self, name, key, value):
         if key.startswith(EVENT_TAG):
             values.setdefault(key, set()).add(value)
         write(self, name, key, value)
 
-    return values, set_model_tag
+    return values, set_registered_model_tag
 
 
 @pytest.mark.parametrize("before", PAUSES)
 def test_a_claim_comes_to_one_event_whatever_those_who_finish_it_saw(before, monkeypatch):
     server, registry = world_with(A)
     version = candidate(registry, B)
-    values, set_model_tag = recorded()
-    monkeypatch.setattr(Client, "set_model_tag", set_model_tag)
+    values, set_registered_model_tag = recorded()
+    monkeypatch.setattr(Client, "set_registered_model_tag", set_registered_model_tag)
 
     def others():
         reject_late(registry, version)
@@ -204,3 +204,21 @@ def claimed_as(registry, version):
     world = replace(world, versions=(*others, version))
     event = Promotion(version, "promote", instant(C), NOW, 0.1).decide(world)
     return registry.claims.claim(world.snapshot, event)
+
+
+def test_an_opening_that_came_too_late_says_so_and_passes_no_shadow():
+    """Superseded and registered again meanwhile: the opening was that of its former life."""
+    server, registry = world_with(A)
+    version = registered(registry, B)
+
+    def others():
+        registered(registry, B, digest="other")
+        registered(registry, B)
+
+    late = Registry(client=Paused(server, 0, others), name="m")
+    with pytest.raises(ConflictError, match="version 2 is registered and was not opened"):
+        late.open_shadow(version, opened_at=instant(B))
+    with pytest.raises(ConflictError, match="version 2 is registered and was not opened"):
+        registry.set_state(registry.version("2"), "shadow_passed")
+    assert registry.open_candidate() is None
+    at_rest(registry)

@@ -183,7 +183,7 @@ def test_what_a_dead_promoter_left_is_finished_before_the_next_epoch():
         recorded_at=NOW,
         share=0.1,
     )
-    Client(server).set_model_tag("m", event.tag, event.to_json())  # and then it died
+    Client(server).set_registered_model_tag("m", event.tag, event.to_json())  # and then it died
     promote(registry, registered(registry, C))
     registry.verify(repair=True)  # no claim was made above
     assert registry.version("2").state == "promoted"
@@ -199,7 +199,9 @@ def test_an_alias_moved_by_hand_is_found_and_put_back(alias, to):
     registry.finish()
     before = registry.snapshot().aliases
     hand = Client(server)
-    hand.delete_alias("m", alias) if to is None else hand.set_alias("m", alias, to)
+    hand.delete_registered_model_alias(
+        "m", alias
+    ) if to is None else hand.set_registered_model_alias("m", alias, to)
     moved = registry.snapshot().aliases != before
     assert registry.verify().ok is not moved
     assert bool(registry.verify(repair=True).repaired) is moved
@@ -210,7 +212,7 @@ def test_a_router_refuses_aliases_that_the_highest_epoch_does_not_name():
     server, registry = world_with(A, B)
     serving = registry.serving()
     assert (serving.champion, serving.previous, serving.share, serving.epoch) == ("2", "1", 0.1, 2)
-    Client(server).set_alias("m", "champion", "1")
+    Client(server).set_registered_model_alias("m", "champion", "1")
     with pytest.raises(ConflictError, match="epoch 2 says"):
         registry.serving()
     registry.finish()
@@ -223,7 +225,7 @@ def test_nobody_promoted_is_no_champion():
     registered(registry, A)
     with pytest.raises(ConflictError, match="no champion yet"):
         registry.serving()
-    Client(registry.client.server).set_alias("m", "champion", "1")
+    Client(registry.client.server).set_registered_model_alias("m", "champion", "1")
     assert "no event says so" in registry.verify().findings[0]
 
 
@@ -253,10 +255,10 @@ def test_who_read_before_a_version_was_there_does_not_void_the_claim_that_names_
     class Late(Client):
         """Has read versions; others register and claim before it reads claims."""
 
-        def get_experiment(self, name):
+        def get_experiment_by_name(self, name):
             if registry.snapshot().epoch == 1 and len(registry.versions()) == 1:
                 claimed(registry, B)
-            return super().get_experiment(name)
+            return super().get_experiment_by_name(name)
 
     Registry(client=Late(server), name="m").finish()
     assert registry.snapshot().newest.version == "2"
@@ -325,7 +327,7 @@ def test_a_served_version_is_replaced_only_when_a_person_says_so():
     registry.set_state(registry.version("2"), "promoted", closed_at=instant(C))
     fixed = registered(registry, B, digest="fixed")
     assert promote(registry, fixed) is None
-    Client(server).set_version_tag("m", fixed.number, REPLACES_TAG, "2")
+    Client(server).set_model_version_tag("m", fixed.number, REPLACES_TAG, "2")
     registry.open_shadow(registry.version(fixed.number), opened_at=instant(B))
     promote(registry, registry.version(fixed.number))
     assert registry.snapshot().aliases == {"champion": "3", "previous": "2"}
@@ -380,7 +382,7 @@ def test_a_tag_that_is_no_event_is_named_and_blocks_nothing(text):
     server, registry = world_with(A)
     if text == "of epoch 1":
         text = server.models["m"].tags[f"{EVENT_TAG}000001"]
-    Client(server).set_model_tag("m", f"{EVENT_TAG}000007", text)
+    Client(server).set_registered_model_tag("m", f"{EVENT_TAG}000007", text)
     assert f"the tag {EVENT_TAG}000007 holds no event: remove it" in registry.verify().findings
     promote(registry, candidate(registry, B))
     assert registry.snapshot().aliases["champion"] == "2"
@@ -405,7 +407,7 @@ def test_junk_in_a_tag_of_a_version_is_named_repaired_and_blocks_nothing(tag, va
     version = candidate(registry, B)
     promote(registry, version)
     before = dict(server.versions["m", "2"].tags)
-    Client(server).set_version_tag("m", "2", tag, value)
+    Client(server).set_model_version_tag("m", "2", tag, value)
     found = registry.verify()
     assert any(w.version == "2" for w in found.missing), found.to_json()
     assert registry.serving().champion == "2"
@@ -417,7 +419,7 @@ def test_junk_in_a_tag_of_a_version_is_named_repaired_and_blocks_nothing(tag, va
 def test_a_version_of_no_day_is_named():
     server, registry = world_with(A)
     for tag in ("execution_date", "retrain_key"):
-        Client(server).set_version_tag("m", "1", tag, "m/someday")
+        Client(server).set_model_version_tag("m", "1", tag, "m/someday")
     with pytest.raises(ConflictError, match="version 1: its tags execution_date"):
         registry.versions()
 

@@ -133,7 +133,7 @@ def test_champion_as_of_an_instant_comes_from_the_events():
 
 def test_an_alias_that_somebody_moved_by_hand_is_repaired():
     server, registry = world_with(A, B)
-    Client(server).set_alias("m", "champion", "1")
+    Client(server).set_registered_model_alias("m", "champion", "1")
     assert registry.finish()
     assert registry.snapshot().aliases["champion"] == "2"
     assert not registry.finish()

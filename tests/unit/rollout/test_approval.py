@@ -109,12 +109,12 @@ class Crossed(Client):
 
     other = ""
 
-    def set_version_tag(self, name, version, key, value):
+    def set_model_version_tag(self, name, version, key, value):
         if key == APPROVAL_TAG and value != self.other:
-            super().set_version_tag(name, version, f"retrain.{self.other}_by", "bob")
-        super().set_version_tag(name, version, key, value)
+            super().set_model_version_tag(name, version, f"retrain.{self.other}_by", "bob")
+        super().set_model_version_tag(name, version, key, value)
         if key == APPROVAL_TAG:
-            super().set_version_tag(name, version, key, self.other)
+            super().set_model_version_tag(name, version, key, self.other)
 
 
 def test_of_two_answers_at_once_the_one_that_is_read_back_is_returned(open_run):
@@ -251,7 +251,7 @@ def test_a_front_end_killed_before_the_answer_is_whole_asks_again(open_run, monk
         wrote.append(key)
         if key == APPROVAL_TAG:
             raise KeyboardInterrupt
-        registry.client.set_version_tag(registry.name, version.number, key, value)
+        registry.client.set_model_version_tag(registry.name, version.number, key, value)
 
     monkeypatch.setattr(type(run.registry), "set_tag", dies)
     with pytest.raises(KeyboardInterrupt):

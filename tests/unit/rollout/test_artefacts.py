@@ -109,7 +109,7 @@ def test_a_damaged_file_of_the_workspace_is_not_uploaded_and_stays_where_it_is(w
 def test_a_version_whose_hash_was_removed_is_the_same_version_and_gets_it_back(world):
     run, server = world
     digest = run.registry.version("1").model_sha256
-    Client(server).delete_version_tag("toy", "1", "model_sha256")
+    Client(server).delete_model_version_tag("toy", "1", "model_sha256")
     with pytest.raises(ConflictError, match="the tag model_sha256 is gone"):
         load_version(run, run.registry.version("1"))
     assert [(w.name, w.value) for w in run.registry.verify().missing] == [("model_sha256", digest)]
@@ -121,6 +121,6 @@ def test_a_hash_that_no_event_knows_is_named(world):
     run, server = world
     client, tag = Client(server), "reference_sha256"
     digest = run.registry.version("1").tags[tag]
-    client.delete_version_tag("toy", "1", tag)
+    client.delete_model_version_tag("toy", "1", tag)
     assert f"version 1: the tag {tag} is gone" in verify(run).findings[0]
-    client.set_version_tag("toy", "1", tag, digest)
+    client.set_model_version_tag("toy", "1", tag, digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 
 from devtools.doubles.registry_server import Client, Server
@@ -52,8 +53,8 @@ def start(tmp_path, client):
     """Makes routers of one folder, closed in the end."""
     made = []
 
-    def make(own=client):
-        spec = parse_spec(SPEC, where="spec", folder=tmp_path)
+    def make(own=client, text=SPEC):
+        spec = parse_spec(text, where="spec", folder=tmp_path)
         made.append(Router(spec, client=own))
         return made[-1]
 
@@ -104,6 +105,7 @@ def test_the_last_known_model_serves_while_the_registry_is_down(start, client):
     router = start()
     client.down = True
     wait_until(lambda: router.health()["problem"] == "the registry does not answer")
+    assert "retrain_ops_serving_problem 1\n" in router.metrics()
     assert router.answer(BODY).version == "1"
     promoted(Client(client.server), "served", small_model(3, seed=2))
     client.down = False
@@ -129,9 +131,11 @@ def test_without_any_model_it_is_not_ready(start):
 
 def test_a_model_that_is_not_what_was_registered_is_not_served(start, client):
     router = start()
-    promoted(client, "served", small_model(3, seed=2))
-    name = next(n for n in client.server.artifacts if "2020-01-02" in n)
-    client.server.artifacts[name] = small_model(3, seed=9).to_bytes()
+    client.down = True
+    promoted(Client(client.server), "served", small_model(3, seed=2))
+    newest = list(client.server.artifacts)[-1]
+    client.server.artifacts[newest] = small_model(3, seed=9).to_bytes()
+    client.down = False
     wait_until(lambda: "not what was registered" in (router.health()["problem"] or ""))
     assert router.answer(BODY).version == "1"
 
@@ -148,6 +152,29 @@ def test_a_canary_meets_its_share_and_the_same_units_always(start, client):
     Registry(client, "served").set_state(champion, "promoted", closed_at=FIRST)
     wait_until(lambda: routers[1].health()["previous"] is None)
     assert {routers[1].answer(BODY, unit=unit).version for unit in units} == {"2"}
+
+
+def test_rows_meet_the_arm_of_their_unit(start, client):
+    promoted(client, "served", small_model(3, seed=2), share=0.5)
+    router = start(text=f'{SPEC}[serving]\nunit = "customer"\n')
+    rows = [{"x0": 1.5, "x1": -0.25, "x2": i, "customer": i // 2} for i in range(40)]
+    both = router.answer(json.dumps({"instances": rows}).encode())
+    assert both.version == "2, 1"
+    single = [router.answer(json.dumps({"instances": [row]}).encode()) for row in rows]
+    assert {answer.version for answer in single} == {"1", "2"}
+    assert [a.version for a in single[::2]] == [a.version for a in single[1::2]]
+    assert json.loads(both.body)["predictions"] == [
+        json.loads(answer.body)["predictions"][0] for answer in single
+    ]
+    models = {"1": small_model(3), "2": small_model(3, seed=2)}
+    for row, answer in zip(rows, single, strict=True):
+        table = pa.table({name: [float(row[name])] for name in ("x0", "x1", "x2")})
+        expected = models[answer.version].scores(table).tolist()
+        assert json.loads(answer.body)["predictions"] == expected
+    assert b"column 'customer' is missing" in router.answer(BODY).body
+    by_champion = 2 * sum(answer.version == "2" for answer in single)
+    assert f'rows_total{{arm="champion"}} {by_champion}\n' in router.metrics()
+    assert f'rows_total{{arm="previous"}} {80 - by_champion}\n' in router.metrics()
 
 
 def test_models_that_serve_no_more_leave_the_folder(start, client, tmp_path):

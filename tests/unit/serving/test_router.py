@@ -110,7 +110,9 @@ def test_pages_say_how_it_goes(app_of):
     metrics = ask(app, "/metrics")[2].decode()
     assert 'retrain_ops_serving_requests_total{status="200"} 1\n' in metrics
     assert 'retrain_ops_serving_requests_total{status="400"} 1\n' in metrics
-    assert "retrain_ops_serving_rows_total 1\n" in metrics
+    assert 'retrain_ops_serving_rows_total{arm="champion"} 1\n' in metrics
+    assert "retrain_ops_serving_problem 0\n" in metrics
+    assert "retrain_ops_serving_epoch 1\n" in metrics
     assert "retrain_ops_serving_seconds_count 2\n" in metrics
 
 
@@ -127,7 +129,7 @@ def test_a_model_that_cannot_be_trusted_does_not_serve(client, spec_of):
     assert "not what was registered" in problem_of(spec_of())
     client.server.artifacts[name] = whole
     assert "the spec" in problem_of(spec_of(SPEC.replace(', "x2"', "")))
-    client.set_version_tag("served", "1", "trainer", "mine.module:train")
+    client.set_model_version_tag("served", "1", "trainer", "mine.module:train")
     assert "mine.module:train" in problem_of(spec_of())
 
 
@@ -141,7 +143,7 @@ def test_categories_answer_as_in_training():
     model = load_model(model.to_bytes())
     rows = table.slice(0, 4)
     body = json.dumps({"dataframe_records": rows.to_pylist()}).encode()
-    answer, count = answer_request(model, body, csv=False, max_rows=4)
+    answer, count, _ = answer_request(model, body, csv=False, max_rows=4)
     assert count == 4
     assert json.loads(answer)["predictions"] == model.scores(rows).tolist()
     with pytest.raises(RequestError, match="column 'c' of row 1"):

@@ -52,13 +52,11 @@ def test_a_wrong_parameter_is_refused_with_its_line(param, words):
     assert str(caught.value).startswith(f"m.toml, line 11: [train] {words}")
 
 
-@pytest.mark.parametrize("name", ["xgboost", "mine.train", "a:b:c", ":f", "m:", "1a:f", ""])
+@pytest.mark.parametrize("name", ["catboost", "mine.train", "a:b:c", ":f", "m:", "1a:f", ""])
 def test_a_trainer_of_another_form_is_refused_with_its_line(name):
     with pytest.raises(ConfigError) as caught:
         parse(trainer=f'trainer = "{name}"')
-    assert str(caught.value).startswith(
-        'm.toml, line 3: [model] trainer: must be "gbdt", "logistic" or'
-    )
+    assert str(caught.value).startswith('m.toml, line 3: [model] trainer: must be "gbdt", ')
 
 
 def test_a_trainer_of_ones_own_has_parameters_of_its_own():
@@ -92,5 +90,5 @@ def test_a_slice_that_can_be_no_slice_is_refused_with_its_line(gate, words):
 
 def test_a_column_of_validate_points_at_its_own_table():
     text = SPEC.format(trainer="", param="", gate="") + "[validate.ranges]\nnope = [0, 1]\n"
-    with pytest.raises(ConfigError, match=r"line 15: \[validate\.ranges\] nope: 'nope'"):
+    with pytest.raises(ConfigError, match=r"line 14: \[validate\] ranges: 'nope'"):
         parse_spec(text, where="m.toml", folder=Path("/specs"))
