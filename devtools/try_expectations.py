@@ -25,8 +25,8 @@ rules = ValidationRules(columns={"wind": "float", "label": "int8"}, not_null=("w
 def table(*wind):
     label = pa.array([0, 1, None], pa.int8())
     return pa.table({"wind": pa.array(wind, pa.float32()), "label": label})
-good = validate_table(table(1, 2, 3), rules, "good")
-bad = validate_table(table(1, None, 99), rules, "bad")
+good = validate_table(table(1, 2, 3), rules)
+bad = validate_table(table(1, None, 99), rules)
 assert good.success, good
 assert [f.expectation for f in bad.failures] == [
     "expect_column_values_to_be_between", "expect_column_values_to_not_be_null"], bad

@@ -44,6 +44,7 @@ from proofs import (
     rollout,
     same_bytes,
     sources,
+    validation,
     workspaces,
 )
 from retrain_ops.examples.flights import main as load_flights
@@ -120,6 +121,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "same_bytes": prove_same_bytes,
     "year": prove_year,
     "metrics": metrics.prove,
+    "validation": validation.prove,
     "sources": sources.prove,
     "prefect_week": prefect_week.prove,
     "airflow_week": airflow_week.prove,

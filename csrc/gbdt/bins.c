@@ -35,22 +35,43 @@ static int64_t cut_bytes(int32_t levels, int32_t max_bins)
            round_up(levels > 0 ? levels : 0, 8);
 }
 
+/* Parts that so many levels take, if all of them occur. */
+static int32_t parts_of(int32_t levels)
+{
+    const int32_t parts = levels / RT_MAX_BINS + (levels % RT_MAX_BINS > 0 ? 1 : 0);
+    return levels <= RT_MAX_BINS ? 1 : parts < RT_PARTS_MAX ? parts : RT_PARTS_MAX;
+}
+
+/* The features' own cuts, and behind them the further parts of those of many levels. */
+static void link_parts(rt_bins *bins, const int32_t *levels)
+{
+    rt_cut *part = bins->cuts + bins->features;
+    for (int32_t f = 0; f < bins->features; f++) {
+        rt_cut *cut = &bins->cuts[f];
+        *cut = (rt_cut){.column = f, .levels = levels[f]};
+        for (int32_t i = 1; i < parts_of(levels[f]); i++, cut = cut->more) {
+            *part = (rt_cut){.column = f, .levels = levels[f]};
+            cut->more = part++;
+        }
+    }
+    assert(part == bins->cuts + bins->n_cuts);
+}
+
 /* One block for all columns: there may be a million of them. */
-static rt_status carve_cuts(rt_bins *bins, const int32_t *levels, rt_error *err)
+static rt_status carve_cuts(rt_bins *bins, rt_error *err)
 {
     int64_t bytes = 0;
-    for (int32_t f = 0; f < bins->features; f++) {
-        bytes += cut_bytes(levels[f], bins->making.max_bins);
+    for (int32_t c = 0; c < bins->n_cuts; c++) {
+        bytes += cut_bytes(bins->cuts[c].levels, bins->making.max_bins);
     }
     rt_status status = rt_alloc(&bins->arena, bytes, 1, "rt_bins_init", err);
     if (status != RT_OK) {
         return status;
     }
     char *next = bins->arena;
-    for (int32_t f = 0; f < bins->features; f++) {
-        rt_cut *cut = &bins->cuts[f];
-        cut->levels = levels[f];
-        if (levels[f] == 0) {
+    for (int32_t c = 0; c < bins->n_cuts; c++) {
+        rt_cut *cut = &bins->cuts[c];
+        if (cut->levels == 0) {
             cut->upper = (void *)next;
             cut->narrow = (void *)(cut->upper + bins->making.max_bins);
         } else {
@@ -58,7 +79,7 @@ static rt_status carve_cuts(rt_bins *bins, const int32_t *levels, rt_error *err)
             cut->bin_of_level =
                 (void *)(next + round_up(RT_MAX_BINS * (int64_t)sizeof(int32_t), 8));
         }
-        next += cut_bytes(levels[f], bins->making.max_bins);
+        next += cut_bytes(cut->levels, bins->making.max_bins);
     }
     return RT_OK;
 }
@@ -75,7 +96,7 @@ static rt_status make_workspace(rt_bins *bins, const int32_t *levels, rt_error *
     const rt_block blocks[] = {
         RT_BLOCK(making->keys, making->threads),
         RT_BLOCK(making->pairs, RT_BYTE_PAIRS),
-        RT_BLOCK(making->new_group, bins->features),
+        RT_BLOCK(making->new_group, bins->n_cuts),
     };
     rt_status status =
         rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_bins_init", err);
@@ -123,23 +144,27 @@ rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
     memset(bins, 0, sizeof *bins);
     bins->rows = rows;
     bins->features = features;
+    for (int32_t f = 0; f < features; f++) {
+        bins->n_cuts += parts_of(levels[f]);
+    }
     bins->hot = rt_hot_in_use();
-    bins->stride = (int32_t)round_up(features, RT_ROW_ALIGNMENT);
+    bins->stride = (int32_t)round_up(bins->n_cuts, RT_ROW_ALIGNMENT);
     bins->making.max_bins = max_bins;
     bins->making.threads = threads < features ? threads : features;
     bins->making.cut_columns = columns_at_once(features, bins->making.threads);
 
     const rt_block blocks[] = {
-        RT_BLOCK(bins->cuts, features),
+        RT_BLOCK(bins->cuts, bins->n_cuts),
         {&bins->bytes, rows, (size_t)bins->stride},
-        {&bins->columns, rows, (size_t)features},
+        {&bins->columns, rows, (size_t)bins->n_cuts},
     };
     rt_status status =
         rt_alloc_all(blocks, sizeof blocks / sizeof blocks[0], "rt_bins_init", err);
     if (status != RT_OK) {
         goto done;
     }
-    status = carve_cuts(bins, levels, err);
+    link_parts(bins, levels);
+    status = carve_cuts(bins, err);
     if (status != RT_OK) {
         goto done;
     }
@@ -341,8 +366,11 @@ void rt_bins_group(rt_bins *bins)
 {
     int32_t open = -1; /* the byte that takes more digits */
     int32_t product = 1;
-    for (int32_t f = 0; f < bins->features; f++) {
-        rt_cut *cut = &bins->cuts[f];
+    for (int32_t c = 0; c < bins->n_cuts; c++) {
+        rt_cut *cut = &bins->cuts[c];
+        if (!rt_cut_in_use(bins, c)) {
+            continue;
+        }
         int32_t digits = cut->n_bins + (atomic_load(&cut->has_missing) ? 1 : 0);
         bool few = rt_cut_has_digits(cut);
         cut->opens = !few || open < 0 || product * digits > BYTE;
@@ -362,7 +390,7 @@ void rt_bins_group(rt_bins *bins)
         }
         assert(cut->step * (few ? digits : 1) <= BYTE); /* all digits fit the byte */
     }
-    assert(0 < bins->groups && bins->groups <= bins->features);
+    assert(0 < bins->groups && bins->groups <= bins->n_cuts);
     bins->stride = (int32_t)round_up(bins->groups, RT_ROW_ALIGNMENT);
 }
 
@@ -390,10 +418,10 @@ int32_t rt_bin_of_level(const rt_cut *cut, double x)
 }
 
 /* One column of a block of at most FILL_ROWS rows; true if some are missing. */
-static bool fill_column(const rt_bins *bins, const rt_matrix *x, int32_t feature,
+static bool fill_column(const rt_bins *bins, const rt_matrix *x, const rt_cut *cut,
                         int64_t begin, int64_t rows)
 {
-    const rt_cut *cut = &bins->cuts[feature];
+    const int32_t feature = cut->column;
     float number[FILL_ROWS];
     uint8_t bin[FILL_ROWS];
     bool missing = false;
@@ -409,7 +437,7 @@ static bool fill_column(const rt_bins *bins, const rt_matrix *x, int32_t feature
                                                 : rt_bin_of_level(cut, value));
         }
     }
-    uint8_t *column = rt_bins_column(bins, feature) + begin;
+    uint8_t *column = rt_bins_column(bins, cut) + begin;
     for (int64_t i = 0; i < rows; i++) {
         column[i] = (uint8_t)((cut->opens ? 0 : column[i]) + bin[i] * cut->step);
         missing |= bin[i] == cut->n_bins;
@@ -426,10 +454,10 @@ void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
     /* Small blocks: the rows stay in cache while the columns pass over them. */
     for (int64_t at = begin; at < end && !rt_ctl_cancelled(ctl); at += FILL_ROWS) {
         int64_t rows = end - at < FILL_ROWS ? end - at : FILL_ROWS;
-        for (int32_t f = 0; f < bins->features; f++) {
-            if (fill_column(bins, x, f, at, rows)) {
-                atomic_store_explicit(&bins->cuts[f].has_missing, true,
-                                      memory_order_relaxed);
+        for (int32_t c = 0; c < bins->n_cuts; c++) {
+            rt_cut *cut = &bins->cuts[c];
+            if (rt_cut_in_use(bins, c) && fill_column(bins, x, cut, at, rows)) {
+                atomic_store_explicit(&cut->has_missing, true, memory_order_relaxed);
             }
         }
     }

@@ -5,6 +5,9 @@
  * holds the level level_of_bin[b]. In both cases bin `n_bins` is for what is
  * missing (NaN, a level outside the list, a level too rare for a bin).
  *
+ * A byte tells RT_MAX_BINS bins apart. Levels beyond that go on in further bytes: each
+ * is a cut of its own, a part, to which the levels of all others are missing.
+ *
  * Rows of bytes lie one after the other (row-major), since below the root a
  * histogram visits scattered rows: one cache line then serves all features. A split
  * asks for one feature of scattered rows and reads a copy that lies column by column:
@@ -28,7 +31,9 @@
 #include "parallel/team.h"
 
 typedef struct rt_cut {
+    int32_t column;          /* of the matrix */
     int32_t levels;          /* as in rt_forest */
+    struct rt_cut *more;     /* the part that its levels go on in, or NULL */
     int32_t n_bins;          /* without the missing bin */
     atomic_bool has_missing; /* some row lies in the missing bin; by rt_bins_fill */
     double *upper;           /* numeric: [n_bins] */
@@ -51,13 +56,14 @@ typedef struct rt_bins_making {
     int32_t cut_columns;
     uint64_t **keys;    /* [threads] of their columns and a spare, or level counts */
     uint8_t *pairs;     /* [RT_BYTE_PAIRS] */
-    int32_t *new_group; /* [features] */
+    int32_t *new_group; /* [n_cuts] */
 } rt_bins_making;
 
 typedef struct rt_bins {
     const rt_hot *hot;
     int64_t rows;
     int32_t features;
+    int32_t n_cuts;       /* of the features, then of further parts */
     int32_t groups;       /* bytes in use, by rt_bins_group and rt_bins_join */
     int32_t digit_groups; /* of them hold digits */
     bool joint;           /* some byte holds more than one feature */
@@ -75,6 +81,7 @@ enum {
     RT_CUT_ROWS = 200000,
     RT_BYTE_PAIRS = 1 << 16,
     RT_DIGITS_MAX = 16,
+    RT_PARTS_MAX = 4, /* of a feature: each costs a byte of every row */
     RT_ROW_ALIGNMENT = 8
 };
 
@@ -94,6 +101,18 @@ void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl);
 void rt_bins_drop_workspace(rt_bins *bins);
 void rt_bins_clear(rt_bins *bins);
 
+/* Has it any rows? The first of a feature always counts. */
+static inline bool rt_cut_in_use(const rt_bins *bins, int32_t cut)
+{
+    return cut < bins->features || bins->cuts[cut].n_bins > 0;
+}
+
+/* Do its levels go on in further parts? */
+static inline bool rt_cut_has_parts(const rt_cut *cut)
+{
+    return cut->more != NULL && cut->more->n_bins > 0;
+}
+
 /* Smallest bin with x <= upper[bin]. */
 int32_t rt_bin_of_number(const rt_cut *cut, double x);
 
@@ -101,10 +120,10 @@ int32_t rt_bin_of_number(const rt_cut *cut, double x);
  * number in [0, levels). */
 int32_t rt_bin_of_level(const rt_cut *cut, double x);
 
-/* [rows] bytes of the feature, which may hold other features' digits too. */
-static inline uint8_t *rt_bins_column(const rt_bins *bins, int32_t feature)
+/* [rows] bytes of the cut, which may hold other features' digits too. */
+static inline uint8_t *rt_bins_column(const rt_bins *bins, const rt_cut *cut)
 {
-    return bins->columns + bins->cuts[feature].group * bins->rows;
+    return bins->columns + cut->group * bins->rows;
 }
 
 /* The feature shares its byte, or could: the byte holds digits. */

@@ -121,10 +121,42 @@ void rt_cut_numbers(rt_cut *cut, const uint64_t *keys, const uint64_t *counts,
     }
 }
 
-/* The most frequent levels get bins (ties: the smaller level), numbered in the
- * order of the levels; the rest counts as missing. */
+/* Bins of `kept` levels, those that are marked by 1, in the order of the levels: each
+ * part of the cut takes RT_MAX_BINS of them. To a part all others are missing. */
+static void number_levels(rt_cut *cut, int32_t kept)
+{
+    int32_t left = kept;
+    for (rt_cut *part = cut; part != NULL; part = part->more) {
+        part->n_bins = left < RT_MAX_BINS ? left : RT_MAX_BINS;
+        left -= part->n_bins;
+        atomic_store_explicit(&part->has_missing, part != cut, memory_order_relaxed);
+    }
+    rt_cut *open = cut;
+    int32_t next = 0;
+    for (int32_t level = 0; level < cut->levels; level++) {
+        const bool own = cut->bin_of_level[level] == 1;
+        if (own && next == RT_MAX_BINS) {
+            open = open->more;
+            next = 0;
+        }
+        for (rt_cut *part = cut; part != NULL; part = part->more) {
+            part->bin_of_level[level] = (uint8_t)part->n_bins;
+        }
+        if (own) {
+            open->bin_of_level[level] = (uint8_t)next;
+            open->level_of_bin[next++] = level;
+        }
+    }
+}
+
+/* The most frequent levels get bins (ties: the smaller level); the rest counts as
+ * missing. */
 void rt_cut_levels(rt_cut *cut, uint64_t *counts, uint64_t *spare)
 {
+    int32_t room = 0;
+    for (const rt_cut *part = cut; part != NULL; part = part->more) {
+        room += RT_MAX_BINS;
+    }
     int32_t seen = 0;
     uint64_t *ranked = spare;
     for (int32_t level = 0; level < cut->levels; level++) {
@@ -134,18 +166,10 @@ void rt_cut_levels(rt_cut *cut, uint64_t *counts, uint64_t *spare)
         }
         cut->bin_of_level[level] = 0;
     }
-    int32_t kept = seen < RT_MAX_BINS ? seen : RT_MAX_BINS;
+    const int32_t kept = seen < room ? seen : room;
     rt_sort_keys(ranked, spare + cut->levels, seen);
     for (int32_t i = 0; i < kept; i++) {
         cut->bin_of_level[ranked[i] & 0xffffffffu] = 1;
     }
-    cut->n_bins = kept;
-    int32_t next = 0;
-    for (int32_t level = 0; level < cut->levels; level++) {
-        bool own = cut->bin_of_level[level] == 1;
-        cut->bin_of_level[level] = (uint8_t)(own ? next : kept);
-        if (own) {
-            cut->level_of_bin[next++] = level;
-        }
-    }
+    number_levels(cut, kept);
 }

@@ -45,8 +45,8 @@ static int32_t number_pairs(uint8_t *pairs, int32_t pair_of[BYTE])
 static void renumber_bins(rt_bins *bins, int32_t left, int32_t right,
                           const int32_t pair_of[BYTE], int32_t count)
 {
-    for (int32_t f = 0; f < bins->features; f++) {
-        rt_cut *cut = &bins->cuts[f];
+    for (int32_t c = 0; c < bins->n_cuts; c++) {
+        rt_cut *cut = &bins->cuts[c];
         uint8_t bin_of_byte[BYTE] = {0};
         if (cut->group != left && cut->group != right) {
             continue;
@@ -91,8 +91,8 @@ static void close_gaps(rt_bins *bins)
         }
         bins->making.new_group[g] = groups++;
     }
-    for (int32_t f = 0; f < bins->features; f++) {
-        bins->cuts[f].group = bins->making.new_group[bins->cuts[f].group];
+    for (int32_t c = 0; c < bins->n_cuts; c++) {
+        bins->cuts[c].group = bins->making.new_group[bins->cuts[c].group];
     }
     assert(0 < groups && groups <= bins->groups);
     bins->groups = groups;
@@ -106,8 +106,8 @@ void rt_bins_join(rt_bins *bins)
     for (int32_t g = 0; g < bins->groups; g++) {
         bins->making.new_group[g] = 1; /* it stays */
     }
-    for (int32_t f = 0; f < bins->features; f++) {
-        const rt_cut *cut = &bins->cuts[f];
+    for (int32_t c = 0; c < bins->n_cuts; c++) {
+        const rt_cut *cut = &bins->cuts[c];
         if (!cut->opens || !rt_cut_has_digits(cut)) {
             continue;
         }

@@ -89,16 +89,26 @@ void rt_grower_value_leaves(rt_grower *grower, rt_team team)
     }
 }
 
+/* A level is missing to all parts but its own. */
+static bool goes_left(const rt_bins *bins, const rt_split *split, const uint8_t *bytes)
+{
+    const rt_cut *part = &bins->cuts[split->feature];
+    bool left = false;
+    for (int32_t i = 0; part != NULL && (i == 0 || part->n_bins > 0);
+         part = part->more, i++) {
+        const int32_t bin = part->bin_of_byte[bytes[part->group]];
+        left |= rt_split_goes_left(split, i, bin, part->n_bins);
+    }
+    return left;
+}
+
 /* Rows that were left out find their leaf by their bins. */
 static int32_t walk(const rt_grower *grower, int64_t row)
 {
     const uint8_t *bytes = grower->bins->bytes + row * grower->bins->stride;
     int32_t at = 0;
     while (grower->tree.node[at].feature != RT_LEAF) {
-        const rt_split *split = &grower->tree.split[at];
-        const rt_cut *cut = &grower->bins->cuts[split->feature];
-        bool left =
-            rt_split_goes_left(split, cut->bin_of_byte[bytes[cut->group]], cut->n_bins);
+        bool left = goes_left(grower->bins, &grower->tree.split[at], bytes);
         at = left ? grower->tree.node[at].left : grower->tree.node[at].right;
     }
     return at;

@@ -30,22 +30,34 @@ static int32_t leaves_possible(const rt_gbdt_params *params, int64_t rows)
     return (int32_t)(wanted < possible ? wanted : possible);
 }
 
+/* How many histograms of one byte all columns have. */
+static int64_t histograms(const rt_bins *bins, int32_t usable)
+{
+    int64_t count = usable;
+    for (int32_t c = bins->features; c < bins->n_cuts; c++) {
+        count += rt_cut_in_use(bins, c) ? 1 : 0;
+    }
+    return count;
+}
+
 static rt_status alloc_arrays(rt_grower *grower, rt_error *err)
 {
     const int64_t features = grower->bins->features;
+    const int64_t cuts = grower->bins->n_cuts;
     const int64_t rows = grower->bins->rows;
     const int64_t leaves = grower->max_leaves;
     const rt_block blocks[] = {
         RT_BLOCK(grower->rows.order, rows),
         RT_BLOCK(grower->rows.spare, rows),
+        RT_BLOCK(grower->rows.side, cuts > features ? rows : 0),
         RT_BLOCK(grower->rows.node, rows),
         RT_BLOCK(grower->rows.run, grower->threads * leaves),
         RT_BLOCK(grower->rank.node_sums, 2 * grower->threads * leaves),
-        RT_BLOCK(grower->columns.drawn, features),
-        RT_BLOCK(grower->tree.shape.group, features),
-        RT_BLOCK(grower->tree.shape.first, features),
-        RT_BLOCK(grower->tree.shape.next, features),
-        RT_BLOCK(grower->tree.shape.place, features),
+        RT_BLOCK(grower->columns.drawn, cuts),
+        RT_BLOCK(grower->tree.shape.group, cuts),
+        RT_BLOCK(grower->tree.shape.first, cuts),
+        RT_BLOCK(grower->tree.shape.next, cuts),
+        RT_BLOCK(grower->tree.shape.place, cuts),
         RT_BLOCK(grower->columns.usable, features),
         RT_BLOCK(grower->columns.draw, 2 * features),
         RT_BLOCK(grower->rank.scratch, grower->threads),
@@ -84,7 +96,8 @@ rt_status rt_grower_init(rt_grower *grower, const rt_bins *bins,
     grower->tree.shape.feature = grower->columns.drawn;
     grower->tree.shape.stride = rt_hist_stride(bins);
     grower->tree.shape.group_stride = rt_hist_group_stride(bins);
-    grower->pool.cells = (int64_t)grower->columns.n_usable * grower->tree.shape.stride;
+    grower->pool.cells =
+        histograms(bins, grower->columns.n_usable) * grower->tree.shape.stride;
     for (int32_t t = 0; t < threads && status == RT_OK; t++) {
         int64_t cells = (int64_t)bins->groups * grower->tree.shape.group_stride;
         bool packed = bins->rows > RT_WIDE_ROWS;
@@ -107,6 +120,7 @@ void rt_grower_clear(rt_grower *grower)
     }
     rt_free(grower->rows.order);
     rt_free(grower->rows.spare);
+    rt_free(grower->rows.side);
     rt_free(grower->rows.node);
     rt_free(grower->rows.run);
     rt_free(grower->rank.node_sums);

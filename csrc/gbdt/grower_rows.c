@@ -12,13 +12,31 @@ void rt_partition_plan(rt_grower *grower, const rt_split *split)
 {
     const rt_cut *cut = &grower->bins->cuts[split->feature];
     const rt_split by = *split; /* copies, which nothing else can point to */
-    const int32_t missing = cut->n_bins;
-    uint8_t goes_left[256];
-    for (int32_t byte = 0; byte < 256; byte++) {
-        goes_left[byte] = rt_split_goes_left(&by, cut->bin_of_byte[byte], missing);
+    int32_t parts = 0;
+    for (; cut != NULL && (parts == 0 || cut->n_bins > 0); cut = cut->more, parts++) {
+        const int32_t missing = cut->n_bins;
+        uint8_t goes_left[256];
+        for (int32_t byte = 0; byte < 256; byte++) {
+            const int32_t bin = cut->bin_of_byte[byte];
+            goes_left[byte] = rt_split_goes_left(&by, parts, bin, missing);
+        }
+        memcpy(grower->step.goes_left[parts], goes_left, sizeof goes_left);
+        grower->step.column[parts] = rt_bins_column(grower->bins, cut);
     }
-    memcpy(grower->step.goes_left, goes_left, sizeof goes_left);
-    grower->step.column = rt_bins_column(grower->bins, split->feature);
+    grower->step.parts = parts;
+}
+
+/* A level is missing to all parts but its own: any of them may send the row left. */
+static void mark_sides(const rt_grower *grower, const int32_t *order, int64_t count)
+{
+    const rt_step *step = &grower->step;
+    for (int64_t i = 0; i < count; i++) {
+        uint8_t left = 0;
+        for (int32_t p = 0; p < step->parts; p++) {
+            left |= step->goes_left[p][step->column[p][order[i]]];
+        }
+        grower->rows.side[order[i]] = left;
+    }
 }
 
 /* Left rows stay where they are, the others wait in the spare array. */
@@ -27,8 +45,14 @@ void rt_partition(rt_grower *grower, int32_t rank)
     rt_run *left = rt_run_of(grower, grower->step.left, rank);
     int32_t *order = grower->rows.order + left->begin;
     int32_t *spare = grower->rows.spare + left->begin;
+    static const uint8_t is_left[256] = {0, 1};
+    const bool many = grower->step.parts > 1;
+    if (many) {
+        mark_sides(grower, order, left->rows);
+    }
     const int64_t lefts = grower->gradients->hot->partition(
-        grower->step.column, grower->step.goes_left, order, left->rows, order, spare);
+        many ? grower->rows.side : grower->step.column[0],
+        many ? is_left : grower->step.goes_left[0], order, left->rows, order, spare);
     const int64_t rights = left->rows - lefts;
     assert(lefts >= 0 && rights >= 0);
     memcpy(order + lefts, spare, (size_t)rights * sizeof *order);
@@ -65,6 +89,20 @@ static int64_t count_rows(const rt_grower *grower, int32_t ranks)
     return rows;
 }
 
+/* Further parts of the features that are drawn, behind them in their order. */
+static int32_t draw_parts(rt_grower *grower, int32_t drawn)
+{
+    const rt_cut *cuts = grower->bins->cuts;
+    int32_t parts = 0;
+    for (int32_t i = 0; i < drawn; i++) {
+        const rt_cut *part = cuts[grower->columns.drawn[i]].more;
+        for (; part != NULL && part->n_bins > 0; part = part->more) {
+            grower->columns.drawn[drawn + parts++] = (int32_t)(part - cuts);
+        }
+    }
+    return parts;
+}
+
 /* The features with the smallest draws, in ascending order of their number. The
  * k-th smallest draw is found by sorting a copy of them; draws of different
  * features differ, since the mixing function is a bijection. */
@@ -88,7 +126,8 @@ static void draw_columns(rt_grower *grower, double share, uint64_t key)
         }
     }
     assert(chosen == (usable > 0 ? wanted : 0));
-    grower->tree.shape.features = chosen;
+    grower->columns.n_drawn = chosen;
+    grower->tree.shape.features = chosen + draw_parts(grower, chosen);
     rt_hist_group(&grower->tree.shape, grower->bins);
 }
 

@@ -15,7 +15,7 @@ static rt_split find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t
     int32_t feature = grower->tree.shape.feature[at];
     const rt_cut *cut = &grower->bins->cuts[feature];
     const rt_histogram *histogram = &grower->pool.slot[leaf->slot];
-    int64_t cells = (int64_t)at * grower->tree.shape.stride;
+    const int64_t cells = (int64_t)at * grower->tree.shape.stride;
     rt_split_rules rules = grower->tree.rules;
     rt_split found;
     rules.range = leaf->range;
@@ -23,7 +23,7 @@ static rt_split find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t
     if (cut->levels == 0) {
         rt_split_numeric(&rules, cut, histogram, cells, leaf->sums, &found);
     } else {
-        rt_split_categorical(&rules, cut, histogram, cells, leaf->sums, &found);
+        rt_split_categorical(&rules, cut, histogram, &cells, leaf->sums, &found);
     }
     found.feature = feature;
     return found;
@@ -37,7 +37,14 @@ static bool is_better(const rt_split *split, const rt_split *than)
             split->feature < than->feature);
 }
 
-/* Of the features in one part of the shape. */
+/* Has it further parts, or is it one? Their histograms may be other ranks'. */
+static bool in_parts(const rt_grower *grower, int32_t at)
+{
+    const int32_t cut = grower->tree.shape.feature[at];
+    return at >= grower->columns.n_drawn || rt_cut_has_parts(&grower->bins->cuts[cut]);
+}
+
+/* Of the features in one part of the shape that have one byte. */
 static rt_split best_split(const rt_grower *grower, const rt_leaf *leaf,
                            rt_hist_part part)
 {
@@ -46,6 +53,9 @@ static rt_split best_split(const rt_grower *grower, const rt_leaf *leaf,
     int32_t best_at = -1;
     for (int32_t place = part.begin; place < part.end; place++) {
         for (int32_t at = shape->first[place]; at >= 0; at = shape->next[at]) {
+            if (in_parts(grower, at)) {
+                continue;
+            }
             const rt_split found = find_split(grower, leaf, at);
             if (is_better(&found, &best)) {
                 best = found;
@@ -73,6 +83,36 @@ void rt_grower_find_splits(rt_grower *grower, int32_t rank, rt_hist_part part)
     }
 }
 
+/* The better of `best` and the splits of the features with several parts: by one rank,
+ * when all histograms are made. Parts lie behind the features, in their order. */
+static rt_split best_of_parts(const rt_grower *grower, const rt_leaf *leaf,
+                              rt_split best)
+{
+    const rt_hist_shape *shape = &grower->tree.shape;
+    const rt_histogram *histogram = &grower->pool.slot[leaf->slot];
+    int32_t next = grower->columns.n_drawn;
+    rt_split_rules rules = grower->tree.rules;
+    rules.range = leaf->range;
+    rules.monotone = 0; /* levels have no order */
+    for (int32_t at = 0; next < shape->features; at++) {
+        const rt_cut *cut = &grower->bins->cuts[shape->feature[at]];
+        int64_t cells[RT_PARTS_MAX] = {(int64_t)at * shape->stride};
+        int32_t parts = 1;
+        rt_split found;
+        if (!in_parts(grower, at)) {
+            continue;
+        }
+        for (const rt_cut *part = cut->more; part != NULL && part->n_bins > 0;
+             part = part->more) {
+            cells[parts++] = (int64_t)next++ * shape->stride;
+        }
+        rt_split_categorical(&rules, cut, histogram, cells, leaf->sums, &found);
+        found.feature = shape->feature[at];
+        best = is_better(&found, &best) ? found : best;
+    }
+    return best;
+}
+
 /* A leaf that no split improves needs its histogram no more. */
 static void settle(rt_grower *grower, rt_leaf *leaf)
 {
@@ -92,11 +132,11 @@ void rt_grower_choose_splits(rt_grower *grower, int32_t ranks)
         best.right = is_better(&other->right, &best.right) ? other->right : best.right;
     }
     if (grower->step.split_left) {
-        left->best = best.left;
+        left->best = best_of_parts(grower, left, best.left);
         settle(grower, left);
     }
     if (grower->step.split_right) {
-        right->best = best.right;
+        right->best = best_of_parts(grower, right, best.right);
         settle(grower, right);
     }
 }

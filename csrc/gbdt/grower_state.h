@@ -41,6 +41,7 @@ typedef struct rt_candidates {
 typedef struct rt_tree_rows {
     int32_t *order; /* [rows] rank after rank, those of the tree */
     int32_t *spare; /* [rows] */
+    uint8_t *side;  /* [rows] of those of a leaf that goes by several bytes: 1 = left */
     int32_t *node;  /* [rows] which leaf they are in, when the tree has grown */
     rt_run *run;    /* [max_leaves][threads] of `order` */
 } rt_tree_rows;
@@ -49,8 +50,9 @@ typedef struct rt_tree_rows {
 typedef struct rt_tree_columns {
     int32_t *usable; /* [n_usable] */
     int32_t n_usable;
-    int32_t *drawn; /* [features] backs the shape of the tree */
-    uint64_t *draw; /* [2 * features] draws, and room to sort them */
+    int32_t *drawn;  /* [n_cuts] backs the shape of the tree: features, then parts */
+    int32_t n_drawn; /* features of them */
+    uint64_t *draw;  /* [2 * features] draws, and room to sort them */
 } rt_tree_columns;
 
 /* Histograms of leaves that may still be split: made when first needed, then reused. */
@@ -85,8 +87,9 @@ typedef struct rt_tree {
 typedef struct rt_step {
     bool stop, by_columns, split_left, split_right;
     int32_t leaf, left, right, smaller, larger;
-    const uint8_t *column; /* [rows] bytes, and which of them go left */
-    uint8_t goes_left[256];
+    int32_t parts;                       /* of the column that is split */
+    const uint8_t *column[RT_PARTS_MAX]; /* [rows] bytes, and which of them go left */
+    uint8_t goes_left[RT_PARTS_MAX][256];
 } rt_step;
 
 /* Of all ranks, for nodes that were shared by columns; rank 0 may have had to sleep. */

@@ -8,11 +8,14 @@
 /* Bins that go left, as levels: the model speaks of those. */
 static void store_set(const rt_cut *cut, const rt_split *split, uint64_t *words)
 {
+    int32_t number = 0;
     memset(words, 0, (size_t)rt_set_words(cut->levels) * sizeof *words);
-    for (int32_t bin = 0; bin < cut->n_bins; bin++) {
-        if ((split->set[bin >> 6] >> (bin & 63)) & 1) {
-            int32_t level = cut->level_of_bin[bin];
-            words[level / RT_WORD_BITS] |= (uint64_t)1 << (level % RT_WORD_BITS);
+    for (const rt_cut *part = cut; part != NULL; part = part->more, number++) {
+        for (int32_t bin = 0; bin < part->n_bins; bin++) {
+            if (rt_split_has(split, number, bin)) {
+                int32_t level = part->level_of_bin[bin];
+                words[level / RT_WORD_BITS] |= (uint64_t)1 << (level % RT_WORD_BITS);
+            }
         }
     }
 }

@@ -28,8 +28,8 @@ static int32_t padded(int32_t cells)
 int32_t rt_hist_stride(const rt_bins *bins)
 {
     int32_t most = 0;
-    for (int32_t f = 0; f < bins->features; f++) {
-        most = bins->cuts[f].n_bins > most ? bins->cuts[f].n_bins : most;
+    for (int32_t c = 0; c < bins->n_cuts; c++) {
+        most = bins->cuts[c].n_bins > most ? bins->cuts[c].n_bins : most;
     }
     return padded(most + 1);
 }

@@ -17,6 +17,9 @@
 #include "gbdt/params.h"
 #include "gbdt/simd/dispatch.h"
 
+/* Words of a split's set for each part of its cut. */
+enum { RT_PART_WORDS = 4 };
+
 /* Exact sums over the rows of a node. */
 typedef struct rt_sums {
     int64_t g, h, rows;
@@ -28,8 +31,8 @@ typedef struct rt_split {
     int32_t bin;       /* numeric: bins up to this go left */
     bool missing_left; /* numeric only: a set never holds what is missing */
     bool categorical;
-    double l2;       /* that the leaf values of the children use */
-    uint64_t set[4]; /* categorical: bins that go left */
+    double l2; /* that the leaf values of the children use */
+    uint64_t set[RT_PARTS_MAX * RT_PART_WORDS]; /* categorical: bins that go left */
     rt_sums left;
 } rt_split;
 
@@ -133,12 +136,18 @@ static inline double rt_net_gain(const rt_split_rules *rules, double children,
     return found && gain > rules->min_split_gain && gain > 1e-12 * size ? gain : 0.0;
 }
 
+/* Is the bin of a part in the set? */
+static inline bool rt_split_has(const rt_split *split, int32_t part, int32_t bin)
+{
+    return (split->set[part * RT_PART_WORDS + (bin >> 6)] >> (bin & 63)) & 1;
+}
+
 /* Does the bin go left? */
-static inline bool rt_split_goes_left(const rt_split *split, int32_t bin,
+static inline bool rt_split_goes_left(const rt_split *split, int32_t part, int32_t bin,
                                       int32_t missing_bin)
 {
     if (split->categorical) {
-        return (split->set[bin >> 6] >> (bin & 63)) & 1;
+        return rt_split_has(split, part, bin);
     }
     return bin == missing_bin ? split->missing_left : bin <= split->bin;
 }

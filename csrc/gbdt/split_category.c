@@ -17,8 +17,10 @@ __extension__ typedef __int128 wide_int;
 
 typedef struct ranked {
     rt_sums sums;
-    int32_t bin;
+    int32_t bin; /* of its part, PART_BITS for each part before it */
 } ranked;
+
+enum { PART_BITS = RT_PART_WORDS * 64, LEVELS_MAX = RT_PARTS_MAX * RT_MAX_BINS };
 
 /* Is ratio(a) < ratio(b)? Compared as a.g (b.h + s) < b.g (a.h + s) in 128 bits,
  * so that no rounding decides; equal ratios go by bin, which is level order. */
@@ -31,7 +33,7 @@ static bool ranks_before(const ranked *a, const ranked *b, int64_t smooth)
 
 static void sort_levels(ranked *levels, int32_t count, int64_t smooth)
 {
-    for (int32_t i = 1; i < count; i++) { /* insertion: at most 255 levels */
+    for (int32_t i = 1; i < count; i++) { /* insertion: they are few */
         ranked level = levels[i];
         int32_t at = i;
         for (; at > 0 && ranks_before(&level, &levels[at - 1], smooth); at--) {
@@ -119,16 +121,19 @@ static void take_set(rt_split *best, const ranked *levels, int32_t count, int32_
 
 /* The order is one for both ends; a prefix from the far end wins only if better. */
 static void sorted_sets(const rt_split_rules *rules, const rt_cut *cut,
-                        const rt_histogram *histogram, int64_t cells, rt_sums node,
-                        double *best_score, rt_split *best)
+                        const rt_histogram *histogram, const int64_t *cells,
+                        rt_sums node, double *best_score, rt_split *best)
 {
-    ranked levels[RT_MAX_BINS];
+    ranked levels[LEVELS_MAX];
     int32_t count = 0;
-    for (int32_t bin = 0; bin < cut->n_bins; bin++) {
-        rt_sums sums = rt_sums_cell(histogram, cells + bin);
-        /* A level with fewer rows than the smoothing has no ratio to speak of. */
-        if (sums.rows > 0 && sums.rows >= rules->cat_min_rows) {
-            levels[count++] = (ranked){sums, bin};
+    int32_t number = 0;
+    for (const rt_cut *part = cut; part != NULL; part = part->more, number++) {
+        for (int32_t bin = 0; bin < part->n_bins; bin++) {
+            rt_sums sums = rt_sums_cell(histogram, cells[number] + bin);
+            /* A level with fewer rows than the smoothing has no ratio to speak of. */
+            if (sums.rows > 0 && sums.rows >= rules->cat_min_rows) {
+                levels[count++] = (ranked){sums, number * PART_BITS + bin};
+            }
         }
     }
     sort_levels(levels, count, rules->cat_smooth_steps);
@@ -141,14 +146,14 @@ static void sorted_sets(const rt_split_rules *rules, const rt_cut *cut,
 }
 
 void rt_split_categorical(const rt_split_rules *rules, const rt_cut *cut,
-                          const rt_histogram *histogram, int64_t cells, rt_sums node,
-                          rt_split *best)
+                          const rt_histogram *histogram, const int64_t *cells,
+                          rt_sums node, rt_split *best)
 {
     assert(cut->levels != 0 && cut->n_bins <= RT_MAX_BINS && node.rows >= 0);
     double best_score = rt_no_score(rules);
     *best = (rt_split){.categorical = true, .l2 = rules->l2};
-    if (cut->n_bins <= rules->max_onehot) {
-        one_against_rest(rules, cut, histogram, cells, node, &best_score, best);
+    if (cut->n_bins <= rules->max_onehot && !rt_cut_has_parts(cut)) {
+        one_against_rest(rules, cut, histogram, cells[0], node, &best_score, best);
     } else {
         sorted_sets(rules, cut, histogram, cells, node, &best_score, best);
     }

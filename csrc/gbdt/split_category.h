@@ -6,7 +6,7 @@
 
 /* As rt_split_numeric, but what goes left is complete. */
 void rt_split_categorical(const rt_split_rules *rules, const rt_cut *cut,
-                          const rt_histogram *histogram, int64_t cells, rt_sums node,
-                          rt_split *best);
+                          const rt_histogram *histogram, const int64_t *cells,
+                          rt_sums node, rt_split *best);
 
 #endif

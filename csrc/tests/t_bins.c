@@ -63,7 +63,7 @@ static void check_bins(const rt_bins *bins)
             int32_t bin = rt_bin_of_number(cut, (double)x[i][f]);
             uint8_t byte = bins->bytes[i * bins->stride + cut->group];
             wrong += cut->bin_of_byte[byte] != bin ? 1 : 0;
-            wrong += rt_bins_column(bins, f)[i] != byte ? 1 : 0;
+            wrong += rt_bins_column(bins, cut)[i] != byte ? 1 : 0;
         }
     }
     CHECK(wrong == 0);
@@ -94,7 +94,46 @@ done:
     rt_bins_clear(&bins);
 }
 
+/* 600 levels take three parts, in the order of the levels; each level has its bin in
+ * one of them and is missing to the others. Level 7 never occurs. */
+static void levels_go_on_in_further_bytes(void)
+{
+    enum { LEVELS = 600 };
+    static float level[ROWS];
+    const int32_t levels = LEVELS;
+    const rt_matrix matrix = {.data = (const char *)level,
+                              .rows = ROWS,
+                              .columns = 1,
+                              .row_bytes = sizeof level[0],
+                              .column_bytes = sizeof level[0]};
+    const rt_team alone = {0, 1, NULL};
+    rt_bins bins = {0};
+    for (int32_t i = 0; i < ROWS; i++) {
+        level[i] = (float)(i % LEVELS == 7 ? 8 : i % LEVELS);
+    }
+    TRY(rt_bins_init(&bins, ROWS, 1, &levels, 255, 1, NULL));
+    rt_bins_cut(&bins, &matrix, alone, NULL);
+    rt_bins_group(&bins);
+    rt_bins_fill(&bins, &matrix, alone, NULL);
+    rt_bins_lay_rows(&bins, alone);
+    CHECK(bins.n_cuts == 3 && bins.groups == 3);
+    CHECK(bins.cuts[0].n_bins == 255 && bins.cuts[2].n_bins == LEVELS - 1 - 2 * 255);
+    for (int32_t i = 0; i < ROWS; i++) {
+        const int32_t at = (int32_t)level[i] - (level[i] > 7.0f ? 1 : 0);
+        for (int32_t part = 0; part < 3; part++) {
+            const rt_cut *cut = &bins.cuts[part];
+            const uint8_t byte = bins.bytes[i * bins.stride + cut->group];
+            const int32_t bin = at / 255 == part ? at % 255 : cut->n_bins;
+            CHECK(cut->bin_of_byte[byte] == bin);
+            CHECK(bin == cut->n_bins || cut->level_of_bin[bin] == (int32_t)level[i]);
+        }
+    }
+done:
+    rt_bins_clear(&bins);
+}
+
 static const rt_test tests[] = {
+    {"levels go on in further bytes", levels_go_on_in_further_bytes},
     {"columns that exclude each other share a byte",
      columns_that_exclude_each_other_share_a_byte},
     {"columns of many combinations keep their bytes",

@@ -92,7 +92,7 @@ def _facts(spec: RetrainSpec, window: Window, tracking_uri: str | None) -> dict[
     from retrain_ops.steps.validate_data import failures_of, rules_of
 
     table, strays = window_rows(Source(spec), window)
-    report = validate_table(table, rules_of(spec, table.schema), name=spec.model.name)
+    report = validate_table(table, rules_of(spec, table.schema))
     if not report.success:
         raise ValidationError(f"{spec.model.name}/{window.end}: {failures_of(report)}")
     with _registry(spec, window, tracking_uri) as asked:

@@ -1,29 +1,27 @@
 """Validation of a table with Great Expectations.
 
-The suite is built from rules at run time, in a context that lives in memory. Great
-Expectations is imported inside `validate_table`, because the import takes seconds and a DAG
-parse must not pay them. Types are checked on the Arrow schema (as a one-row table), so that
-the way to pandas cannot blur them; everything else on the columns that a rule names.
+The suite is built from rules at run time. What its expectations ask for is counted in one pass
+over the table (`facts`), and each expectation judges the counts: its own engines would call a
+Python function for every value. Great Expectations is imported when there is something to
+judge, because the import takes seconds and a DAG parse must not pay them.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from retrain_ops.busy import busy_with
+from retrain_ops.data.facts import ColumnFacts, TableFacts, count_facts
 from retrain_ops.errors import ConfigError, import_problem
 from retrain_ops.stats.rules import exactly
 
 PACKAGES = "great-expectations pandas"
-_ONE_AT_A_TIME = threading.Lock()
-"""Great Expectations keeps "the" context in a module variable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +43,11 @@ class ValidationRules:
     label: str
     label_rate: tuple[float, float]
     max_null_share: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def looked_into(self) -> set[str]:
+        """The columns whose values a rule asks for."""
+        return {*self.not_null, *self.ranges, *self.max_null_share, self.label} - {""}
 
     def __post_init__(self) -> None:
         """Refuse rules that no table, or every table, would meet by mistake."""
@@ -81,52 +84,30 @@ class ValidationReport:
     evaluated: int
 
 
-def validate_table(table: pa.Table, rules: ValidationRules, name: str) -> ValidationReport:
+def validate_table(table: pa.Table, rules: ValidationRules) -> ValidationReport:
     """Hold a table against the rules, all of them: the report names every failure.
 
-    `name` is the name of the suite and of the asset. No network, no files, no progress bars.
+    Its record batches are looked at once. No network, no files, no progress bars.
 
     Raises `ConfigError` when Great Expectations or pandas is not installed.
     """
-    # Hundreds of INFO lines are written while the package is being imported.
+    kinds = _expectations()
+    facts = count_facts(table, rules.looked_into, rules.ranges, rules.label)
+    suite = [*_schema_suite(kinds, rules), *_data_suite(kinds, rules, set(table.column_names))]
+    failures = [failure for each in suite if (failure := _judge(each, facts)) is not None]
+    ordered = sorted(failures, key=lambda f: (f.column, f.expectation, f.detail))
+    return ValidationReport(success=not failures, failures=tuple(ordered), evaluated=len(suite))
+
+
+def _expectations() -> Any:
+    """Its module of expectations; hundreds of INFO lines are written while it is imported."""
     _quieten("great_expectations")
     try:
         with busy_with("importing Great Expectations"):
             import great_expectations as gx
-            import pandas as pd
     except ImportError as error:
-        raise ConfigError(
-            import_problem(error, "Great Expectations", "great-expectations pandas")
-        ) from error
-    types = {field.name: [str(field.type)] for field in table.schema}
-    data = _frame(table, rules)
-    with _ONE_AT_A_TIME:
-        context = _context(gx)
-        source = context.data_sources.add_pandas(name)
-        results = [
-            *_run(gx, source, f"{name}-schema", pd.DataFrame(types), _schema_suite(gx, rules)),
-            *_run(gx, source, name, data, _data_suite(gx, rules, set(table.column_names))),
-        ]
-    failures = [_failure(result) for result in results if not result.success]
-    ordered = sorted(failures, key=lambda f: (f.column, f.expectation, f.detail))
-    return ValidationReport(success=not failures, failures=tuple(ordered), evaluated=len(results))
-
-
-def _context(gx: Any) -> Any:
-    """An in-memory context that sends nothing, writes nothing and draws no progress bars."""
-    from great_expectations.data_context.types.base import (
-        DataContextConfig,
-        InMemoryStoreBackendDefaults,
-        ProgressBarsConfig,
-    )
-
-    _quieten("great_expectations.data_context.types.base")  # sets itself to INFO
-    config = DataContextConfig(
-        analytics_enabled=False,
-        progress_bars=ProgressBarsConfig(globally=False),
-        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
-    )
-    return gx.get_context(mode="ephemeral", project_config=config)
+        raise ConfigError(import_problem(error, "Great Expectations", PACKAGES)) from error
+    return gx.expectations
 
 
 def _quieten(name: str) -> None:
@@ -136,20 +117,8 @@ def _quieten(name: str) -> None:
         logger.setLevel(logging.WARNING)
 
 
-def _frame(table: pa.Table, rules: ValidationRules) -> Any:
-    """The columns that a rule looks into, as pandas; null and NaN both become missing."""
-    wanted = {*rules.not_null, *rules.ranges, *rules.max_null_share, rules.label}
-    looked_into = [column for column in table.column_names if column in wanted]
-    frame = table.select(looked_into).to_pandas()
-    if rules.label in looked_into and pa.types.is_boolean(table.schema.field(rules.label).type):
-        frame[rules.label] = frame[rules.label].astype("float64")
-    # Without a column pandas would lose the number of rows.
-    return frame if looked_into else frame.reindex(range(table.num_rows))
-
-
-def _schema_suite(gx: Any, rules: ValidationRules) -> list[Any]:
-    """Over the one-row table whose values are the types."""
-    kinds = gx.expectations
+def _schema_suite(kinds: Any, rules: ValidationRules) -> list[Any]:
+    """A column's type is the one value of a column of types."""
     return [
         expectation
         for column, kind in rules.columns.items()
@@ -160,14 +129,12 @@ def _schema_suite(gx: Any, rules: ValidationRules) -> list[Any]:
     ]
 
 
-def _data_suite(gx: Any, rules: ValidationRules, present: set[str]) -> list[Any]:
+def _data_suite(kinds: Any, rules: ValidationRules, present: set[str]) -> list[Any]:
     """A column that a rule needs and the table lacks is one failure, not one for each rule."""
-    kinds = gx.expectations
     suite = [
         kinds.ExpectTableRowCountToBeBetween(min_value=rules.min_rows, max_value=rules.max_rows)
     ]
-    needed = {*rules.not_null, *rules.ranges, *rules.max_null_share, rules.label} - {""}
-    for column in sorted(needed - present - set(rules.columns)):
+    for column in sorted(rules.looked_into - present - set(rules.columns)):
         suite.append(kinds.ExpectColumnToExist(column=column))
     for column in rules.not_null:
         if column in present:
@@ -190,27 +157,62 @@ def _data_suite(gx: Any, rules: ValidationRules, present: set[str]) -> list[Any]
     return suite
 
 
-def _run(gx: Any, source: Any, name: str, frame: Any, expectations: Iterable[Any]) -> Iterable[Any]:
-    """Evaluate one suite on one frame."""
-    asset = source.add_dataframe_asset(name)
-    batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": frame})
-    suite = gx.ExpectationSuite(name=name, expectations=list(expectations))
-    results: Iterable[Any] = batch.validate(suite, result_format="BASIC").results
-    return results
+def _judge(expectation: Any, facts: TableFacts) -> Failure | None:
+    """Great Expectations' verdict on what was counted, in its own result format."""
+    settings = {"result_format": "BASIC"}
+    wanted = expectation.get_validation_dependencies(None, dict(settings))
+    config = expectation.configuration
+    column = config.kwargs.get("column", "")
+    try:
+        metrics = {
+            each.id: _metric(each.metric_name, column, config.kwargs, facts)
+            for each in wanted.get_metric_configurations()
+        }
+    except _CannotAsk as problem:
+        return Failure(config.type, column, _detail(config.kwargs, {}, str(problem)))
+    result = expectation.metrics_validate(metrics, runtime_configuration=settings)
+    if result.success:
+        return None
+    return Failure(config.type, column, _detail(config.kwargs, dict(result.result or {})))
 
 
-def _failure(result: Any) -> Failure:
-    config = result.expectation_config
-    return Failure(
-        expectation=config.type,
-        column=config.kwargs.get("column", ""),
-        detail=_detail(config.kwargs, dict(result.result or {}), result.exception_info or {}),
-    )
+class _CannotAsk(Exception):
+    """Nothing of the kind can be said of the column."""
 
 
-def _detail(
-    wanted: Mapping[str, Any], result: Mapping[str, Any], exception: Mapping[str, Any]
-) -> str:
+def _metric(metric: str, column: str, wanted: Mapping[str, Any], facts: TableFacts) -> Any:
+    """What was counted, by the name that Great Expectations gives it."""
+    if metric == "table.row_count":
+        return facts.rows
+    if metric == "table.columns":
+        return list(facts.types)
+    if column not in facts.types:
+        raise _CannotAsk("there is no such column")
+    if metric.startswith("column.distinct_values.not_in_set"):
+        others = [kind for kind in [facts.types[column]] if kind not in wanted["value_set"]]
+        return len(others) if metric.endswith(".count") else others
+    return _column_metric(metric, facts.columns[column])
+
+
+def _column_metric(metric: str, column: ColumnFacts) -> Any:
+    rule, _, what = metric.rpartition(".")
+    if rule == "column_values.nonnull":
+        return column.missing if what == "unexpected_count" else []
+    if rule not in ("column_values.in_set", "column_values.between") and metric != "column.mean":
+        raise ConfigError(f"Great Expectations asks for {metric}, which is not counted")
+    if rule == "column_values.in_set":
+        broken = column.no_label
+    elif not column.is_number and (column.known or pa.types.is_timestamp(column.kind)):
+        # An instant is in no range, known or not; of texts only those that there are.
+        raise _CannotAsk(f"it is {column.kind}, which is no number")
+    elif metric == "column.mean":
+        return column.mean
+    else:
+        broken = column.outside
+    return broken.count if what == "unexpected_count" else broken.values
+
+
+def _detail(wanted: Mapping[str, Any], result: Mapping[str, Any], problem: str = "") -> str:
     """What was seen, and what was wanted."""
     if result.get("unexpected_count") and result.get("element_count") is None:
         # Types: the one row of the schema's table, and the one type that it must be.
@@ -228,17 +230,8 @@ def _detail(
     elif "observed_value" in result:
         seen = f"observed {_short(result['observed_value'])}"
     else:
-        seen = _exception_text(exception) or "not there"
+        seen = problem or "not there"
     return f"{seen} (wanted {rule})" if rule else seen
-
-
-def _exception_text(exception: Mapping[str, Any]) -> str:
-    """One record, or one record for each metric that could not be computed."""
-    records = [exception, *(v for v in exception.values() if isinstance(v, Mapping))]
-    for record in records:
-        if record.get("exception_message"):
-            return str(record["exception_message"]).strip().splitlines()[0]
-    return ""
 
 
 def _examples(values: list[Any]) -> str:

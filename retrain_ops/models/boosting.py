@@ -37,7 +37,7 @@ class Boosting(Estimator):
         colsample, subsample: share of columns and rows that each tree sees.
         max_bins: bins of a numeric column, at most 255.
         cat_smooth, cat_l2, min_data_per_group, max_cat_to_onehot, max_cat_threshold:
-            categorical splits, with the meaning they have in LightGBM. A column's 255 most
+            categorical splits, with the meaning they have in LightGBM. A column's 1,020 most
             frequent categories are told apart; rarer ones count as missing.
         categorical_features: the columns whose values are categories, by name or position, as a
             mask of all columns, or "from_dtype" (pandas' category, polars' Categorical and Enum,

@@ -54,7 +54,7 @@ def validate_data(run: Run) -> ValidationResult:
             refuses; nothing else happens.
     """
     table = read_processed(run.workspace, run.window.end)
-    report = validate_table(table, rules_of(run.spec, table.schema), name=run.retrain_key)
+    report = validate_table(table, rules_of(run.spec, table.schema))
     if not report.success:
         raise ValidationError(f"{run.retrain_key}: {failures_of(report)}")
     return ValidationResult(

@@ -40,13 +40,13 @@ def table(**changed: pa.Array) -> pa.Table:
 
 
 def failures(data: pa.Table, rules: ValidationRules = RULES) -> list[tuple[str, str]]:
-    report = validate_table(data, rules, "flights")
+    report = validate_table(data, rules)
     assert report.success == (not report.failures)
     return [(failure.column, failure.expectation) for failure in report.failures]
 
 
 def test_a_table_that_meets_every_rule_passes() -> None:
-    report = validate_table(table(), RULES, "flights")
+    report = validate_table(table(), RULES)
     assert report.failures == ()
     assert report.success
     assert report.evaluated == 16
@@ -68,7 +68,7 @@ def test_a_table_that_meets_every_rule_passes() -> None:
 def test_a_broken_rule_names_column_expectation_and_what_was_seen(
     column: str, values: pa.Array, expected: str, detail: str
 ) -> None:
-    report = validate_table(table(**{column: values}), RULES, "flights")
+    report = validate_table(table(**{column: values}), RULES)
     found = [f for f in report.failures if f.column == column and expected in f.expectation]
     assert found, report.failures
     assert detail in found[0].detail
@@ -134,7 +134,7 @@ def test_thirty_days_of_thirty_columns_take_seconds() -> None:
         max_null_share={},
     )
     started = time.monotonic()
-    assert validate_table(pa.table(values), rules, "wide").success
+    assert validate_table(pa.table(values), rules).success
     assert time.monotonic() - started < 30
 
 
@@ -155,7 +155,7 @@ def test_no_socket_is_opened_no_file_written_and_nothing_said(tmp_path: Path) ->
         sys.addaudithook(watch)
         rules = ValidationRules(columns={}, not_null=("a",), ranges={"a": (0, 1)}, min_rows=1,
                                 max_rows=None, label="a", label_rate=(0, 1))
-        report = validate_table(pa.table({"a": [0, 1, 3]}), rules, "quiet")
+        report = validate_table(pa.table({"a": [0, 1, 3]}), rules)
         assert not report.success
     """
     done = subprocess.run(
