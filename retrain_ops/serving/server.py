@@ -32,21 +32,35 @@ def serve(spec: str | Path, listening: Listening) -> None:
     """Serves until SIGTERM or SIGINT; requests that have begun are answered first.
 
     Raises:
-        ConfigError: the spec is wrong, or uvicorn is not installed.
+        ConfigError: the spec is wrong, uvicorn is not installed, or the server did not start.
     """
     load_spec(spec)  # refused here, not in a worker
     config = config_of(create_app(str(spec)), listening)
-    from uvicorn import Server
-    from uvicorn.supervisors import Multiprocess
-
+    run = _run_workers if listening.workers > 1 else _run_alone
     try:
-        if listening.workers > 1:
-            Multiprocess(config, sockets=[config.bind_socket()]).run()
-        else:
-            Server(config).run()
+        run(config)
+    except SystemExit as problem:  # uvicorn's way to say it, also of a port that is taken
+        raise ConfigError("the server did not start: what it logged above says why") from problem
     finally:
         if listening.uds:
             Path(listening.uds).unlink(missing_ok=True)
+
+
+def _run_alone(config: Config) -> None:
+    from uvicorn import Server
+
+    Server(config).run()
+
+
+def _run_workers(config: Config) -> None:
+    """uvicorn gives up when a worker cannot start."""
+    from uvicorn.config import STARTUP_FAILURE
+    from uvicorn.supervisors import Multiprocess
+
+    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    supervisor.run()
+    if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
+        raise SystemExit(STARTUP_FAILURE)
 
 
 def config_of(app: App, listening: Listening) -> Config:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 
@@ -11,8 +14,9 @@ import uvicorn
 
 from devtools.doubles.registry_server import Client, Server
 from devtools.serving import promoted, small_model, wait_until
+from retrain_ops.errors import ConfigError
 from retrain_ops.serving import create_app, protocol
-from retrain_ops.serving.server import Listening, config_of
+from retrain_ops.serving.server import Listening, config_of, serve
 from retrain_ops.spec.spec import parse_spec
 
 SPEC = """
@@ -111,3 +115,27 @@ def test_a_sender_that_never_ends_is_cut_off(path, part, monkeypatch):
     monkeypatch.setattr(protocol, "SLOWEST_REQUEST_S", 0.2)
     monkeypatch.setattr(protocol, "LOOK_EVERY_S", 0.05)
     assert sent(path, part).count(b"HTTP/1.1 200 ") == (1 if part.startswith(WHOLE) else 0)
+
+
+@pytest.fixture
+def spoilt(tmp_path):
+    """A spec whose folder is a file."""
+    (tmp_path / "serving").write_text("no folder")
+    spec = tmp_path / "served.toml"
+    spec.write_text(f'{SPEC}[registry]\ntracking_uri = "http://127.0.0.1:9"\n')
+    return spec
+
+
+def test_a_server_that_cannot_start_says_so(spoilt):
+    socket_path = spoilt.with_name("socket")
+    with pytest.raises(ConfigError, match="did not start"):
+        serve(spoilt, Listening(uds=str(socket_path)))
+    assert not socket_path.exists()
+
+
+def test_workers_that_cannot_start_end_the_command(spoilt):
+    command = [sys.executable, "-m", "retrain_ops.cli", "serve", "--spec", str(spoilt)]
+    command += ["--workers", "2", "--uds", str(spoilt.with_name("socket"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, json.loads(done.stdout)["error"]) == (2, "ConfigError")
+    assert "Not a directory" in done.stderr
