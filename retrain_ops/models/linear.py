@@ -310,10 +310,12 @@ class LogisticRegression(Classifier, Linear):
 
     def _number_of(self, labels: NDArray[Any]) -> NDArray[np.intp]:
         """The place of each label. Raises InputError for one that is no class."""
-        unknown = np.unique(labels[~np.isin(labels, self.classes_)])
+        place = np.searchsorted(self.classes_, labels)
+        unknown = labels[self.classes_[np.minimum(place, len(self.classes_) - 1)] != labels]
         if len(unknown):
-            raise InputError(f"y has {list(unknown)}, the classes are {list(self.classes_)}")
-        return np.searchsorted(self.classes_, labels)
+            found = list(np.unique(unknown))
+            raise InputError(f"y has {found}, the classes are {list(self.classes_)}")
+        return place
 
     @property
     def coef_(self) -> NDArray[np.float64]:
