@@ -175,7 +175,7 @@ def test_a_dry_run_lists_the_writes_and_makes_none(registry, say, name):
     writes = registry.client.server.writes
     code, told = say(name, "--dry-run")
     assert code == 0
-    assert [w["write"] for w in told["plan"][:2]] == ["claim", "event"]
+    assert [w["write"] for w in told["plan"][:3]] == ["claim", "claim", "event"]  # epoch, settlement
     assert "champion" in [w["name"] for w in told["plan"] if w["write"] == "alias"]
     assert registry.client.server.writes == writes
 
