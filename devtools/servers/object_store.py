@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +50,13 @@ class ObjectStore:
         )
 
     def objects(self) -> dict[str, bytes]:
-        """Every object of the bucket by its key."""
+        """Every object of the bucket by its key; a lock's come and go meanwhile."""
         filesystem = self.filesystem()
         infos = filesystem.get_file_info(pafs.FileSelector(BUCKET, recursive=True))
         files = sorted(info.path for info in infos if info.type == pafs.FileType.File)
         found = {}
         for path in files:
-            with filesystem.open_input_stream(path) as stream:
+            with suppress(FileNotFoundError), filesystem.open_input_stream(path) as stream:
                 found[path.removeprefix(f"{BUCKET}/")] = stream.read()
         return found
 

@@ -59,7 +59,9 @@ def _onnx() -> Any:
     try:
         return importlib.import_module("onnx")
     except ImportError as error:
-        raise ConfigError(import_problem(error, "onnx", '"retrain-ops[onnx]"')) from error
+        raise ConfigError(
+            import_problem(error, "onnx", '"$(ls retrain_ops-*.whl)[onnx]"')
+        ) from error
 
 
 @dataclass

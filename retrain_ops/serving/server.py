@@ -73,7 +73,9 @@ def config_of(app: App, listening: Listening) -> Config:
         import httptools  # noqa: F401
         from uvicorn import Config
     except ImportError as problem:
-        raise ConfigError(import_problem(problem, "uvicorn", "'retrain-ops[serving]'")) from problem
+        raise ConfigError(
+            import_problem(problem, "uvicorn", '"$(ls retrain_ops-*.whl)[serving]"')
+        ) from problem
     return Config(
         app,
         host=listening.host,

@@ -64,7 +64,7 @@ class XGBoost:
 
 def load_xgboost() -> Any:
     """The package."""
-    return load_package("xgboost", '"retrain-ops[xgboost]"')
+    return load_package("xgboost", '"$(ls retrain_ops-*.whl)[xgboost]"')
 
 
 def _train_xgboost(rows: Rows, params: Mapping[str, object], seed: int, stop: Event) -> bytes:
@@ -177,7 +177,7 @@ class LightGBM:
 
 def load_lightgbm() -> Any:
     """The package."""
-    return load_package("lightgbm", '"retrain-ops[lightgbm]"')
+    return load_package("lightgbm", '"$(ls retrain_ops-*.whl)[lightgbm]"')
 
 
 def _canonical_names() -> dict[str, str]:

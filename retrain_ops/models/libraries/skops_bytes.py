@@ -19,7 +19,7 @@ from retrain_ops.errors import ConfigError, CorruptError
 from retrain_ops.models.libraries.rows import load_package
 
 SCHEMA = "schema.json"
-NEEDS = '"retrain-ops[scikit-learn]"'
+NEEDS = '"$(ls retrain_ops-*.whl)[scikit-learn]"'
 
 # Of scikit-learn and numpy, beside what skops trusts by itself; a file never adds to it.
 TRUSTED = frozenset({
