@@ -91,6 +91,17 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="team size (default: all allowed)")
 
 
+def version_number(text: str) -> str:
+    """The number of a registered version, from an option.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none, such as a name or -1.
+    """
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no version's number, such as 3")
+    return str(int(text))
+
+
 def run_of(options: argparse.Namespace) -> Run:
     """The run that the common options name.
 

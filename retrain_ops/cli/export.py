@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from retrain_ops.cli.command import run_of
+from retrain_ops.cli.command import run_of, version_number
 from retrain_ops.errors import ConfigError
 from retrain_ops.workspace import replace_file
 
@@ -17,7 +17,9 @@ ENDINGS = {"onnx": "onnx", "lightgbm": "txt"}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `export`."""
-    parser.add_argument("--version", required=True, help="the version's number")
+    parser.add_argument(
+        "--version", required=True, type=version_number, help="the version's number"
+    )
     parser.add_argument("--format", required=True, choices=sorted(ENDINGS), help="what to write")
     parser.add_argument(
         "--ml-opset",

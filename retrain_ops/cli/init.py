@@ -6,7 +6,9 @@ import argparse
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,8 +176,8 @@ def _validate(survey: Survey) -> Iterator[str]:
     for column in bounded:
         low, high = column.lowest or 0.0, column.highest or 0.0
         span = high - low
-        limits = f"[{_number(low - span)}, {_number(high + span)}]"
-        yield f"{_text(column.name)} = {limits} # seen: {_number(low)} to {_number(high)}"
+        limits = f"[{_bound(low - span, ROUND_FLOOR)}, {_bound(high + span, ROUND_CEILING)}]"
+        yield f"{_text(column.name)} = {limits} # seen: {low:.6g} to {high:.6g}"
     features = survey.of_role("numeric") + survey.of_role("categorical")
     yield ""
     yield "[validate.max_null_share] # twice what was seen, and 5 % more"
@@ -216,8 +218,11 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _number(value: float) -> str:
-    return repr(float(f"{value:.6g}"))
+def _bound(value: float, away: str) -> str:
+    """Six digits, rounded away from the values between the bounds; the ends of float64 stay."""
+    kept = max(-sys.float_info.max, min(value, sys.float_info.max))
+    short = float(Context(prec=6, rounding=away).create_decimal(repr(kept)))
+    return repr(short if math.isfinite(short) else kept)
 
 
 def _floor(share: float) -> float:

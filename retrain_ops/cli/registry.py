@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from retrain_ops.cli import tables
-from retrain_ops.cli.command import EXIT_FAILED, EXIT_NOT_YET, Command, run_of
+from retrain_ops.cli.command import EXIT_FAILED, EXIT_NOT_YET, Command, run_of, version_number
 from retrain_ops.decisions.record import read_decision
 from retrain_ops.errors import ConfigError, ConflictError, DataError, NotYet
 from retrain_ops.registry.changes import Promotion
@@ -328,13 +328,17 @@ def _reject_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _answer_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--version", help="the version meant (default: the open candidate)")
+    parser.add_argument(
+        "--version", type=version_number, help="the version meant (default: the open candidate)"
+    )
     parser.add_argument("--by", help="who answers (default: you)")
     _as_of_option(parser)
 
 
 def _promote_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--version", help="the version (default: the open candidate)")
+    parser.add_argument(
+        "--version", type=version_number, help="the version (default: the open candidate)"
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--force", action="store_true", help="past all gates and its shadow")
     how.add_argument(
@@ -348,7 +352,9 @@ def _promote_options(parser: argparse.ArgumentParser) -> None:
 
 def _rollback_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--version", help="the version to take off (default: the one promoted last)"
+        "--version",
+        type=version_number,
+        help="the version to take off (default: the one promoted last)",
     )
     _as_of_option(parser)
     _dry_run_option(parser)

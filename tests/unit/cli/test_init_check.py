@@ -327,3 +327,28 @@ def test_a_number_that_is_a_feature_can_be_a_protected_slice_too(tmp_path, comma
     spec.write_text(text.replace("protected = []", 'protected = ["black"]'))
     code, output, err = command("check", spec)
     assert (code, output["status"]) == (0, "ok"), err
+
+
+@pytest.mark.parametrize(
+    "first", [1_700_000_000.0, 12_000_000.0, -1.7e9, 2.0**63, 1e-9, 1e308, -1e308]
+)
+def test_a_drafted_range_holds_the_values_that_it_was_drafted_from(first, tmp_path, command):
+    rng = np.random.default_rng(5)
+    step = abs(first) * 1e-8
+    for number in range(20):
+        day, n = FIRST + timedelta(days=number), 50
+        noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        columns = {
+            "id": [f"{number}-{i}" for i in range(n)],
+            "at": pa.array([noon] * n, pa.timestamp("us", "UTC")),
+            "v": first + step * (number * n + np.arange(n)),
+            "late": rng.random(n) < 0.3,
+        }
+        write(tmp_path / "rows", "day", day, pa.table(columns))
+    spec = tmp_path / "m.toml"
+    code, document, err = command("init", tmp_path / "rows", "--spec", spec, "--label", "late")
+    assert code == 0, (document, err)
+    low, high = tomllib.loads(spec.read_text())["validate"]["ranges"]["v"]
+    assert np.isfinite([low, high]).all()
+    assert low <= first
+    assert high >= first + step * 999

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -176,8 +177,8 @@ def test_constraints_reach_xgboost():
 @pytest.mark.parametrize("package", ["xgboost", "lightgbm"])
 def test_a_missing_library_is_named_with_what_to_install(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    words = rf'{package} is not installed: pip install "retrain-ops\[{package}\]"'
-    with pytest.raises(ConfigError, match=words):
+    words = f'{package} is not installed: pip install "$(ls retrain_ops-*.whl)[{package}]"'
+    with pytest.raises(ConfigError, match=re.escape(words)):
         resolve_trainer(package)
 
 
