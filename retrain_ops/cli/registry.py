@@ -24,6 +24,7 @@ from retrain_ops.registry.events import (
     Event,
     Version,
     World,
+    utc_instant,
     utc_text,
 )
 from retrain_ops.rollout.approval import UNNAMED, give_answer
@@ -194,6 +195,8 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
         if not options.dry_run:
             run.registry.finish()
         version = _chosen(run, options)
+        if options.as_of is not None and not _serves(run, version):
+            _check_order(run, when)
         if options.dry_run:
             return {"model": run.model, "version": version.number, "plan": _plan(run, version)}
         if options.replace_superseded:
@@ -202,6 +205,17 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
             _decide(run, version, when, force=options.force)
         output = _promoted(run, version)
     return {**output, "aliases": dict(run.registry.snapshot().aliases)}
+
+
+def _check_order(run: Run, when: datetime) -> None:
+    """A promotion cannot count from before the change that it follows."""
+    newest = run.registry.snapshot().newest
+    taken = utc_instant(newest.effective_from) if newest else when
+    if when < taken:
+        raise ConfigError(
+            f"@champion of {run.model} last moved at {utc_text(taken)}: a promotion cannot count "
+            f"from {utc_text(when)}, which lies before"
+        )
 
 
 def _chosen(run: Run, options: argparse.Namespace) -> Version:

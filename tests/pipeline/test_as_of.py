@@ -113,3 +113,18 @@ def test_nobody_is_rolled_back_before_the_promotion(tmp_path, command):
     assert code == 2
     assert "version 2 took @champion at 2020-02-07T02:00:00Z" in said["message"]
     assert "cannot count from 2020-02-05T23:59:59Z" in said["message"]
+
+
+def test_nobody_is_promoted_before_the_change_that_it_follows(tmp_path, command):
+    world = begin(tmp_path / "world", REQUIRED)
+    before = command(*world, "history")[1]["events"]
+    code, said = command(*world, "promote", "--version", "2", "--force", "--as-of", "2019-12-31")
+    assert code == 2
+    assert "last moved at 2020-01-18T02:00:00Z" in said["message"]
+    assert "cannot count from 2019-12-31T23:59:59Z" in said["message"]
+    assert command(*world, "history")[1]["events"] == before
+    for _ in range(2):  # repeated, it finds what it did
+        code, said = command(
+            *world, "promote", "--version", "2", "--force", "--as-of", "2020-02-08"
+        )
+        assert (code, said["promoted"], said["aliases"]["champion"]) == (0, True, "2"), said
