@@ -65,8 +65,9 @@ def validate_data(run: Run) -> ValidationResult:
 
 
 def _reference(run: Run) -> Mapping[str, Any] | None:
-    """What the champion learnt from; None where this key has no champion."""
-    champion = champion_of_key(run)
+    """What the champion learnt from; None where this key has no champion, or check_drift, which
+    decides on one, has not run."""
+    champion = champion_of_key(run) if run.read("check_drift.json") else None
     if champion is None:
         return None
     found: Mapping[str, Any] = json.loads(file_of_version(run, champion, REFERENCE_FILE))
