@@ -7,7 +7,7 @@ ENVIRONMENT := $(PYTHON) tools/environments.py
 
 help:
 	@echo "make build             install what a build needs; build the extension in place"
-	@echo "make test              everything that must hold, in at most 20 minutes on 2 idle cores"
+	@echo "make test              everything that must hold, in at most 25 minutes on 2 idle cores"
 	@echo "make lint              ruff, mypy --strict, clang-format"
 	@echo "make format            let ruff and clang-format rewrite the sources"
 	@echo "make c-test            tests of the C core; c-test-sanitized: under ASan and UBSan"
