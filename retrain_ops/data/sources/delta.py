@@ -12,8 +12,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from retrain_ops.data.sources.kind import VERSION, Part, check_day, check_names, distinct_days, gone
+from retrain_ops.data.sources.kind import VERSION, distinct_days, gone
 from retrain_ops.data.sources.secrets import redacted, shown
+from retrain_ops.data.sources.versioned import VersionedTable
 from retrain_ops.errors import SourceError, UnreachableError
 from retrain_ops.spec.spec import RetrainSpec
 
@@ -23,40 +24,19 @@ def open_source(spec: RetrainSpec, version: str) -> DeltaSource:
     return DeltaSource(spec, version)
 
 
-class DeltaSource:
+class DeltaSource(VersionedTable):
     """Rows by day of one version of a table; which columns it is partitioned by does not matter."""
 
     def __init__(self, spec: RetrainSpec, version: str) -> None:
-        self._spec = spec
-        self._version = version
-        self._day = spec.source.partition
+        super().__init__(spec, version)
         self._shown = shown(spec.source.path)
-
-    @property
-    def expected(self) -> str:
-        """The table must have rows of a day."""
-        return f"{self._place} has none with that {self._day}; load the days"
 
     def days(self) -> list[date]:
         """The distinct days of the table; of a partition column without reading rows."""
         self._check([self._day])
-        if self._day in self._table.metadata().partition_columns:
-            values = {partition[self._day] for partition in self._table.partitions()}
-        else:
-            values = {v for table in self._scan([self._day], None) for v in table[0].to_pylist()}
-        return distinct_days(values, self._place)
-
-    def schemas(self, day: date) -> Iterator[tuple[str, pa.Schema]]:
-        """The columns of the table, whatever the day."""
-        yield self._place, self._schema
-
-    def read(self, days: Sequence[date], columns: Sequence[str], *, pinned: bool) -> Iterator[Part]:
-        """One part per batch of the scan; files of other days are skipped."""
-        self._check([self._day, *columns])
-        for day in days:
-            for table in self._scan(columns, day):
-                if table.num_rows:
-                    yield Part(day, f"the rows of {day.isoformat()} in {self._place}", table)
+        if self._day not in self._table.metadata().partition_columns:
+            return super().days()
+        return distinct_days({p[self._day] for p in self._table.partitions()}, self._place)
 
     def pin(self) -> Mapping[str, Any]:
         """The version that is read."""
@@ -78,10 +58,6 @@ class DeltaSource:
     @cached_property
     def _schema(self) -> pa.Schema:
         return pa.schema(self._table.schema().to_arrow())
-
-    def _check(self, wanted: Sequence[str]) -> None:
-        check_names(self._place, self._schema.names, wanted)
-        check_day(self._place, self._schema.field(self._day))
 
     def _scan(self, columns: Sequence[str], day: date | None) -> Iterator[pa.Table]:
         predicate = None if day is None else f"{_quoted(self._day)} = {self._literal(day)}"

@@ -14,8 +14,9 @@ from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import EqualTo
 from pyiceberg.table import ALWAYS_TRUE, DataScan, Table
 
-from retrain_ops.data.sources.kind import VERSION, Part, check_day, check_names, distinct_days, gone
+from retrain_ops.data.sources.kind import VERSION, gone
 from retrain_ops.data.sources.secrets import redacted
+from retrain_ops.data.sources.versioned import VersionedTable
 from retrain_ops.errors import SourceError, UnreachableError
 from retrain_ops.spec.spec import RetrainSpec
 
@@ -25,36 +26,8 @@ def open_source(spec: RetrainSpec, version: str) -> IcebergSource:
     return IcebergSource(spec, version)
 
 
-class IcebergSource:
+class IcebergSource(VersionedTable):
     """Rows by day of one snapshot of a table."""
-
-    def __init__(self, spec: RetrainSpec, version: str) -> None:
-        self._spec = spec
-        self._version = version
-        self._day = spec.source.partition
-
-    @property
-    def expected(self) -> str:
-        """The table must have rows of a day."""
-        return f"{self._place} has none with that {self._day}; load the days"
-
-    def days(self) -> list[date]:
-        """The distinct days of the table."""
-        self._check([self._day])
-        found = self._scan([self._day], None)
-        return distinct_days({v for table in found for v in table[0].to_pylist()}, self._place)
-
-    def schemas(self, day: date) -> Iterator[tuple[str, pa.Schema]]:
-        """The columns of the snapshot, whatever the day."""
-        yield self._place, self._schema
-
-    def read(self, days: Sequence[date], columns: Sequence[str], *, pinned: bool) -> Iterator[Part]:
-        """One part per batch of the scan; files of other days are skipped."""
-        self._check([self._day, *columns])
-        for day in days:
-            for table in self._scan(columns, day):
-                if table.num_rows:
-                    yield Part(day, f"the rows of {day.isoformat()} in {self._place}", table)
 
     def pin(self) -> Mapping[str, Any]:
         """The snapshot that is read; a table that was never written has none."""
@@ -83,10 +56,6 @@ class IcebergSource:
     @cached_property
     def _schema(self) -> pa.Schema:
         return self._open_scan(("*",), None).projection().as_arrow()
-
-    def _check(self, wanted: Sequence[str]) -> None:
-        check_names(self._place, self._schema.names, wanted)
-        check_day(self._place, self._schema.field(self._day))
 
     def _open_scan(self, columns: Sequence[str], day: date | None) -> DataScan:
         rows = ALWAYS_TRUE if day is None else EqualTo(self._day, day.isoformat())
