@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from retrain_ops._core import CancelledError, CorruptError, NetworkError, RemoteError
@@ -92,6 +94,23 @@ def text_of(problem: BaseException) -> str:
     if is_expected(problem) and text:
         return text
     return f"{type(problem).__name__}: {text}".rstrip(": ")
+
+
+@contextmanager
+def interruptions_shown() -> Iterator[None]:
+    """Within it an error that a library made of an interruption is raised as that interruption.
+
+    A signal may come while an extension module is imported; some answer with an ImportError.
+    """
+    try:
+        yield
+    except Exception as problem:
+        met: BaseException | None = problem
+        while met is not None and not isinstance(met, KeyboardInterrupt):
+            met = met.__cause__ or met.__context__
+        if met is None:
+            raise
+        raise met from None
 
 
 def import_problem(error: ImportError, product: str, packages: str) -> str:

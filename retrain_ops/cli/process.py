@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from retrain_ops.errors import interruptions_shown
+
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 AGAIN_S = 0.1
 EXIT_SIGNAL = 128  # and the signal's number, as shells say it
@@ -48,7 +50,8 @@ def cancellable() -> Iterator[None]:
     try:
         for number in before:
             signal.signal(number, cancel)
-        yield
+        with interruptions_shown():
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from retrain_ops.errors import NotYet, text_of
+from retrain_ops.errors import NotYet, interruptions_shown, text_of
 from retrain_ops.notify import send
 from retrain_ops.run import Run, begin_attempt, record_step, run_record
 from retrain_ops.stats.rules import recorded
@@ -59,7 +59,8 @@ def run_step(
         entry: dict[str, Any] = {"status": "running", "try": run.context.try_number}
         record_step(run, name, entry | _page(run))
         try:
-            result = _said_before(run, name, _function(name)(run))
+            with interruptions_shown():
+                result = _said_before(run, name, _function(name)(run))
         except BaseException as problem:
             _record_failure(run, name, problem, time.monotonic() - started)
             if alert and not isinstance(problem, NotYet):

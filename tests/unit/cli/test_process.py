@@ -12,6 +12,7 @@ import time
 import pytest
 
 from retrain_ops.cli.process import SIGNALS, Cancelled, cancellable
+from retrain_ops.errors import ConfigError, import_problem
 
 CLI = (sys.executable, "-m", "retrain_ops.cli")
 
@@ -49,6 +50,34 @@ def test_an_exception_that_python_loses_is_raised_again():
     with pytest.raises(Cancelled), cancellable():
         step()
     assert time.monotonic() - begun < 4.5
+
+
+def test_a_signal_that_a_library_made_an_error_of_its_own_is_raised_as_it_was():
+    def imports():
+        try:
+            send(signal.SIGTERM)
+        except KeyboardInterrupt as problem:  # as extension modules do
+            raise ImportError("initialization failed") from problem
+
+    def step():
+        try:
+            imports()
+        except ImportError as problem:
+            raise ConfigError(import_problem(problem, "the library", "it")) from problem
+
+    with pytest.raises(Cancelled), cancellable():
+        step()
+
+
+def test_an_error_with_no_interruption_behind_it_stays_what_it_is():
+    def step():
+        try:
+            int("x")
+        except ValueError as problem:
+            raise ConfigError("spoilt") from problem
+
+    with pytest.raises(ConfigError, match="spoilt"), cancellable():
+        step()
 
 
 def test_a_signal_leaves_those_alone_who_handle_the_first():

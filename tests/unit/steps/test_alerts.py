@@ -9,7 +9,7 @@ import pytest
 from devtools.doubles.registry_server import Client, Server
 from devtools.servers.slack_server import SlackServer
 from devtools.synthetic import FIRST, toy_run
-from retrain_ops.run import RunContext, begin_attempt, record_step
+from retrain_ops.run import RunContext, begin_attempt, record_step, run_record
 from retrain_ops.steps import runner
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.steps.runner import run_step
@@ -49,6 +49,24 @@ def test_a_failed_step_tells_its_cause_and_its_own_page_once(open_run, slack, mo
     alert_failure(open_run("summarise"), "evaluate", "noticed once more")
     cause = f"[FAILED] toy {FIRST}: evaluate: the registry did not answer"
     assert texts(slack) == [f"{cause}\n{PAGE}evaluate"]
+
+
+def test_a_step_whose_library_hid_the_interruption_says_what_ended_it(open_run, slack, monkeypatch):
+    def fails(run):
+        try:
+            raise KeyboardInterrupt("cancelled by signal 2 (SIGINT)")
+        except KeyboardInterrupt as problem:
+            raise ImportError("initialization failed") from problem
+
+    monkeypatch.setattr(runner, "_function", lambda name: fails)
+    run = open_run("evaluate")
+    begin_attempt(run)
+    with pytest.raises(KeyboardInterrupt):
+        run_step("evaluate", run)
+    assert run_record(run)["steps"]["evaluate"]["error"] == "cancelled by signal 2 (SIGINT)"
+    assert [text.splitlines()[0] for text in texts(slack)] == [
+        f"[FAILED] toy {FIRST}: evaluate: cancelled by signal 2 (SIGINT)"
+    ]
 
 
 def test_a_killed_step_is_told_with_the_page_that_it_noted_when_it_began(open_run, slack):
