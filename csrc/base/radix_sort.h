@@ -13,19 +13,20 @@
 #include "base/status.h"
 
 /* x must not be NaN. Positive numbers get the sign bit set, negative ones are
- * complemented: IEEE 754 sorts by magnitude within a sign. */
+ * complemented: IEEE 754 sorts by magnitude within a sign. No branch: signs come in no
+ * order. */
 static inline uint64_t rt_key_of_double(double x)
 {
     uint64_t bits = 0;
     double zero_unsigned = x + 0.0; /* -0.0 + 0.0 is +0.0 */
     memcpy(&bits, &zero_unsigned, sizeof bits);
-    return bits ^ ((bits >> 63) != 0 ? UINT64_MAX : UINT64_C(1) << 63);
+    return bits ^ ((0 - (bits >> 63)) | UINT64_C(1) << 63);
 }
 
 static inline double rt_double_of_key(uint64_t key)
 {
     double x = 0.0;
-    uint64_t bits = key ^ ((key >> 63) != 0 ? UINT64_C(1) << 63 : UINT64_MAX);
+    uint64_t bits = key ^ (((key >> 63) - 1) | UINT64_C(1) << 63);
     memcpy(&x, &bits, sizeof x);
     return x;
 }

@@ -4,29 +4,30 @@
 #include "gbdt/grower_search.h"
 
 #include <assert.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "gbdt/grower_memory.h"
 #include "gbdt/split_category.h"
 
 /* One column of the leaf. What is missing of a numeric split is made up for the best of
  * all columns alone (rt_split_left). */
-static rt_split find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t at)
+static void find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t at,
+                       rt_split *found)
 {
     int32_t feature = grower->tree.shape.feature[at];
     const rt_cut *cut = &grower->bins->cuts[feature];
     const rt_histogram *histogram = &grower->pool.slot[leaf->slot];
     const int64_t cells = (int64_t)at * grower->tree.shape.stride;
     rt_split_rules rules = grower->tree.rules;
-    rt_split found;
     rules.range = leaf->range;
     rules.monotone = grower->monotone == NULL ? 0 : grower->monotone[feature];
     if (cut->levels == 0) {
-        rt_split_numeric(&rules, cut, histogram, cells, leaf->sums, &found);
+        rt_split_numeric(&rules, cut, histogram, cells, leaf->sums, found);
     } else {
-        rt_split_categorical(&rules, cut, histogram, &cells, leaf->sums, &found);
+        rt_split_categorical(&rules, cut, histogram, &cells, leaf->sums, found);
     }
-    found.feature = feature;
-    return found;
+    found->feature = feature;
 }
 
 /* The larger gain comes first; of equal ones, that of the smaller feature. */
@@ -35,6 +36,16 @@ static bool is_better(const rt_split *split, const rt_split *than)
     return split->gain > than->gain ||
            (split->gain == than->gain && split->gain > 0.0 &&
             split->feature < than->feature);
+}
+
+/* Of a numeric split there is no set to copy. */
+static bool take_better(rt_split *best, const rt_split *found)
+{
+    if (!is_better(found, best)) {
+        return false;
+    }
+    memcpy(best, found, found->categorical ? sizeof *best : offsetof(rt_split, set));
+    return true;
 }
 
 /* Has it further parts, or is it one? Their histograms may be other ranks'. */
@@ -50,17 +61,15 @@ static rt_split best_split(const rt_grower *grower, const rt_leaf *leaf,
 {
     const rt_hist_shape *shape = &grower->tree.shape;
     rt_split best = {.gain = 0.0};
+    rt_split found;
     int32_t best_at = -1;
     for (int32_t place = part.begin; place < part.end; place++) {
         for (int32_t at = shape->first[place]; at >= 0; at = shape->next[at]) {
             if (in_parts(grower, at)) {
                 continue;
             }
-            const rt_split found = find_split(grower, leaf, at);
-            if (is_better(&found, &best)) {
-                best = found;
-                best_at = at;
-            }
+            find_split(grower, leaf, at, &found);
+            best_at = take_better(&best, &found) ? at : best_at;
         }
     }
     if (best_at >= 0 && !best.categorical) {
@@ -83,10 +92,10 @@ void rt_grower_find_splits(rt_grower *grower, int32_t rank, rt_hist_part part)
     }
 }
 
-/* The better of `best` and the splits of the features with several parts: by one rank,
- * when all histograms are made. Parts lie behind the features, in their order. */
-static rt_split best_of_parts(const rt_grower *grower, const rt_leaf *leaf,
-                              rt_split best)
+/* Tries the features with several parts for a leaf that has the best split of all
+ * others: by one rank, when all histograms are made. Parts lie behind the features, in
+ * their order. */
+static void try_parts(const rt_grower *grower, rt_leaf *leaf)
 {
     const rt_hist_shape *shape = &grower->tree.shape;
     const rt_histogram *histogram = &grower->pool.slot[leaf->slot];
@@ -108,9 +117,8 @@ static rt_split best_of_parts(const rt_grower *grower, const rt_leaf *leaf,
         }
         rt_split_categorical(&rules, cut, histogram, cells, leaf->sums, &found);
         found.feature = shape->feature[at];
-        best = is_better(&found, &best) ? found : best;
+        take_better(&leaf->best, &found);
     }
-    return best;
 }
 
 /* A leaf that no split improves needs its histogram no more. */
@@ -125,18 +133,20 @@ void rt_grower_choose_splits(rt_grower *grower, int32_t ranks)
 {
     rt_leaf *left = &grower->tree.leaf[grower->step.left];
     rt_leaf *right = &grower->tree.leaf[grower->step.right];
-    rt_candidates best = grower->rank.candidates[0];
+    rt_candidates *best = &grower->rank.candidates[0];
     for (int32_t rank = 1; rank < ranks; rank++) {
         const rt_candidates *other = &grower->rank.candidates[rank];
-        best.left = is_better(&other->left, &best.left) ? other->left : best.left;
-        best.right = is_better(&other->right, &best.right) ? other->right : best.right;
+        take_better(&best->left, &other->left);
+        take_better(&best->right, &other->right);
     }
     if (grower->step.split_left) {
-        left->best = best_of_parts(grower, left, best.left);
+        left->best = best->left;
+        try_parts(grower, left);
         settle(grower, left);
     }
     if (grower->step.split_right) {
-        right->best = best_of_parts(grower, right, best.right);
+        right->best = best->right;
+        try_parts(grower, right);
         settle(grower, right);
     }
 }

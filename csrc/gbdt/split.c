@@ -139,7 +139,10 @@ void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
     const int32_t candidates = missing.rows > 0 ? inner + 1 : inner;
     cut_at chosen = best_cut(rules, histogram, cells, candidates, none, node);
 
-    *best = (rt_split){.l2 = rules->l2};
+    best->categorical = false;
+    best->missing_left = false;
+    best->l2 = rules->l2;
+    best->left = none;
     if (missing.rows > 0) {
         cut_at other = best_cut(rules, histogram, cells, inner, missing, node);
         best->missing_left =

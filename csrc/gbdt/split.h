@@ -32,8 +32,10 @@ typedef struct rt_split {
     bool missing_left; /* numeric only: a set never holds what is missing */
     bool categorical;
     double l2; /* that the leaf values of the children use */
-    uint64_t set[RT_PARTS_MAX * RT_PART_WORDS]; /* categorical: bins that go left */
     rt_sums left;
+    /* Categorical: bins that go left. Last, and nothing in a numeric split: the search
+     * makes one for each feature of each leaf, and copies only what is in it. */
+    uint64_t set[RT_PARTS_MAX * RT_PART_WORDS];
 } rt_split;
 
 /* What a leaf's value may be, by the monotone splits above it. */
