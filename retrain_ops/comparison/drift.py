@@ -11,13 +11,14 @@ import pyarrow as pa
 
 from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.data.odd_days import (
+    Oddity,
     counts_of_bins,
     counts_of_reference,
     odd_features,
-    texts_of,
 )
 from retrain_ops.data.reference import count_feature
 from retrain_ops.data.source import day_index
+from retrain_ops.data.window_rows import Strays, seen_rows
 from retrain_ops.decisions.judge import drift_rules
 from retrain_ops.errors import ConfigError, DataError, SourceError
 from retrain_ops.registry.events import Version
@@ -26,11 +27,16 @@ from retrain_ops.stats.drift import DriftReport, drift_report
 
 
 class CurrentDrift(NamedTuple):
-    """The report, the record of the counts for `drift_counts.json`, and what is odd about days."""
+    """The report, the record of the counts for `drift_counts.json`, and what is odd about days.
+
+    `rows` are those of the newest days that were compared, and `strays` what strayed of them.
+    """
 
     report: DriftReport
     record: dict[str, Any]
-    odd: tuple[str, ...]
+    odd: list[Oddity]
+    rows: pa.Table
+    strays: Strays
 
 
 def drift_of_features(run: Run, champion: Version) -> CurrentDrift:
@@ -49,7 +55,7 @@ def drift_of_features(run: Run, champion: Version) -> CurrentDrift:
             f"the champion's reference has no feature {', '.join(unknown)}: it was trained by an "
             "older spec; retrain with --force"
         )
-    table = _current_rows(run)
+    table, strays = _current_rows(run)
     try:
         current = {n: count_feature(table, n, reference[n], n_threads=run.n_threads) for n in names}
     except DataError as problem:
@@ -59,8 +65,8 @@ def drift_of_features(run: Run, champion: Version) -> CurrentDrift:
     report = drift_report(before, current, drift_rules(run.spec), seed=run.spec.model.seed)
     days = run.window.last_days(run.spec.drift.current_days)
     now = counts_of_bins(current, day_index(table)[1], days)
-    odd = texts_of(odd_features(now, counts_of_reference(frozen)))
-    return CurrentDrift(report, _counts_record(reference, current), odd)
+    odd = odd_features(now, counts_of_reference(frozen))
+    return CurrentDrift(report, _counts_record(reference, current), odd, table, strays)
 
 
 def _counts_record(
@@ -76,14 +82,13 @@ def _counts_record(
     return {"features": features}
 
 
-def _current_rows(run: Run) -> pa.Table:
+def _current_rows(run: Run) -> tuple[pa.Table, Strays]:
     days = run.spec.drift.current_days
-    table = run.source.read(
-        run.window.last_days(days), columns=run.spec.drift_features, before=run.instant
-    )
+    newest = run.window.last_days(days)
+    table, strays = seen_rows(run.source, newest, run.spec.drift_features, run.instant)
     if table.num_rows == 0:
         raise SourceError(
             f"{run.retrain_key}: the {days} days before the run have no rows, so nobody can say "
             "whether they drifted; load them and run again"
         )
-    return table
+    return table, strays

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +25,7 @@ EARLIEST, LATEST = timedelta(hours=-14), timedelta(hours=36)
 
 @dataclass(frozen=True, slots=True)
 class Strays:
-    """Rows of a window, of `rows`, that do not lie where their partition says.
+    """Rows of some days, of `rows`, that do not lie where their partition says.
 
     `outside` rows lie outside their day whatever the time zone, and are used; `late` rows lie at
     or after the run's instant, and are not.
@@ -34,14 +35,14 @@ class Strays:
     outside: int
     late: int
 
-    def warnings(self) -> list[str]:
-        """What to say of them; nothing of a share that is no news."""
+    def warnings(self, of: str = "the window") -> list[str]:
+        """What to say of them, the rows `of` some days; nothing of a share that is no news."""
         words = (
             (self.outside, "lie outside their partition's day in every time zone"),
             (self.late, "lie at or after the run's instant and are left out"),
         )
         return [
-            f"{count} of {self.rows} rows of the window ({count / self.rows:.1%}) {text}"
+            f"{count} of {self.rows} rows of {of} ({count / self.rows:.1%}) {text}"
             for count, text in words
             if self.rows and count > exactly(STRAY_SHARE) * self.rows
         ]
@@ -66,23 +67,28 @@ def window_rows(
     spec = source.spec
     key = f"{spec.model.name}/{window.end.isoformat()}"
     columns = pulled_columns(spec)
-    whole = source.read(window.days, columns=columns, before=None, pins=pins)
-    table = within(whole, spec.source.event_time, None, window.instant)
-    strays = _strays(spec, whole, late=whole.num_rows - table.num_rows)
-    _check_strays(key, spec, strays)
+    table, strays = seen_rows(source, window.days, columns, window.instant, pins)
+    check_strays(key, spec, strays)
     if table.num_rows == 0:
         raise SourceError(f"{key}: the window has no rows at all")
-    ids = table[spec.source.request_id]
-    doubled = table.num_rows - pc.count_distinct(ids, mode="all").as_py()
-    if doubled:
-        raise SourceError(
-            f"{key}: {doubled} row(s) repeat a {spec.source.request_id}, {_repeated(table, ids)}; "
-            "the source was loaded twice or the id is not unique: fix it and run again"
-        )
+    check_unique(key, spec, table)
     table = _without_immature_labels(spec, window, table)
     if pins is not None:
         pin_contents(table, spec.features.numeric, pins)
     return table, strays
+
+
+def seen_rows(
+    source: Source,
+    days: Iterable[date],
+    columns: Sequence[str],
+    instant: datetime,
+    pins: Pins | None = None,
+) -> tuple[pa.Table, Strays]:
+    """The rows of `days` before `instant`, and what strayed; :meth:`Source.read` says the rest."""
+    whole = source.read(days, columns=columns, before=None, pins=pins)
+    table = within(whole, source.spec.source.event_time, None, instant)
+    return table, _strays(source.spec, whole, late=whole.num_rows - table.num_rows)
 
 
 def _strays(spec: RetrainSpec, whole: pa.Table, *, late: int) -> Strays:
@@ -94,7 +100,8 @@ def _strays(spec: RetrainSpec, whole: pa.Table, *, late: int) -> Strays:
     return Strays(rows=whole.num_rows, outside=outside, late=late)
 
 
-def _check_strays(key: str, spec: RetrainSpec, strays: Strays) -> None:
+def check_strays(key: str, spec: RetrainSpec, strays: Strays) -> None:
+    """Raises SourceError where more rows have strayed than the spec allows."""
     limit = spec.source.max_stray_share
     found = max(strays.outside, strays.late)
     if found > exactly(limit) * strays.rows:
@@ -102,6 +109,17 @@ def _check_strays(key: str, spec: RetrainSpec, strays: Strays) -> None:
             f"{key}: of {strays.rows} rows {strays.outside} lie outside their partition's day and "
             f"{strays.late} at or after the run's instant, more than max_stray_share = {limit:g}: "
             f"load the days again, or correct {spec.source.event_time}"
+        )
+
+
+def check_unique(key: str, spec: RetrainSpec, table: pa.Table) -> None:
+    """Raises SourceError where two rows have one request id."""
+    ids = table[spec.source.request_id]
+    doubled = table.num_rows - pc.count_distinct(ids, mode="all").as_py()
+    if doubled:
+        raise SourceError(
+            f"{key}: {doubled} row(s) repeat a {spec.source.request_id}, {_repeated(table, ids)}; "
+            "the source was loaded twice or the id is not unique: fix it and run again"
         )
 
 

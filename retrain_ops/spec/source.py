@@ -47,7 +47,8 @@ class SourceTable:
         time_zone: whose clock an event time without an offset shows; refused when empty.
         max_stray_share: largest share of a window's rows that may lie outside their day in every
             time zone, or at or after the run's instant; the day fails above it. Above 1 % of
-            either is a warning in any case.
+            either is a warning in any case. A day that trains nothing reads and counts the
+            `[drift]` days alone.
     """
 
     label: str

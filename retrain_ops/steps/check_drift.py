@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from retrain_ops.comparison.degraded import compare_matured
-from retrain_ops.comparison.drift import drift_of_features
+from retrain_ops.comparison.drift import CurrentDrift, drift_of_features
+from retrain_ops.data.odd_days import texts_of
 from retrain_ops.data.source import Source
 from retrain_ops.data.sources.kind import VERSION
+from retrain_ops.data.window_rows import check_strays, check_unique
 from retrain_ops.decisions.champion import champion_record, decide_champion
 from retrain_ops.decisions.judge import (
     DRIFT_COUNTS_FILE,
@@ -31,6 +33,7 @@ from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run, note
 from retrain_ops.spec.window import Window
 from retrain_ops.stats.rules import quiet
+from retrain_ops.steps.validate_data import texts_of_odd
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,8 @@ class DriftResult:
     holds one entry per feature: PSI, de-biased PSI, day-permutation p value, verdict.
     `degraded` is the champion beside a newer model, None when the spec does not ask for it;
     `source_version` is that of the source's table, where it has versions; `warnings` is what is
-    odd about the newest days' rows.
+    odd about the newest days' rows. On a day that trains nothing `outside_day` and
+    `after_instant` count those of them that strayed; on others pull_data does.
     """
 
     triggered: bool
@@ -55,6 +59,8 @@ class DriftResult:
     age_days: int | None
     degraded: dict[str, Any] | None = None
     source_version: str = quiet("")
+    outside_day: int = quiet(0)
+    after_instant: int = quiet(0)
     warnings: tuple[str, ...] = quiet(())
 
     @property
@@ -75,6 +81,9 @@ def check_drift(run: Run) -> DriftResult:
     Raises:
         ConfigError: there is no champion and nobody asked to bootstrap one, or the spec names
             a column that the source has not, or a trainer that cannot be loaded.
+        SourceError: the newest days cannot be read; or nothing asks for training, and too many
+            of their rows have strayed, or a request id is doubled.
+        ValidationError: nothing asks for training, and a day is odd in a way the spec refuses.
     """
     run = replace(run, source_version=_version(run))
     check_spec(run.source, run.window)
@@ -149,8 +158,9 @@ def _bootstrap(run: Run) -> DriftResult:
 
 
 def _compare(run: Run, champion: Version) -> DriftResult:
-    report, counts, odd = drift_of_features(run, champion)
-    run.workspace.write_json(run.path(DRIFT_COUNTS_FILE), counts)
+    found = drift_of_features(run, champion)
+    report = found.report
+    run.workspace.write_json(run.path(DRIFT_COUNTS_FILE), found.record)
     age = (run.window.end - champion.window_end).days
     matured = compare_matured(run, champion)
     behind = matured is not None and matured.triggered
@@ -162,7 +172,7 @@ def _compare(run: Run, champion: Version) -> DriftResult:
     )
     reason = "forced" if run.context.forced else reason
     shown = report.to_json()
-    return DriftResult(
+    result = DriftResult(
         triggered=reason != "none",
         reason=reason,
         psi_max=report.psi_max,
@@ -171,7 +181,22 @@ def _compare(run: Run, champion: Version) -> DriftResult:
         champion=champion_record(champion),
         age_days=age,
         degraded=None if matured is None else matured.to_json(),
-        warnings=odd,
+        warnings=texts_of(found.odd),
+    )
+    return result if result.triggered else _checked(run, found, result)
+
+
+def _checked(run: Run, found: CurrentDrift, result: DriftResult) -> DriftResult:
+    """A quiet day ends here: what pull_data and validate_data refuse is refused by this step."""
+    strays, spec = found.strays, run.spec
+    check_strays(run.retrain_key, spec, strays)
+    check_unique(run.retrain_key, spec, found.rows)
+    odd = texts_of_odd(spec, run.window, found.odd)
+    return replace(
+        result,
+        outside_day=strays.outside,
+        after_instant=strays.late,
+        warnings=(*strays.warnings(f"the newest {spec.drift.current_days} days"), *odd),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_table
 from retrain_ops.data.odd_days import (
     SHOWN,
+    Oddity,
     count_days,
     counts_of_reference,
     odd_days,
@@ -83,7 +84,15 @@ def warnings_of(
         ValidationError: something of a kind that the spec refuses.
     """
     usual = counts_of_reference(reference) if reference else None
-    found = odd_days(count_days(table, spec, window.days), usual, window)
+    return texts_of_odd(spec, window, odd_days(count_days(table, spec, window.days), usual, window))
+
+
+def texts_of_odd(spec: RetrainSpec, window: Window, found: Sequence[Oddity]) -> tuple[str, ...]:
+    """The first ten odd things in words.
+
+    Raises:
+        ValidationError: one is of a kind that the spec refuses.
+    """
     refused = [o.text for o in found if o.kind in spec.validate.refuse_days]
     if refused:
         raise ValidationError(

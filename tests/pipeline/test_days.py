@@ -98,13 +98,17 @@ def test_a_quiet_day_says_what_is_odd_about_the_newest_rows(world, client, messa
     assert messages[-1].endswith(f" | warning: {text}")  # once, whoever saw it
 
 
-def test_rows_that_strayed_are_counted_in_the_record(world, client):
-    day = START + timedelta(days=1)
-    write_day(world / "rows", day - timedelta(days=1), shift=0.0, rows=300)
+def stray(world, day):
+    """All rows of the day before a run are of two days later."""
     path = world / "rows" / f"day={day - timedelta(days=1)}" / "part-0.parquet"
-    table = pq.read_table(path)
+    table = pq.read_table(path, partitioning=None)
     later = pc.add(table["event_time"], pa.scalar(timedelta(days=2)))
     pq.write_table(table.set_column(1, "event_time", later), path)
+
+
+def test_rows_that_strayed_are_counted_in_the_record(world, client):
+    day = START + timedelta(days=1)
+    stray(world, day)
     output = run_day(toy_run(world, client, day, context=RunContext(forced=True)))
     record = toy_run(world, client, day).read("pull_data.json")
     assert (record["outside_day"], record["after_instant"]) == (300, 300)
@@ -112,7 +116,46 @@ def test_rows_that_strayed_are_counted_in_the_record(world, client):
     assert "6.2%" in record["warnings"][0]
 
 
+def test_a_quiet_day_counts_the_rows_that_strayed(world, client, messages):
+    day = START + timedelta(days=1)
+    stray(world, day)
+    output = run_day(toy_run(world, client, day))
+    assert output["outcome"] == "no_train"
+    record = toy_run(world, client, day).read("check_drift.json")
+    assert (record["outside_day"], record["after_instant"]) == (300, 300)
+    assert record["warnings"] == output["steps"][0]["warnings"]
+    text = "300 of 1500 rows of the newest 5 days (20.0%) lie outside their partition's day"
+    assert record["warnings"][0].startswith(text)
+    assert f" | warning: {text}" in messages[-1]
+    strict = SPEC.replace("label_delay_days = 2", "label_delay_days = 2\nmax_stray_share = 0.19")
+    output = run_day(toy_run(world, client, day, spec=strict))
+    assert output["exit_code"] == EXIT_DATA
+    assert "of 1500 rows 300 lie outside their partition's day and 300 at" in output["message"]
+
+
+def test_a_quiet_day_refuses_rows_that_were_loaded_twice(world, client):
+    day = START + timedelta(days=1)
+    path = world / "rows" / f"day={day - timedelta(days=1)}" / "part-0.parquet"
+    (path.parent / "part-1.parquet").write_bytes(path.read_bytes())
+    output = run_day(toy_run(world, client, day))
+    assert output["exit_code"] == EXIT_DATA
+    assert re.search(r"300 row\(s\) repeat a request_id, .* on 2020-01-21;", output["message"])
+    assert (world / "workspace" / "toy" / f"window_end={day}" / "decision.json").exists() is False
+
+
+def test_a_quiet_day_refuses_what_the_spec_refuses(world, client):
+    day = START + timedelta(days=1)
+    write_day(world / "rows", day - timedelta(days=2), rows=15)
+    strict = SPEC.replace("min_rows = 100\nlabel", 'min_rows = 100\nrefuse_days = ["rows"]\nlabel')
+    output = run_day(toy_run(world, client, day, spec=strict))
+    assert output["exit_code"] == EXIT_DATA
+    assert f"{day - timedelta(days=2)} has 15 rows, 5% of the 300" in output["message"]
+
+
 def test_a_day_like_the_others_has_no_word_of_warnings(world, client):
+    quiet = toy_run(world, client, START + timedelta(days=1))
+    run_day(quiet)
+    assert quiet.read("check_drift.json").keys().isdisjoint(("outside_day", "warnings"))
     run = toy_run(world, client, START)
     assert run.read("pull_data.json").keys().isdisjoint(("outside_day", "warnings"))
     assert run.read("validate_data.json").keys() == {"expectations", "rows"}
