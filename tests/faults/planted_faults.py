@@ -305,6 +305,10 @@ BETWEEN = ("[0.05, 0.95]", "[0.0, 1.0]")
 ROW_FAULTS: dict[str, RowFault] = {
     "a day that is not there": RowFault(_no_day, ("no rows for 2020-01-10", "day=<day>")),
     "no Parquet": RowFault(_bytes(lambda _: b"a,b\n1,2\n"), (FILE, "cannot be read as Parquet")),
+    "a link to nothing": RowFault(
+        lambda rows: (rows / NEW).with_name("b.parquet").symlink_to("gone"),
+        (NEW.replace("part-0", "b"), "cannot be read as Parquet"),
+    ),
     "an empty file": RowFault(_bytes(lambda _: b""), (FILE, "cannot be read as Parquet")),
     "a file cut short": RowFault(_bytes(lambda data: data[:-40]), (FILE, "cannot be read")),
     "a page of noise": RowFault(

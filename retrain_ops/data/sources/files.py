@@ -7,6 +7,7 @@ where a pattern finds files without such folders, the only date in it.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -118,7 +119,11 @@ class DayFiles:
         base, pattern = self._base, _pattern(self.root)
         for info in self._infos(base, deep=True):
             name = info.path.removeprefix(f"{base}/")
-            if info.is_file and pattern.fullmatch(info.path) and not _is_hidden(name):
+            if _is_hidden(name):
+                continue
+            if _is_broken(info) and _is_folder(info):
+                yield from self._below(info.path)  # which says so
+            elif (info.is_file or _is_broken(info)) and pattern.fullmatch(info.path):
                 yield DayFile(info.path, name, dict(_hive_keys(info.path)))
 
     @property
@@ -130,7 +135,7 @@ class DayFiles:
         """Files in a folder, and in hive folders below it."""
         for info in self._infos(folder, deep=False):
             name = info.path.removeprefix(f"{self.root}/")
-            if info.type == pafs.FileType.Directory:
+            if _is_folder(info):
                 if hive_key(info.base_name)[0]:
                     yield from self._below(info.path)
             elif info.path.endswith(self.endings) and not _is_hidden(name):
@@ -143,7 +148,11 @@ class DayFiles:
 
     def _infos(self, folder: str, *, deep: bool) -> list[pafs.FileInfo]:
         selector = pafs.FileSelector(folder, allow_not_found=True, recursive=deep)
-        return list(self.filesystem.get_file_info(selector))
+        found = list(self.filesystem.get_file_info(selector))
+        if not isinstance(self.filesystem, pafs.LocalFileSystem):
+            return found
+        folders = [info.path for info in found if deep and info.type == pafs.FileType.Directory]
+        return [*found, *_broken_links([folder, *folders])]
 
     def _day_of(self, file: DayFile) -> date | None:
         day = _iso_day(file.keys.get(self.partition, "")) or _split_day(file.keys)
@@ -151,6 +160,33 @@ class DayFiles:
         if day is None and self.is_pattern and len(dates) == 1:
             (day,) = dates
         return day
+
+
+def _broken_links(folders: Sequence[str]) -> Iterator[pafs.FileInfo]:
+    """Links to nothing, which Arrow's listing leaves out: whoever reads one learns its name.
+
+    Raises:
+        SourceError: a folder is such a link itself.
+    """
+    for folder in folders:
+        if os.path.islink(folder) and not os.path.exists(folder):
+            raise SourceError(
+                f"{folder} is a link to {os.readlink(folder)}, which is not there: "
+                "load it again, or remove the link"
+            )
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            broken = [e.name for e in entries if e.is_symlink() and not os.path.exists(e.path)]
+            yield from (pafs.FileInfo(f"{folder}/{n}", pafs.FileType.NotFound) for n in broken)
+
+
+def _is_broken(info: pafs.FileInfo) -> bool:
+    return bool(info.type == pafs.FileType.NotFound)
+
+
+def _is_folder(info: pafs.FileInfo) -> bool:
+    """A link to nothing was one where its name is that of a hive folder."""
+    broken = _is_broken(info) and hive_key(info.base_name)[0] != ""
+    return bool(info.type == pafs.FileType.Directory or broken)
 
 
 def _iso_day(text: str) -> date | None:

@@ -1,5 +1,6 @@
 """Which files hold which day: folders, hive keys around and within them, patterns, hidden names."""
 
+import re
 from datetime import date
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from devtools.source_kinds import with_source
 from devtools.synthetic import FIRST, SPEC, toy_run, write_days
 from retrain_ops.data.sources.files import DayFiles
-from retrain_ops.errors import DataError
+from retrain_ops.errors import DataError, SourceError
 from tests.unit.data.test_source import BEFORE
 
 ENDINGS = (".parquet",)
@@ -110,6 +111,41 @@ def partition_by_c(rows):
 def read(folder, spec=SPEC):
     source = toy_run(folder, None, FIRST, spec=spec).source
     return source.read(source.days(), columns=["a", "b", "c", "late"], before=BEFORE)
+
+
+@pytest.mark.parametrize("name", ["b.parquet", "country=US", "country=US/b.parquet"])
+@pytest.mark.parametrize("path", ["rows", "rows/day=*/**"])
+def test_a_link_to_nothing_is_named(tmp_path, path, name):
+    write_days(tmp_path / "rows", 3)
+    folder = tmp_path / "rows" / f"day={FIRST}"
+    link = folder / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(tmp_path / "gone")
+    source = toy_run(tmp_path, None, FIRST, spec=SPEC.replace('"rows"', f'"{path}"')).source
+    with pytest.raises(SourceError, match=re.escape(str(link))):
+        source.read([FIRST], columns=["a"], before=None)
+
+
+@pytest.mark.parametrize("path", ["rows", "rows/day=*/**"])
+def test_a_day_that_is_a_link_to_nothing_is_named(tmp_path, path):
+    write_days(tmp_path / "rows", 3)
+    link = tmp_path / "rows" / "day=2020-01-04"
+    link.symlink_to(tmp_path / "gone")
+    source = toy_run(tmp_path, None, FIRST, spec=SPEC.replace('"rows"', f'"{path}"')).source
+    with pytest.raises(SourceError, match=f"{link} is a link to {tmp_path}/gone, which is not"):
+        source.read([date(2020, 1, 4)], columns=["a"], before=None, allow_missing=True)
+
+
+def test_links_that_lead_somewhere_and_hidden_ones_are_none_of_those(tmp_path):
+    write_days(tmp_path / "rows", 3)
+    moved = (tmp_path / "rows" / "day=2020-01-03").rename(tmp_path / "elsewhere")
+    (tmp_path / "rows" / "day=2020-01-03").symlink_to(moved)
+    (moved / ".b.parquet").symlink_to("gone")
+    (moved / "b.parquet").symlink_to("part-0.parquet")
+    (moved / "notes").symlink_to("gone")
+    days = found(tmp_path / "rows")
+    assert days[date(2020, 1, 3)] == [f"day=2020-01-03/{n}.parquet" for n in ("b", "part-0")]
+    assert found(tmp_path / "rows" / "day=*" / "*.parquet") == days
 
 
 def test_hive_folders_are_columns_where_files_have_none(tmp_path):
