@@ -20,7 +20,7 @@ from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.registry.events import utc_text
 from retrain_ops.registry.registry import Registry
 from retrain_ops.spec.spec import RetrainSpec, load_spec
-from retrain_ops.spec.window import Window
+from retrain_ops.spec.window import Window, day_that_has_come
 from retrain_ops.workspace import Shape, Workspace
 
 RUN_FILE = "run.json"
@@ -164,7 +164,7 @@ def open_run(
         slack_webhook: where messages go; otherwise the variable that the spec names.
 
     Raises:
-        ConfigError: the spec is wrong, or no server is named.
+        ConfigError: the spec is wrong, no server is named, or the day lies in the future.
     """
     if not isinstance(spec, RetrainSpec):
         spec = load_spec(spec, segment=segment)
@@ -173,7 +173,7 @@ def open_run(
     client = client or MlflowClient(tracking_uri or spec.registry.tracking_uri or None)
     return Run(
         spec=spec,
-        window=spec.window_at(date),
+        window=spec.window_at(day_that_has_come(date, datetime.now(UTC))),
         workspace=Workspace.open(workspace, spec.model.name),
         registry=Registry(client=client, name=spec.model.name),
         context=context or RunContext(),

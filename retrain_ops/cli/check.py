@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from retrain_ops.cli.command import EXIT_DATA
 from retrain_ops.errors import SourceError
 from retrain_ops.spec.spec import RetrainSpec, load_spec
-from retrain_ops.spec.window import Window, parse_window_end
+from retrain_ops.spec.window import Window, day_that_has_come, parse_window_end
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `check`."""
     parser.add_argument("spec", metavar="SPEC", help="the TOML spec")
     parser.add_argument(
-        "--date", help="the window end, UTC (default: the day after the source's newest)"
+        "--date", help="the window end, UTC (default: the day after the source's newest, or today)"
     )
     parser.add_argument("--tracking-uri", help="MLflow (default: the spec, MLFLOW_TRACKING_URI)")
     parser.add_argument("--model", help="another registered name for the same spec")
@@ -40,7 +40,7 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
     """The window's rows, label rate and null shares by day, and what the day would do.
 
     Raises:
-        ConfigError: the spec is wrong.
+        ConfigError: the spec is wrong, or the day lies in the future.
         SourceError: the source has no days at all.
         ValidationError: the window fails its expectations.
     """
@@ -50,8 +50,9 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
     spec = load_spec(options.spec)
     if options.model is not None:
         spec = replace(spec, model=replace(spec.model, name=options.model))
-    end = parse_window_end(options.date) if options.date else _day_after_newest(spec)
-    window = spec.window_at(end)
+    now = datetime.now(UTC)
+    end = parse_window_end(options.date) if options.date else _day_after_newest(spec, now.date())
+    window = spec.window_at(day_that_has_come(end, now))
     check_spec(Source(spec), window)
     output = {"model": spec.model.name, "window_end": end.isoformat(), "spec_sha256": spec.sha256()}
     problems = list(_wrong_days(spec, window))
@@ -62,14 +63,15 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
     return {**output, "status": "ok", **_facts(spec, window, options.tracking_uri)}
 
 
-def _day_after_newest(spec: RetrainSpec) -> date:
+def _day_after_newest(spec: RetrainSpec, today: date) -> date:
+    """Today where the source's newest day is not over."""
     from retrain_ops.data.source import Source
 
     source = Source(spec)
     days = source.days()
     if not days:
         raise SourceError(f"the source has no days: {source.expected}")
-    return days[-1] + timedelta(days=1)
+    return min(days[-1], today - timedelta(days=1)) + timedelta(days=1)
 
 
 def _wrong_days(spec: RetrainSpec, window: Window) -> Iterable[dict[str, str]]:

@@ -52,8 +52,8 @@ def _me() -> str:
 def _acting(options: argparse.Namespace) -> tuple[Run, datetime]:
     """The run of a change by hand, and when the change counts.
 
-    That is `--as-of`, whose day is the run's then; else the instant of the day that was named;
-    else now.
+    That is `--as-of`, whose day is the run's then; else the instant of the day that was named,
+    once it has come; else now.
 
     Raises:
         ConfigError: both are given, or `--as-of` is no time that has come.
@@ -61,7 +61,7 @@ def _acting(options: argparse.Namespace) -> tuple[Run, datetime]:
     now = datetime.now(UTC)
     if options.as_of is None:
         run = run_of(options)
-        return run, run.instant if options.date else now
+        return run, min(run.instant, now) if options.date else now
     if options.date is not None:
         raise ConfigError("--as-of says the day too: leave --date out")
     when = parse_as_of(options.as_of, now)

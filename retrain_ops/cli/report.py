@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from retrain_ops.cli.command import Command, run_of
 from retrain_ops.errors import ConfigError, import_problem
-from retrain_ops.spec.window import parse_window_end
+from retrain_ops.spec.window import day_that_has_come, parse_window_end
 
 
 def _report(options: argparse.Namespace) -> dict[str, Any]:
     from retrain_ops.report import render_days
 
     first, last = parse_window_end(options.first), parse_window_end(options.last)
+    day_that_has_come(last, datetime.now(UTC))
     if last < first:
         raise ConfigError(f"--from {first} lies after --to {last}")
     run = run_of(options)

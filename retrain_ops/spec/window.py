@@ -16,6 +16,9 @@ from retrain_ops.errors import ConfigError
 DAY = "day"
 """The column that a run puts in front of the source's own: the partition's day."""
 
+CLOCKS_APART = timedelta(hours=1)
+"""How far the clock of a scheduler may be ahead of this machine's."""
+
 
 def days_between(first: date, last: date) -> tuple[date, ...]:
     """All days from `first` to `last`, both included."""
@@ -35,6 +38,20 @@ def parse_window_end(text: str) -> date:
     except ValueError as problem:
         raise ConfigError(f"{text!r} is not a date: write it as 2013-08-14") from problem
     return instant_in_utc(instant).date()
+
+
+def day_that_has_come(end: date, now: datetime) -> date:
+    """`end`, a window end whose days are over.
+
+    Raises:
+        ConfigError: it lies in the future, so that its rows cannot all be there.
+    """
+    if end > (instant_in_utc(now) + CLOCKS_APART).date():
+        raise ConfigError(
+            f"{end.isoformat()} lies in the future, the clock here shows {now:%Y-%m-%d %H:%M} UTC: "
+            "name a day that has begun"
+        )
+    return end
 
 
 def parse_as_of(text: str, now: datetime) -> datetime:
@@ -59,14 +76,22 @@ def parse_as_of(text: str, now: datetime) -> datetime:
         raise ConfigError(f"{text!r} has no time zone: write it as {text}Z or {text}+01:00")
     if instant > now:
         raise ConfigError(f"{text} lies in the future: a change counts from a time that has come")
-    return instant.astimezone(UTC)
+    return instant_in_utc(instant)
 
 
 def instant_in_utc(instant: datetime) -> datetime:
-    """`instant` in UTC; an instant without a time zone is taken as UTC."""
+    """`instant` in UTC; an instant without a time zone is taken as UTC.
+
+    Raises:
+        ConfigError: it lies in UTC before the year 1 or after 9999.
+    """
     if instant.tzinfo is None:
         return instant.replace(tzinfo=UTC)
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as problem:
+        text = f"{instant.isoformat()} is no instant of the years 1 to 9999"
+        raise ConfigError(text) from problem
 
 
 def newest_window_end(now: datetime, cutoff: time) -> date:
@@ -113,10 +138,18 @@ def window_of(
     label_delay_days: int,
     cutoff_time: time,
 ) -> Window:
-    """The window that ends at `end`; the newest labelled day is `end - label_delay_days`."""
-    newest = end - timedelta(days=label_delay_days)
-    holdout_first = newest - timedelta(days=holdout_days - 1)
-    train_first = holdout_first - timedelta(days=train_days)
+    """The window that ends at `end`; the newest labelled day is `end - label_delay_days`.
+
+    Raises:
+        ConfigError: it would begin before the year 1.
+    """
+    try:
+        newest = end - timedelta(days=label_delay_days)
+        holdout_first = newest - timedelta(days=holdout_days - 1)
+        train_first = holdout_first - timedelta(days=train_days)
+    except OverflowError as problem:
+        text = f"the window of {end.isoformat()} would begin before the year 1: name a later day"
+        raise ConfigError(text) from problem
     return Window(
         end=end,
         instant=datetime.combine(end, cutoff_time, tzinfo=UTC),

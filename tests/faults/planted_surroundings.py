@@ -200,6 +200,12 @@ SURROUNDINGS: dict[str, Surrounding] = {
     "a day that is none": Surrounding(
         2, _nothing, ("2020-13-01",), 0, arguments=("--date", "2020-13-01")
     ),
+    "a day to come": Surrounding(
+        2, _nothing, ("9999-12-31 lies in the future",), 0, arguments=("--date", "9999-12-31")
+    ),
+    "a day before all windows": Surrounding(
+        2, _nothing, ("0001-01-01", "before the year 1"), 0, arguments=("--date", "0001-01-01")
+    ),
     "a first champion twice": Surrounding(
         2, _nothing, ("has a champion", "toy/2020-01-18"), 1, arguments=("--bootstrap",)
     ),

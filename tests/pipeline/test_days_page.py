@@ -55,6 +55,15 @@ def test_it_is_one_file_that_asks_for_nothing(report):
     assert "prefers-color-scheme: dark" in html
 
 
+def test_days_that_no_page_can_show_are_refused(report):
+    code, said, html = report(last="9999-12-31")
+    assert (code, html) == (2, "")
+    assert "9999-12-31 lies in the future" in said["message"]
+    code, said, html = report(first="0001-01-01", last="0001-01-05")
+    assert (code, html) == (2, "")
+    assert "no decision" in said["message"]
+
+
 def test_every_day_is_there_with_its_numbers(world, report):
     html = report()[2]
     run = toy_run(world.folder, Client(world.server), CHANGED)

@@ -283,6 +283,16 @@ def test_check_shows_the_window_day_by_day(toy, command):
     assert "no MLflow server is named" in output["would"]
 
 
+def test_check_looks_at_today_where_the_newest_day_is_not_over(toy, command):
+    (toy / "rows" / "day=9999-12-31").mkdir()
+    code, output, _ = command("check", toy / "toy.toml")
+    assert code == 20
+    assert output["window_end"] == datetime.now(UTC).date().isoformat()
+    code, output, _ = command("check", toy / "toy.toml", "--date", "9999-12-31")
+    assert (code, output["error"]) == (2, "ConfigError")
+    assert "9999-12-31 lies in the future" in output["message"]
+
+
 def test_check_names_every_wrong_day(toy, command):
     file = "day=2020-01-{}/part-0.parquet"
     broken, lacking = file.format("08"), file.format("10")
