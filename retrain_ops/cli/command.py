@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from retrain_ops.errors import ConfigError, NotYet, SourceError, ValidationError
+from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, RunContext, open_run, require_workspace
 from retrain_ops.spec.window import parse_window_end
 
@@ -100,6 +101,20 @@ def version_number(text: str) -> str:
     if not (text.isascii() and text.isdecimal() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is no version's number, such as 3")
     return str(int(text))
+
+
+def version_named(run: Run, number: str) -> Version:
+    """The version that an option names.
+
+    Raises:
+        ConfigError: the model has none of that number.
+    """
+    versions = run.registry.versions()
+    found = next((version for version in versions if version.number == number), None)
+    if found is None:
+        newest = f"its newest is {versions[-1].number}" if versions else "it has none"
+        raise ConfigError(f"{run.model} has no version {number} that retrain_ops made; {newest}")
+    return found
 
 
 def run_of(options: argparse.Namespace) -> Run:

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from retrain_ops.cli.command import run_of, version_number
+from retrain_ops.cli.command import run_of, version_named, version_number
 from retrain_ops.errors import ConfigError
 from retrain_ops.workspace import replace_file
 
@@ -35,13 +35,14 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
     """Writes the file, whole or not at all; says where, and its SHA-256.
 
     Raises:
-        ConfigError: the version's model has no such form, or the package onnx is missing.
+        ConfigError: there is no such version, its model has no such form, or the package onnx is
+            missing.
     """
     from retrain_ops.comparison.scoring import load_version
     from retrain_ops.models.tabular import TabularModel
 
     run = run_of(options)
-    version = run.registry.version(options.version)
+    version = version_named(run, options.version)
     model = load_version(run, version)
     if not isinstance(model, TabularModel):
         raise ConfigError(f"version {version.number} is of a trainer of your own: it has no export")

@@ -9,11 +9,19 @@ from __future__ import annotations
 import argparse
 import getpass
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from retrain_ops.cli import tables
-from retrain_ops.cli.command import EXIT_FAILED, EXIT_NOT_YET, Command, run_of, version_number
+from retrain_ops.cli.command import (
+    EXIT_FAILED,
+    EXIT_NOT_YET,
+    Command,
+    run_of,
+    version_named,
+    version_number,
+)
 from retrain_ops.decisions.record import read_decision
 from retrain_ops.errors import ConfigError, ConflictError, DataError, NotYet
 from retrain_ops.registry.changes import Promotion
@@ -27,10 +35,15 @@ from retrain_ops.registry.events import (
     utc_instant,
     utc_text,
 )
-from retrain_ops.rollout.approval import UNNAMED, give_answer
+from retrain_ops.rollout.approval import UNNAMED, Answer, answer_of, give_answer
 from retrain_ops.rollout.artefacts import verify
 from retrain_ops.rollout.by_hand import roll_back
-from retrain_ops.rollout.promotion import close_answered, promote_candidate, report_promotion
+from retrain_ops.rollout.promotion import (
+    close_answered,
+    counts_from,
+    promote_candidate,
+    report_promotion,
+)
 from retrain_ops.run import Run
 from retrain_ops.spec.window import parse_as_of
 
@@ -169,7 +182,7 @@ def _candidate(run: Run, number: str | None) -> Version:
     Raises:
         ConfigError: there is none, or a version other than the one meant.
     """
-    if number is not None and APPROVAL_TAG in (named := run.registry.version(number)).tags:
+    if number is not None and APPROVAL_TAG in (named := version_named(run, number)).tags:
         return named
     run.registry.finish()
     candidate = run.registry.open_candidate()
@@ -198,7 +211,8 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
         if options.as_of is not None and not _serves(run, version):
             _check_order(run, when)
         if options.dry_run:
-            return {"model": run.model, "version": version.number, "plan": _plan(run, version)}
+            plan = _plan(run, version, when, options)
+            return {"model": run.model, "version": version.number, **plan}
         if options.replace_superseded:
             _open_replacement(run, version)
         else:
@@ -229,7 +243,7 @@ def _chosen(run: Run, options: argparse.Namespace) -> Version:
         return _replacement(run)
     if options.version is None and candidate is None:
         raise ConfigError(f"{run.model} has no open candidate; name a version by --version")
-    version = run.registry.version(options.version) if options.version else candidate
+    version = version_named(run, options.version) if options.version else candidate
     assert version is not None
     if candidate is not None and candidate.number != version.number:
         raise ConfigError(
@@ -314,13 +328,23 @@ def _promoted(run: Run, version: Version) -> dict[str, Any]:
     return {**output, "promoted": look.verdict == "promoted", "state": after.state}
 
 
-def _plan(run: Run, version: Version) -> list[dict[str, Any]]:
-    """What its promotion would write."""
-    share = run.spec.canary.share if run.registry.snapshot().newest else None
-
-    kind: Literal["bootstrap", "promote"] = "bootstrap" if share is None else "promote"
-    change = Promotion(version, kind, run.instant, datetime.now(UTC), share)
-    return [write.to_json() for write in run.registry.plan(change)]
+def _plan(
+    run: Run, version: Version, when: datetime, options: argparse.Namespace
+) -> dict[str, Any]:
+    """What its promotion would write, once its shadow has passed: as of the instant that it would
+    count from."""
+    now = datetime.now(UTC)
+    answer = None if options.replace_superseded else Answer("approved", _me(), when)
+    answer = answer_of(run, version, when) or answer
+    if answer is not None and answer.verdict != "approved" and not _serves(run, version):
+        closed = f"{answer.verdict} by {answer.by} at {utc_text(answer.at)}: it would be closed"
+        return {"plan": [], "message": closed}
+    bootstrap = run.registry.snapshot().newest is None
+    kind: Literal["bootstrap", "promote"] = "bootstrap" if bootstrap else "promote"
+    opened = replace(version, opened_at=version.opened_at or run.instant)
+    counts = counts_from(run, opened, answer, bootstrap=bootstrap)
+    change = Promotion(version, kind, counts, now, None if bootstrap else run.spec.canary.share)
+    return {"plan": [write.to_json() for write in run.registry.plan(change)]}
 
 
 def _rollback(options: argparse.Namespace) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def promote_candidate(run: Run) -> ChampionResult:
     event = run.registry.promote(
         candidate,
         kind="bootstrap" if bootstrap else "promote",
-        effective_from=_effective_from(run, candidate, answer, bootstrap),
+        effective_from=counts_from(run, candidate, answer, bootstrap=bootstrap),
         recorded_at=datetime.now(UTC),
         share=None if bootstrap else run.spec.canary.share,
     )
@@ -148,8 +148,8 @@ def _promoted(run: Run, event: Event) -> ChampionResult:
     )
 
 
-def _effective_from(
-    run: Run, candidate: Version, answer: Answer | None, bootstrap: bool
+def counts_from(
+    run: Run, candidate: Version, answer: Answer | None, *, bootstrap: bool
 ) -> datetime:
     """max(instant + shadow, instant of approval); the bootstrap counts from its own instant."""
     if candidate.opened_at is None:

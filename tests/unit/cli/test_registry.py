@@ -39,9 +39,10 @@ def registry(monkeypatch):
 def say(tmp_path, capsys):
     """Runs a command; (exit code, its output)."""
 
-    def run(name: str, *options: str, date: str = "2013-08-19"):
+    def run(name: str, *options: str, date: str | None = "2013-08-19"):
         where = ["--spec", str(SPEC), "--workspace", str(tmp_path), "--model", MODEL]
-        code = main([name, *where, "--tracking-uri", "http://x", "--date", date, *options])
+        where += [] if date is None else ["--date", date]
+        code = main([name, *where, "--tracking-uri", "http://x", *options])
         return code, json.loads(capsys.readouterr().out)
 
     return run
@@ -179,6 +180,60 @@ def test_a_dry_run_lists_the_writes_and_makes_none(registry, say, name):
     assert [w["write"] for w in told["plan"][:3]] == writes_first
     assert "champion" in [w["name"] for w in told["plan"] if w["write"] == "alias"]
     assert registry.client.server.writes == writes
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize(
+    ("state", "options"),
+    [
+        ("shadow_passed", ()),
+        ("shadow_passed", ("--as-of", "2013-08-20T11:00Z")),
+        ("shadow_passed", ("--as-of", "2013-08-21")),
+        ("shadow", ("--force",)),
+        (None, ("--version", "3", "--force")),
+        (None, ("--version", "3", "--force", "--as-of", "2013-08-20")),
+    ],
+)
+def test_a_dry_run_plans_for_the_instant_of_the_promotion(registry, say, state, options, answered):
+    number = registered(registry, C).number if state is None else candidate(registry, state=state)
+    if answered:
+        give = {"by": "amy", "at": "2013-08-22T05:00:00Z"}
+        for name, value in give.items():
+            registry.set_tag(registry.version(number), f"retrain.approved_{name}", value)
+        registry.set_tag(registry.version(number), APPROVAL_TAG, "approved")
+    date = None if "--as-of" in options else "2013-08-19"
+    _, planned = say("promote", "--dry-run", *options, date=date)
+    (event,) = [json.loads(w["value"]) for w in planned["plan"] if w["write"] == "event"]
+    code, told = say("promote", *options, date=date)
+    assert (code, told["promoted"]) == (0, True)
+    made = registry.snapshot().newest
+    assert event["effective_from"] == made.effective_from
+    assert (event["version"], event["previous"]) == (made.version, made.previous)
+
+
+def test_a_dry_run_of_what_was_rejected_plans_no_promotion(registry, say):
+    number = candidate(registry)
+    registry.set_tag(registry.version(number), APPROVAL_TAG, "rejected")
+    code, told = say("promote", "--dry-run")
+    assert (code, told["plan"]) == (0, [])
+    assert "rejected by unnamed" in told["message"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("promote",),
+        ("promote", "--force"),
+        ("promote", "--replace-superseded"),
+        ("approve",),
+        ("reject",),
+        ("export", "--format", "onnx"),
+    ],
+)
+def test_a_version_that_is_not_there_is_named(registry, say, arguments):
+    code, told = say(arguments[0], "--version", "99", *arguments[1:])
+    assert (code, told["error"]) == (command.EXIT_USAGE, "ConfigError")
+    assert told["message"] == f"{MODEL} has no version 99 that retrain_ops made; its newest is 2"
 
 
 def test_rollback_goes_back_once(registry, say):
