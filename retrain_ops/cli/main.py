@@ -133,7 +133,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bootstrap", action="store_true", help="train the first champion")
-    parser.add_argument("--force", action="store_true", help="train whatever the drift check says")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="train whatever the drift check says; the day stays forced when it is run again",
+    )
     parser.add_argument(
         "--backfill",
         action="store_true",

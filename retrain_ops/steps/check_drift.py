@@ -170,7 +170,7 @@ def _compare(run: Run, champion: Version) -> DriftResult:
         stale=age > run.spec.drift.max_age_days,
         asked=_asked_by_event(run),
     )
-    reason = "forced" if run.context.forced else reason
+    reason = "forced" if run.context.forced or _was_forced(run) else reason
     shown = report.to_json()
     result = DriftResult(
         triggered=reason != "none",
@@ -198,6 +198,13 @@ def _checked(run: Run, found: CurrentDrift, result: DriftResult) -> DriftResult:
         after_instant=strays.late,
         warnings=(*strays.warnings(f"the newest {spec.drift.current_days} days"), *odd),
     )
+
+
+def _was_forced(run: Run) -> bool:
+    """A person's word holds for its day: a re-run finds it in the record, and trains again."""
+    decided = recover_decision(run.workspace, run.window.end)
+    records = (run.read("check_drift.json"), decided["drift"] if decided else None)
+    return any(record is not None and record.get("reason") == "forced" for record in records)
 
 
 def _asked_by_event(run: Run) -> str | None:

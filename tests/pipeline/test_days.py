@@ -227,6 +227,27 @@ def test_a_rerun_writes_the_same_bytes_and_doubles_nothing(changed_world, client
     assert (len(server.versions), len(server.runs), server.models["toy"].aliases) == counts
 
 
+def test_a_forced_day_stays_what_it_was_when_it_is_run_again(world, client, server):
+    day = START + timedelta(days=1)
+    assert run_day(toy_run(world, client, day))["outcome"] == "no_train"
+    forced = run_day(toy_run(world, client, day, context=RunContext(forced=True)))
+    before = files_of(world / "workspace", (*CONTENT, "check_drift.json", "report.html"))
+    counts = len(server.versions), len(server.runs)
+    for context in (RunContext(), RunContext(trigger="backfill"), RunContext(forced=True)):
+        again = run_day(toy_run(world, client, day, context=context))
+        assert (again["outcome"], again["summary"]) == (forced["outcome"], forced["summary"])
+        kept = files_of(world / "workspace", (*CONTENT, "check_drift.json", "report.html"))
+        assert kept == before
+        assert (len(server.versions), len(server.runs)) == counts
+    # Either record is enough: the other may be damaged, or of an attempt that went no further.
+    run = toy_run(world, client, day)
+    path = world / "workspace" / run.path("check_drift.json")
+    path.write_bytes(b"damaged")
+    assert run_step("check_drift", run)["reason"] == "forced"
+    (world / "workspace" / run.path("decision.json")).unlink()
+    assert run_step("check_drift", run)["reason"] == "forced"
+
+
 def test_backfilling_every_day_again_changes_no_decision(changed_world, client, server):
     days = [CHANGED + timedelta(days=i) for i in range(4)]
     for day in days:
