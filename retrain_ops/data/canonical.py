@@ -6,7 +6,7 @@ digits of a whole number; a label of any type of number is int8; instants are in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -37,12 +37,17 @@ def canonical(table: pa.Table, where: str, spec: RetrainSpec) -> pa.Table:
 
 def _readers(spec: RetrainSpec) -> dict[str, Reader]:
     """How each column is read; one that is a feature both ways is a number."""
-    words = (*spec.features.categorical, *spec.slice_columns)
-    readers: dict[str, Reader] = dict.fromkeys(words, texts)
+    readers: dict[str, Reader] = dict.fromkeys(_words(spec), texts)
     readers |= dict.fromkeys(spec.features.numeric, _number)
     instant = partial(_instant, zone=spec.source.time_zone)
     readers |= {spec.source.request_id: _name, spec.source.event_time: instant}
     return {**readers, spec.source.label: _label}
+
+
+def _words(spec: RetrainSpec) -> list[str]:
+    """The columns that are categories and nothing else."""
+    words = dict.fromkeys((*spec.features.categorical, *spec.slice_columns))
+    return [name for name in words if name not in spec.features.numeric]
 
 
 def _number(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -126,6 +131,42 @@ def _on_clock(column: pa.ChunkedArray, name: str, zone: str) -> pa.ChunkedArray:
             f"{name} has a time that the clock of {zone} shows twice or never ({problem}): "
             "write instants with their offset"
         ) from problem
+
+
+def stored_words(table: pa.Table, spec: RetrainSpec) -> dict[str, pa.DataType]:
+    """How the categories of one place are stored; nothing of those without any value."""
+    found = {}
+    for name in (name for name in _words(spec) if name in table.column_names):
+        kind = table[name].type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        is_flag_or_number = kind_of(pa.chunked_array([], kind)) == "number"
+        if not (is_flag_or_number and pc.all(pc.is_null(table[name], nan_is_null=True)).as_py()):
+            found[name] = kind
+    return found
+
+
+def check_words(places: Sequence[tuple[str, Mapping[str, pa.DataType]]]) -> None:
+    """Numbers and booleans are no categories of one column: nobody can say that `true` is `1`.
+
+    Args:
+        places: where rows lie, and the :func:`stored_words` there.
+
+    Raises:
+        SourceError: a column is boolean in one place and a number in another.
+    """
+    found: dict[tuple[str, bool], tuple[str, pa.DataType]] = {}
+    for where, words in places:
+        for name, kind in words.items():
+            is_flag = pa.types.is_boolean(kind)
+            if not is_flag and kind_of(pa.chunked_array([], kind)) != "number":
+                continue
+            found.setdefault((name, is_flag), (where, kind))
+            other_where, other = found.get((name, not is_flag), ("", None))
+            if other is not None:
+                raise SourceError(
+                    f"column {name!r} is {kind} in {where}, and {other} in {other_where}: as "
+                    "categories true and 1 differ; write the day again with the type of the others"
+                )
 
 
 def joined(parts: Sequence[tuple[str, pa.Table]], numeric: Sequence[str]) -> pa.Table:

@@ -142,10 +142,15 @@ def _odd_rows(now: DayCounts, usual: DayCounts | None) -> Iterator[Oddity]:
 
 
 def _odd_nulls(now: DayCounts, usual: DayCounts | None) -> Iterator[Oddity]:
-    """A quarter more of a feature's values is missing than usual, or all of them."""
+    """A quarter more of a feature's values is missing than usual, or all of them.
+
+    Where nobody serves yet, that is also what all days of the window lack.
+    """
     for name, missing in now.missing.items():
         seen = _shares(usual, name) if usual else []
         base = seen or _shares(now, name)
+        if not usual and base and min(base) == 1.0:
+            yield Oddity("nulls", f"{name} is missing in all {sum(now.rows)} rows of the window")
         if (usual and name not in usual.missing) or not base:
             continue  # a feature that the champion does not have
         typical = median(base)

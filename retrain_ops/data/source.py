@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops.busy import busy_with
-from retrain_ops.data.canonical import canonical, joined
+from retrain_ops.data.canonical import canonical, check_words, joined, stored_words
 from retrain_ops.data.categories import kind_of, numbers, plain
 from retrain_ops.data.pins import Pins
 from retrain_ops.data.sources.kind import VERSION, Part, open_kind
@@ -57,10 +57,12 @@ class Source:
         wanted, asked = self._columns(columns), sorted(set(days))
         parts: list[tuple[str, pa.Table]] = []
         seen = set()
+        stored: list[tuple[str, dict[str, pa.DataType]]] = []
         with busy_with(f"reading {self._place}"):
             for part in kind.read(asked, wanted, pinned=pins is not None):
                 seen.add(part.day)
                 parts.append((part.where, self._rows(part)))
+                stored.append((part.where, stored_words(part.table, self.spec)))
                 if pins is not None:
                     pins.add(part)
         if pins is not None:
@@ -70,6 +72,7 @@ class Source:
             raise SourceError(_missing_days(missing, kind.expected))
         if not parts:
             return self._empty(wanted)
+        check_words(stored)
         table = joined(parts, self.spec.features.numeric)
         return self._ordered(within(table, self.spec.source.event_time, since, before))
 

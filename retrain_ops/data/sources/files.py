@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from functools import cached_property, partial
 from typing import Any
 from urllib.parse import unquote
@@ -195,6 +195,21 @@ def _iso_day(text: str) -> date | None:
     return None
 
 
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """The distinct values of a column that may hold dates, nothing of any other."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    is_date = pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return pc.unique(column).to_pylist() if is_date or is_text else []
+
+
+def _own_day(value: Any) -> date | None:
+    """The day that a date, midnight or text YYYY-MM-DD is; None for anything else."""
+    if isinstance(value, datetime):
+        return value.date() if value.time() == time() else None
+    return value if isinstance(value, date) else _iso_day(str(value))
+
+
 def _split_day(keys: Mapping[str, str]) -> date | None:
     with suppress(KeyError, ValueError):
         return date(*(int(keys[key]) for key in _SPLIT))
@@ -263,7 +278,7 @@ class FileSource:
         for day in days:
             for file in self._files.of_day(day):
                 data = self._bytes(file) if pinned else None
-                table = self._open(file, partial(self._table, file, columns), data)
+                table = self._open(file, partial(self._table, file, day, columns), data)
                 digest = "" if data is None else hashlib.sha256(data).hexdigest()
                 yield Part(day, file.path, table, file.name, digest)
 
@@ -297,9 +312,12 @@ class FileSource:
                 f"{file.path} cannot be read as {self._format.name}: {problem}; write it again"
             ) from problem
 
-    def _table(self, file: DayFile, columns: Sequence[str], opened: OpenFile) -> pa.Table:
+    def _table(
+        self, file: DayFile, day: date, columns: Sequence[str], opened: OpenFile
+    ) -> pa.Table:
         if opened.schema is None:
             return opened.table(list(columns))
+        self._check_own_day(file, day, opened)
         keys = self._folder_columns(file, opened.schema)
         check_names(file.path, [*opened.schema.names, *keys], columns)
         table = opened.table([name for name in columns if name not in keys])
@@ -307,6 +325,19 @@ class FileSource:
             value = self._key_value(name, file.keys[name], file.path)
             table = table.append_column(name, pa.repeat(value, table.num_rows))
         return table.select(list(columns))
+
+    def _check_own_day(self, file: DayFile, day: date, opened: OpenFile) -> None:
+        """A column of the partition's name need not be there; one that holds dates must agree."""
+        name = self._files.partition
+        if opened.schema is None or opened.schema.names.count(name) != 1:
+            return
+        said = {_own_day(value) for value in _values(opened.table([name])[name])}
+        others = sorted(of for of in said if of not in (None, day))
+        if others:
+            raise SourceError(
+                f"{file.path}: its column {name} says {others[0]}, its path {day}: move the rows "
+                "to their day, or correct the column or leave it out"
+            )
 
     def _folder_columns(self, file: DayFile, schema: pa.Schema) -> list[str]:
         """The hive folders that stand for columns: the file's own column goes before."""

@@ -100,6 +100,13 @@ def test_a_column_that_is_gone_on_a_day_is_named(run, rows, name):
     ]
 
 
+def test_a_column_that_no_day_has_is_named_where_nobody_serves_yet(run, rows):
+    for day in DAYS:
+        rows = with_values(rows, "a", day, None)
+    assert kinds(run, rows) == [("nulls", "a is missing in all 4800 rows of the window")]
+    assert kinds(run, rows, counts_of_reference(reference(rows))) == []
+
+
 def test_nan_is_missing_too(run, rows):
     (odd,) = kinds(run, with_values(rows, "a", DAYS[3], float("nan")))
     assert odd[0] == "nulls"

@@ -13,7 +13,7 @@ import pytest
 
 from devtools.synthetic import FIRST, SPEC, toy_run, write_day, write_days
 from retrain_ops.data.source import Source, day_index, sha256_of_rows
-from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.errors import ConfigError, DataError, SourceError
 
 BEFORE = datetime(2021, 1, 1, tzinfo=UTC)
 
@@ -160,6 +160,61 @@ def test_whole_numbers_are_categories_by_their_digits(tmp_path):
     table = rows_of(tmp_path)
     assert set(table["c"].to_pylist()) == {"0", "1"}
     assert table.schema.field("request_id").type == pa.string()
+
+
+@pytest.mark.parametrize("as_codes", [False, True])
+def test_a_category_that_is_true_on_one_day_and_1_on_another_is_named(tmp_path, as_codes):
+    write_days(tmp_path / "rows", 3)
+    for i in range(3):
+        day = FIRST + timedelta(days=i)
+        change(tmp_path, day, "c", lambda c: pc.equal(c, "x").cast(pa.int64()))
+    change(tmp_path, FIRST + timedelta(days=1), "c", lambda c: c.cast(pa.bool_()))
+    if as_codes:
+        change(tmp_path, FIRST, "c", lambda c: c.dictionary_encode())
+    words = "column 'c' is bool in .*day=2020-01-02/.*, and int64 in .*day=2020-01-01/"
+    with pytest.raises(SourceError, match=words):
+        rows_of(tmp_path)
+
+
+def test_a_day_without_any_value_of_a_boolean_category_goes_with_the_others(tmp_path):
+    write_days(tmp_path / "rows", 3)
+    for i in range(3):
+        change(tmp_path, FIRST + timedelta(days=i), "c", lambda c: pc.equal(c, "x"))
+    change(tmp_path, FIRST, "c", lambda c: pa.array([float("nan")] * len(c)))
+    assert set(rows_of(tmp_path)["c"].to_pylist()) == {"true", "false", None}
+
+
+OWN_DAYS = {
+    "date": pa.array([date(2020, 1, 1)], pa.date32()),
+    "text": pa.array(["2020-01-01"]),
+    "codes": pa.array(["2020-01-01"]).dictionary_encode(),
+    "midnight": pa.array([datetime(2020, 1, 1)], pa.timestamp("us")),
+}
+
+
+@pytest.mark.parametrize("form", OWN_DAYS)
+def test_a_column_of_days_that_contradicts_its_folder_is_named(tmp_path, form):
+    write_days(tmp_path / "rows", 3)
+    for i, wrong in ((0, False), (1, True)):
+        file = tmp_path / "rows" / f"day={FIRST + timedelta(days=i)}" / "part-0.parquet"
+        table = pq.ParquetFile(file).read()
+        own = OWN_DAYS[form].take(pa.array([0] * len(table)))
+        pq.write_table(table.append_column("day", own), file)
+        if not wrong:
+            assert rows_of(tmp_path).num_rows == 900
+    words = r"day=2020-01-02/part-0.parquet: its column day says 2020-01-01, its path 2020-01-02"
+    with pytest.raises(SourceError, match=words):
+        rows_of(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["Wed", 1, datetime(2020, 1, 9, 8, 30), None])
+def test_a_column_of_the_partitions_name_that_holds_no_days_is_passed_over(tmp_path, value):
+    write_days(tmp_path / "rows", 3)
+    expected = rows_of(tmp_path)
+    file = tmp_path / "rows" / f"day={FIRST}" / "part-0.parquet"
+    table = pq.ParquetFile(file).read()
+    pq.write_table(table.append_column("day", pa.array([value] * len(table))), file)
+    assert rows_of(tmp_path).equals(expected)
 
 
 def test_numbers_of_several_types_are_their_widest(tmp_path):
