@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -121,6 +122,27 @@ def import_problem(error: ImportError, product: str, packages: str) -> str:
         f"{product} is installed and cannot be imported ({error}): give the process more memory, "
         f"or install it anew: pip install --force-reinstall {packages}"
     )
+
+
+@contextmanager
+def importing(what: str) -> Iterator[None]:
+    """Within it code of somebody else's is imported.
+
+    Raises:
+        ConfigError: it cannot be; the text begins with `what` and ends with the code's own error
+            and its place.
+    """
+    try:
+        yield
+    except (CancelledError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        plain = isinstance(error, ModuleNotFoundError | AttributeError)
+        said = str(error) if plain else f"{type(error).__name__}: {error}".rstrip(": ")
+        *_, place = traceback.extract_tb(error.__traceback__)
+        where = f" ({place.filename}, line {place.lineno})"
+        where = "" if plain or isinstance(error, SyntaxError) else where
+        raise ConfigError(f"{what} cannot be loaded: {said}{where}") from error
 
 
 def _not_yet(message: str, until: datetime) -> NotYet:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from retrain_ops.errors import ConfigError, NotYet, SourceError, ValidationError
 from retrain_ops.registry.events import Version
@@ -19,6 +23,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DATA = 20
 EXIT_NOT_YET = 75
+_NO_FAULT_OF_THE_PATH = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigError, EXIT_USAGE),
@@ -44,11 +49,20 @@ class Command:
     table: Callable[[Mapping[str, Any]], str] | None = None
 
 
+class UsageError(ConfigError):
+    """The command line cannot be understood; its usage was shown."""
+
+
 class CommandParser(argparse.ArgumentParser):
     """The parser of one command, which shows its own usage for what it does not know.
 
     argparse hands unknown arguments up, and the whole program's usage names no option at all.
     """
+
+    def error(self, message: str) -> NoReturn:
+        """Shows the usage. Raises UsageError where argparse would leave the process."""
+        self.print_usage(sys.stderr)
+        raise UsageError(message)
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -90,6 +104,27 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tracking-uri", help="MLflow (default: the spec, MLFLOW_TRACKING_URI)")
     parser.add_argument("--model", help="another registered name for the same spec")
     parser.add_argument("--threads", type=int, default=0, help="team size (default: all allowed)")
+
+
+@contextmanager
+def writing(file: Path, option: str) -> Iterator[None]:
+    """Within it a file that a person named is written.
+
+    Raises:
+        ConfigError: no file can be written there; a disk that is full stays what it is.
+    """
+    try:
+        yield
+    except FileExistsError as problem:
+        text = f"{file} exists: name another file by {option}, or remove it"
+        raise ConfigError(text) from problem
+    except OSError as problem:
+        if problem.errno in _NO_FAULT_OF_THE_PATH:
+            raise
+        why = os.strerror(problem.errno) if problem.errno else str(problem)
+        raise ConfigError(
+            f"{file} cannot be written ({why}): name another file by {option}"
+        ) from problem
 
 
 def version_number(text: str) -> str:

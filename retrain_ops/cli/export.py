@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from retrain_ops.cli.command import run_of, version_named, version_number
+from retrain_ops.cli.command import run_of, version_named, version_number, writing
 from retrain_ops.errors import ConfigError
 from retrain_ops.workspace import replace_file
 
@@ -52,7 +52,8 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
     except TypeError as problem:
         raise ConfigError(f"version {version.number}: {problem}") from problem
     path = Path(options.output or f"{run.model}-{version.number}.{ENDINGS[options.format]}")
-    replace_file(path, data)
+    with writing(path, "--output"):
+        replace_file(path, data)
     return {
         "model": run.model,
         "version": version.number,

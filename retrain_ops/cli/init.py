@@ -8,11 +8,15 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrain_ops.errors import ConfigError
+from retrain_ops.cli.command import writing
+from retrain_ops.errors import SourceError
+from retrain_ops.spec.spec import parse_spec
+from retrain_ops.spec.window import days_between
 
 if TYPE_CHECKING:
     from retrain_ops.data.survey import Column, Survey
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 HELP = "look at a folder of daily files and write a commented spec for it"
 LINE = 96
 SLICE_LEVELS = 20
+GAPS_SHOWN = 10
 SPARE_DAYS = 3
 """Days that a short source keeps for runs after the first."""
 
@@ -38,8 +43,9 @@ def init(options: argparse.Namespace) -> dict[str, Any]:
     """Writes the spec; says where, what was guessed and what comes next.
 
     Raises:
-        ConfigError: the file exists.
-        SourceError: there are no partitions, or no label, time or id among their columns.
+        ConfigError: the file exists or cannot be written, or no name of a model was given.
+        SourceError: there are no partitions or too few, or no label, time or id among their
+            columns.
     """
     from retrain_ops.data.survey import look_at
 
@@ -51,14 +57,16 @@ def init(options: argparse.Namespace) -> dict[str, Any]:
     source = options.source
     if "://" not in source:
         source = str(Path(source).resolve())
-    survey = look_at(source, {k: v for k, v in named.items() if v is not None})  # type: ignore[misc]
     name = options.name or _name(source)
     file = Path(options.spec or f"{name}.toml")
-    try:
-        with open(file, "x", encoding="utf-8") as stream:
-            stream.write(draft(survey, name, frozenset(k for k, v in named.items() if v)))
-    except FileExistsError:
-        raise ConfigError(f"{file} exists: name another file by --spec, or remove it") from None
+    with writing(file, "--spec"):
+        if file.exists():
+            raise FileExistsError(file)
+    survey = look_at(source, {k: v for k, v in named.items() if v is not None})  # type: ignore[misc]
+    text = draft(survey, name, frozenset(k for k, v in named.items() if v))
+    _check(text, survey)
+    with writing(file, "--spec"), open(file, "x", encoding="utf-8") as stream:
+        stream.write(text)
     guessed = {role: survey.of_role(role)[0].name for role in named if named[role] is None}  # type: ignore[arg-type]
     return {
         "status": "ok",
@@ -66,8 +74,33 @@ def init(options: argparse.Namespace) -> dict[str, Any]:
         "days": len(survey.days),
         "rows": survey.rows,
         "guessed": guessed,
+        **({"missing_days": gaps} if (gaps := _gaps(survey)) else {}),
         "next": f"read it, correct what was guessed, then: retrain-ops check {file}",
     }
+
+
+def _check(text: str, survey: Survey) -> None:
+    """Refuses to write what `check` would refuse.
+
+    Raises:
+        ConfigError: the spec is wrong: its name, or that of a column.
+        SourceError: the source is too short for a window that decides anything.
+    """
+    spec = parse_spec(text, where="the draft", folder=Path())
+    needed = len(spec.window_at(date(2000, 1, 1)).days)
+    if len(survey.days) < needed:
+        raise SourceError(
+            f"{survey.path} has {len(survey.days)} day(s): the shortest window that decides "
+            f"anything has {needed}; load more days"
+        )
+
+
+def _gaps(survey: Survey) -> list[str]:
+    """The newest days that the source lacks: a day without rows needs a file without rows."""
+    from retrain_ops.data.survey import DAYS_READ
+
+    days = days_between(survey.days[-DAYS_READ:][0], survey.days[-1])
+    return [day.isoformat() for day in days if day not in survey.days][-GAPS_SHOWN:]
 
 
 def _name(source: str) -> str:

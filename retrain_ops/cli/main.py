@@ -17,12 +17,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from retrain_ops import __version__
 from retrain_ops.busy import busy_with
 from retrain_ops.cli import check, decisions, export, init, registry, report, serve
 from retrain_ops.cli.command import (
+    EXIT_FAILED,
     EXIT_OK,
     Command,
     CommandParser,
+    UsageError,
     add_command,
     exit_code_of,
     run_of,
@@ -63,14 +66,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     open_streams()
     try:
-        options = build_parser().parse_args(arguments)
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-        output, code = _perform(options)
-        write(sys.stdout, f"{_shown(options, output)}\n")
+        text, code = _answer(arguments)
+        lost = write(sys.stdout, text)
+        if lost is not None:
+            write(sys.stderr, f"retrain-ops: the output cannot be written: {lost.strerror}\n")
+            code = code or EXIT_FAILED
     finally:
         write(sys.stdout, "")
         write(sys.stderr, "")
     return code
+
+
+def _answer(arguments: Sequence[str] | None) -> tuple[str, int]:
+    """What goes to standard output, and the exit code."""
+    try:
+        options = build_parser().parse_args(arguments)
+    except UsageError as problem:  # at a terminal the usage has said it all
+        document = json.dumps(_failure(problem), indent=1, sort_keys=True)
+        return "" if sys.stdout.isatty() else f"{document}\n", exit_code_of(problem)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    output, code = _perform(options)
+    return f"{_shown(options, output)}\n", code
 
 
 def _shown(options: argparse.Namespace, output: dict[str, Any]) -> str:
@@ -108,12 +124,13 @@ def _show_origin(problem: BaseException) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `retrain-ops`; docs/cli.md is written from it."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="retrain-ops",
         description="Retraining in production that is scheduled, audited and reversible.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"retrain-ops {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command", parser_class=CommandParser)
     firsts = (
         Command("init", init.init, init.HELP, init.add_options, opens_run=False),

@@ -80,11 +80,16 @@ def open_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
-def write(stream: IO[Any], text: str) -> None:
-    """Writes; a reader that has gone, as `head` does, is no failure of ours."""
+def write(stream: IO[Any], text: str) -> OSError | None:
+    """Writes; returns why that was not possible, a full disk perhaps.
+
+    A reader that has gone, as `head` does, is no failure of ours.
+    """
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
+    except OSError as problem:
         # What is left in the buffer goes nowhere, so the exit finds nothing to complain about.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return None if isinstance(problem, BrokenPipeError) else problem
+    return None

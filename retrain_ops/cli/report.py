@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from retrain_ops.cli.command import Command, run_of
+from retrain_ops.cli.command import Command, run_of, writing
 from retrain_ops.errors import ConfigError, import_problem
 from retrain_ops.spec.window import day_that_has_come, parse_window_end
 
@@ -25,7 +25,8 @@ def _report(options: argparse.Namespace) -> dict[str, Any]:
     except ImportError as problem:
         raise ConfigError(import_problem(problem, "the page", "jinja2")) from problem
     file = Path(options.output or f"{run.model}_{first}_{last}.html")
-    file.write_text(html, encoding="utf-8")
+    with writing(file, "--output"):
+        file.write_text(html, encoding="utf-8")
     return {"model": run.model, "days": days, "file": str(file.absolute())}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from retrain_ops.data.sources.files import DayFiles, FileFormat, hive_key
 from retrain_ops.data.sources.parquet import PARQUET
 from retrain_ops.data.sources.text import CSV, JSONL
 from retrain_ops.errors import DataError, SourceError
+from retrain_ops.spec.window import DAY
 from retrain_ops.workspace import open_filesystem
 
 DAYS_READ = 60
@@ -74,7 +75,8 @@ def look_at(path: str, wanted: Mapping[Role, str]) -> Survey:
     kind, files, days = _found(path)
     table, by_day, declared = _read(_FORMATS[kind], files, days[-DAYS_READ:])
     roles = _named(table, wanted, path, newest=by_day == by_day.max())
-    columns = tuple(_column(table, name, roles, declared) for name in table.column_names)
+    reserved = (files.partition, DAY)
+    columns = tuple(_column(table, n, roles, declared, reserved) for n in table.column_names)
     label = numbers(table[_holder(roles, "label")], "label")
     return Survey(
         path=path,
@@ -93,8 +95,12 @@ _FORMATS: Mapping[str, FileFormat] = {"parquet": PARQUET, "csv": CSV, "jsonl": J
 
 def _found(path: str) -> tuple[str, DayFiles, list[date]]:
     """The kind of the files that the newest day has, and all days of their partition."""
-    filesystem, root = open_filesystem(path)
-    infos = filesystem.get_file_info(pafs.FileSelector(root, allow_not_found=True))
+    try:
+        filesystem, root = open_filesystem(path)
+        infos = filesystem.get_file_info(pafs.FileSelector(root, allow_not_found=True))
+    except (pa.ArrowException, OSError) as problem:
+        text = f"{path} cannot be read as a folder of daily files: {problem}"
+        raise SourceError(text) from problem
     keys = sorted({hive_key(info.base_name)[0] for info in infos} - {""})
     for kind, file_format in _FORMATS.items():
         for key in keys:
@@ -149,9 +155,16 @@ def _plain(table: pa.Table, file: str) -> pa.Table:
     for name in table.column_names:
         try:
             columns.append(_instants(plain(table[name], name)))
-        except (DataError, KeyError) as problem:
+        except DataError:
+            columns.append(_undecoded(table[name]))
+        except KeyError as problem:
             raise SourceError(f"{file}: {problem}") from problem
     return pa.table(columns, names=table.column_names)
+
+
+def _undecoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
 
 
 def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -180,6 +193,9 @@ def _named(
         if named is not None and named not in table.column_names:
             known = ", ".join(table.column_names)
             raise SourceError(f"{path} has no column {named!r}; it has {known}")
+        if named is not None and not fits(table[named]):
+            what = f"{path}: {named!r} ({table[named].type})"
+            raise SourceError(f"{what} cannot be the {role}: it must be {words}")
         found = [n for n in table.column_names if n not in roles and fits(table[n])]
         if named is None and not found:
             raise SourceError(f"{path} has no column that can be the {role}: {words}")
@@ -228,12 +244,20 @@ def _holder(roles: dict[str, Role], role: Role) -> str:
     return next(name for name, held in roles.items() if held == role)
 
 
-def _column(table: pa.Table, name: str, roles: dict[str, Role], declared: set[str]) -> Column:
+def _column(
+    table: pa.Table,
+    name: str,
+    roles: dict[str, Role],
+    declared: set[str],
+    reserved: Collection[str],
+) -> Column:
     column = table[name]
     unknown = (pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0) / len(column)
     facts: dict[str, Any] = {"name": name, "type": str(column.type), "unknown": unknown}
     if name in roles:
         return Column(**facts, role=roles[name], distinct=0)
+    if name in reserved:
+        return Column(**facts, role="left out", distinct=0, why="is called as the day of a row is")
     kind = "category" if name in declared else kind_of(column)
     if kind not in ("number", "category"):
         return Column(**facts, role="left out", distinct=0, why=f"is {column.type}")

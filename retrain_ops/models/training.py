@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from retrain_ops import _core
 from retrain_ops.data.categories import levels_of, texts
-from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.errors import ConfigError, DataError, importing
 from retrain_ops.models.tabular import (
     Core,
     Feature,
@@ -306,10 +306,8 @@ def _function_of(name: str, function: str) -> Callable[..., Any]:
     module_name, colon, _ = name.partition(":")
     if not colon or not module_name or not function:
         raise ConfigError(f"trainer must be {TRAINER_FORMS}, not {name!r}")
-    try:
+    with importing(f"trainer {name!r}: {function}"):
         found = getattr(importlib.import_module(module_name), function)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"trainer {name!r}: {function} cannot be loaded: {error}") from error
     if not callable(found):
         raise ConfigError(f"trainer {name!r}: {function} is not a function")
     return cast(Callable[..., Any], found)

@@ -55,6 +55,13 @@ def test_it_is_one_file_that_asks_for_nothing(report):
     assert "prefers-color-scheme: dark" in html
 
 
+def test_a_page_that_cannot_be_written_is_named(report, tmp_path):
+    file = tmp_path / "none" / "page.html"
+    code, said, _ = report(file=file)
+    assert (code, said["error"]) == (2, "ConfigError")
+    assert f"{file} cannot be written (No such file or directory)" in said["message"]
+
+
 def test_days_that_no_page_can_show_are_refused(report):
     code, said, html = report(last="9999-12-31")
     assert (code, html) == (2, "")

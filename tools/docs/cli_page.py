@@ -10,7 +10,8 @@ from tools.docs.markdown import GENERATED, table
 
 INTRO = """\
 One JSON document goes to standard output (`explain`: text), progress to standard error, and the
-exit code says what to do next. `python -m retrain_ops.cli` is the same command."""
+exit code says what to do next. `retrain-ops --version` says which release it is, and
+`python -m retrain_ops.cli` is the same command."""
 
 
 def render() -> str:
@@ -36,7 +37,7 @@ def _exit_codes(epilog: str) -> str:
     rows: list[list[str]] = []
     for line in epilog.splitlines()[1:]:
         code, _, text = line.strip().partition(" ")
-        if code.isdigit():
+        if code[:1].isdigit():
             rows.append([code, text.strip()])
         else:
             rows[-1][1] += " " + line.strip()

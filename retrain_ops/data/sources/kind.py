@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 import pyarrow as pa
 
-from retrain_ops.errors import ConfigError, SourceError, import_problem
+from retrain_ops.errors import ConfigError, SourceError, import_problem, importing
 from retrain_ops.spec.spec import RetrainSpec
 
 GROUP = "retrain_ops.sources"
@@ -126,7 +126,8 @@ def _of_entry_point(spec: RetrainSpec) -> Opener:
     if name not in found.names:
         known = ", ".join([*_KINDS, *sorted(found.names)])
         raise spec.error("source", "kind", f"{name!r} is no kind of source; known kinds: {known}")
-    return cast(Opener, found[name].load())
+    with importing(f"what [source] kind = {name!r} is read with"):
+        return cast(Opener, found[name].load())
 
 
 def check_names(where: str, names: Sequence[str], wanted: Sequence[str]) -> None:

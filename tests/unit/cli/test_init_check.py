@@ -242,6 +242,98 @@ def test_init_says_how_days_must_lie_and_overwrites_nothing(tmp_path, command):
     assert (tmp_path / "s.toml").read_text() == "mine"
 
 
+def each(folder, change):
+    """Rewrites every file of a folder of rows."""
+    for file in sorted(folder.rglob("*.parquet")):
+        pq.write_table(change(pq.read_table(file, partitioning=None)), file)
+
+
+def with_column(name, values):
+    return lambda table: table.drop_columns(
+        [name] if name in table.column_names else []
+    ).append_column(name, values(len(table)))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "code", "words"),
+    [
+        (None, ("--name", "../x"), 2, "[model] name: use letters, digits"),
+        (with_column("n", lambda n: pa.array(np.arange(n) % 50)), ("--label", "n"), 20, "'n' (int"),
+        (with_column("n", lambda n: pa.array([1] * n)), ("--label", "n"), 20, "be 0 and 1"),
+        (
+            with_column("at", lambda n: pa.array([datetime(2020, 1, 1)] * n, pa.timestamp("us"))),
+            ("--event-time", "at"),
+            20,
+            "'at' (timestamp[us]) cannot be the event_time: it must be a timestamp with a time",
+        ),
+        (None, ("--request-id", "a"), 20, "'a' (float) cannot be the request_id"),
+        (lambda table: table.select(["request_id", "event_time", "late"]), (), 2, "one feature"),
+    ],
+)
+def test_init_writes_no_spec_that_check_refuses(tmp_path, command, change, options, code, words):
+    write_days(tmp_path / "rows", 22)
+    if change is not None:
+        each(tmp_path / "rows", change)
+    file = tmp_path / "s.toml"
+    got, output, err = command("init", tmp_path / "rows", "--spec", file, *options)
+    assert (got, output["status"]) == (code, "failed")
+    assert words in output["message"]
+    assert "Traceback" not in err
+    assert not file.exists()
+
+
+def test_init_wants_days_enough_and_names_those_that_lack(tmp_path, command):
+    write_days(tmp_path / "rows", 6)
+    code, output, _ = command("init", tmp_path / "rows", "--spec", tmp_path / "s.toml")
+    assert code == 20
+    assert "has 6 day(s): the shortest window that decides anything has 7" in output["message"]
+    write_days(tmp_path / "rows", 22)
+    (tmp_path / "rows" / "day=2020-01-09" / "part-0.parquet").unlink()
+    (tmp_path / "rows" / "day=2020-01-09").rmdir()
+    code, output, _ = command("init", tmp_path / "rows", "--spec", tmp_path / "s.toml")
+    assert (code, output["missing_days"]) == (0, ["2020-01-09"])
+
+
+@pytest.mark.parametrize("form", ["bytes", "codes", "on one day"])
+def test_bytes_that_are_no_text_are_left_out(tmp_path, command, form):
+    write_days(tmp_path / "rows", 22)
+
+    def raw(n):
+        column = pa.array([b"\xff"] * n)
+        return column.dictionary_encode() if form == "codes" else column
+
+    each(tmp_path / "rows", with_column("raw", raw))
+    if form == "on one day":
+        texts = with_column("raw", lambda n: pa.array(["x"] * n))
+        each(tmp_path / "rows" / "day=2020-01-05", texts)
+    each(tmp_path / "rows", with_column("day", lambda n: pa.array(["2020-01-01"] * n)))
+    code, output, err = command("init", tmp_path / "rows", "--spec", tmp_path / "s.toml")
+    assert (code, output["status"]) == (0, "ok"), err
+    text = (tmp_path / "s.toml").read_text()
+    assert '# left out: "raw" is binary' in text
+    assert '# left out: "day" is called as the day of a row is' in text
+
+
+@pytest.mark.parametrize(
+    ("source", "spec", "code", "words"),
+    [
+        ("rows", "none/s.toml", 2, "none/s.toml cannot be written (No such file or directory)"),
+        ("rows", "plain/s.toml", 2, "plain/s.toml cannot be written (Not a directory)"),
+        ("plain", "s.toml", 20, "plain cannot be read as a folder of daily files"),
+        ("none", "s.toml", 20, "has no daily partitions"),
+        ("ftp://host/x", "s.toml", 20, "ftp://host/x cannot be read as a folder of daily files"),
+    ],
+)
+def test_init_names_paths_that_cannot_be_used(tmp_path, command, source, spec, code, words):
+    write_days(tmp_path / "rows", 22)
+    (tmp_path / "plain").write_text("x")
+    place = source if "://" in source else tmp_path / source
+    got, output, err = command("init", place, "--spec", tmp_path / spec)
+    assert (got, output["status"]) == (code, "failed")
+    assert words in output["message"]
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize("kind", FILES)
 def test_init_drafts_a_spec_for_files_of_text(tmp_path, command, kind):
     write_days(tmp_path / "rows", 22)

@@ -1,6 +1,7 @@
 """Whatever happens, one JSON document on standard output, and an exit code that fits."""
 
 import json
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,9 +9,11 @@ import pytest
 
 import retrain_ops.steps.pull_data
 from devtools.synthetic import SPEC, write_days
+from retrain_ops import __version__
 from retrain_ops.cli.command import run_of
 from retrain_ops.cli.main import build_parser, main
 from retrain_ops.errors import ConfigError, NotYet, RetrainError, is_expected, text_of
+from retrain_ops.models import resolve_trainer
 
 UNFORESEEN = [
     KeyError("colour"),
@@ -134,13 +137,61 @@ def test_a_wrong_source_is_named_by_day_file_and_column(step, tmp_path, caplog, 
 
 @pytest.mark.parametrize("command", ["run", "status", "approve", "explain"])
 def test_unknown_arguments_show_the_commands_own_usage(capsys, command):
-    with pytest.raises(SystemExit) as ended:
-        main([command, "--spec", "x.toml", "--date", "2020-01-01", "--colour", "red"])
-    assert ended.value.code == 2
+    assert main([command, "--spec", "x.toml", "--date", "2020-01-01", "--colour", "red"]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"usage: retrain-ops {command} ")
     assert "--workspace" in err
     assert "unrecognized arguments: --colour red" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required: command"),
+        (["train"], "invalid choice: 'train'"),
+        (["run"], "required: --spec"),
+        (["run", "--spec", "x.toml", "--threads", "many"], "invalid int value: 'many'"),
+        (["promote", "--spec", "x.toml", "--version", "0"], "no version's number"),
+        (["export", "--spec", "x", "--version", "1", "--format", "pmml"], "invalid choice: 'pmml'"),
+    ],
+)
+def test_a_wrong_command_line_is_a_document_for_programs(capsys, monkeypatch, arguments, words):
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    document = json.loads(shown.out)
+    assert (document["status"], document["error"]) == ("failed", "UsageError")
+    assert words in document["message"]
+    assert shown.err.startswith("usage: retrain-ops")
+    assert words in shown.err
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(arguments) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_the_version_is_said(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"retrain-ops {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise ValueError('no GPU')", "ValueError: no GPU .*own_trainer.py, line 1"),
+        ("import sys; sys.exit(3)", "SystemExit: 3 .*own_trainer.py, line 1"),
+        ("from numpy import nosuch", "ImportError: cannot import name 'nosuch'.*line 1"),
+        ("def train(", "SyntaxError: .*own_trainer.py, line 1.$"),
+        ("x = 1", "has no attribute 'train'"),
+        ("import nosuch", "No module named 'nosuch'"),
+    ],
+)
+def test_a_trainer_whose_module_cannot_be_loaded_is_named(tmp_path, monkeypatch, code, words):
+    (tmp_path / "own_trainer.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "own_trainer", raising=False)
+    with pytest.raises(ConfigError, match=f"trainer 'own_trainer:train': train cannot .*{words}"):
+        resolve_trainer("own_trainer:train")
 
 
 def test_waiting_is_no_failure(capsys, monkeypatch, tmp_path):

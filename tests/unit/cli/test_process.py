@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from devtools.synthetic import write_days
 from retrain_ops.cli.process import SIGNALS, Cancelled, cancellable
 from retrain_ops.errors import ConfigError, import_problem
 
@@ -120,6 +121,23 @@ def test_a_reader_that_has_gone_is_no_failure(arguments):
     again = subprocess.run([*CLI, *arguments], stdout=writer, stderr=writer, check=False)
     os.close(writer)
     assert again.returncode == kept
+
+
+def test_an_output_that_cannot_be_written_is_said_without_a_traceback(tmp_path):
+    write_days(tmp_path / "rows", 22)
+    failing = ("explain", "--spec", "none.toml", "--date", "2020-01-01")
+    working = ("init", str(tmp_path / "rows"), "--spec", str(tmp_path / "toy.toml"))
+    for arguments, code in ((failing, 2), (working, 1), (working, 2)):  # the file exists then
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*CLI, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+            assert done.returncode == code
+            assert "cannot be written: No space left on device" in done.stderr
+            assert "Traceback" not in done.stderr
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*CLI, *failing], stdout=full, stderr=full, check=False)
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", ">&- 2>&-"])

@@ -289,8 +289,7 @@ def test_a_failure_at_a_terminal_is_a_document(registry, tmp_path, capsys, monke
 
 @pytest.mark.parametrize("name", ["promote", "approve", "reject", "rollback"])
 @pytest.mark.parametrize("number", ["abc", "-1", "0", "1.0", "²"])
-def test_what_is_no_versions_number_is_refused_with_the_usage(say, capsys, name, number):
-    with pytest.raises(SystemExit) as ended:
-        say(name, f"--version={number}")
-    assert ended.value.code == command.EXIT_USAGE
-    assert "is no version's number, such as 3" in capsys.readouterr().err
+def test_what_is_no_versions_number_is_refused_with_the_usage(say, name, number):
+    code, told = say(name, f"--version={number}")
+    assert code == command.EXIT_USAGE
+    assert "is no version's number, such as 3" in told["message"]
