@@ -27,6 +27,7 @@ from typing import Any
 
 from devtools.doubles.registry_server import Client, Server
 from devtools.synthetic import FIRST, SPEC, write_day, write_days
+from retrain_ops.registry.events import APPROVAL_TAG
 from retrain_ops.registry.registry import Registry
 from retrain_ops.workspace import Workspace
 
@@ -248,6 +249,16 @@ def _spoil_registry(world: World) -> None:
     )
 
 
+def _reject(world: World) -> None:
+    """A person's answer in MLflow's own pages: nobody is named, and no time."""
+    Client(world.server).set_model_version_tag("toy", "2", APPROVAL_TAG, "rejected")
+
+
+def _delete_replaced(world: World) -> None:
+    """The version that the canary is compared with."""
+    world.server.delete_version("toy", "1")
+
+
 def _turn_back(world: World) -> None:
     """The labels' rule is the old one again: the new champion is wrong now."""
     rows = world.folder / "rows"
@@ -261,6 +272,7 @@ def _turn_back(world: World) -> None:
 FIRST_DAY = day(BOOTSTRAP, "--bootstrap")
 PROMOTION = day(CHANGED)
 NEXT = (day(_later(1)),)
+LATER = (day(_later(2)),)
 AT = ("--date", _later(1).isoformat())
 WAITING = SPEC + REQUIRED
 STORIES = (
@@ -284,6 +296,14 @@ STORIES = (
         ("verify", "--repair"),
         NEXT,
         spoil=_spoil_registry,
+    ),
+    Story("a rejection in MLflow", (FIRST_DAY, PROMOTION), day(_later(1)), LATER, WAITING, _reject),
+    Story(
+        "a canary with nobody to go back to",
+        (FIRST_DAY, PROMOTION),
+        day(_later(1)),
+        LATER,
+        spoil=_delete_replaced,
     ),
     Story("a look", (FIRST_DAY, PROMOTION), ("look", _later(1).isoformat()), NEXT, WAITING),
     Story(
@@ -382,7 +402,7 @@ def facts(world: World) -> dict[str, Any]:
         ],
         "effective": [e.effective_from for e in snapshot.acts],
         "versions": [
-            (v.retrain_key, v.model_sha256, v.state, v.opened_at, v.closed_at)
+            (v.retrain_key, v.model_sha256, v.state, v.opened_at, _timeless(f"{v.closed_at}"))
             for v in registry.versions()
         ],
         "runs": sorted((r.tags["retrain_key"], r.status) for r in world.server.runs.values()),
@@ -401,7 +421,7 @@ def _content(workspace: Path, name: str) -> dict[str, str]:
 
 def _timeless(text: str) -> str:
     """Without instants of the wall clock: the stories play in 2020."""
-    return re.sub(r"20(?:2[1-9]|[3-9]\d)-\d\d-\d\dT[\d:]+Z", "NOW", text)
+    return re.sub(r"20(?:2[1-9]|[3-9]\d)-\d\d-\d\d[T ][\d:]+(?:Z|\+00:00)", "NOW", text)
 
 
 def differences(expected: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

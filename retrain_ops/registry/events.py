@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Literal, TypeVar, get_args
@@ -76,12 +76,15 @@ class Intent:
     has a tag of its own and the furthest one holds, so a writer that was paused and wakes up late
     overwrites nothing: the last writer wins a tag, and another state is another tag. `life`
     counts how often bytes came back that others had superseded; each life begins anew.
+    `model_sha256` says which bytes stand there: MLflow may give the number of a deleted version
+    again, and a late writer knows the number alone. Releases before it wrote none.
     """
 
     state: State
     opened_at: str | None = None
     closed_at: str | None = None
     life: int = 0
+    model_sha256: str = ""
 
     @property
     def tag(self) -> str:
@@ -111,9 +114,10 @@ class Intent:
         for instant in (opened, closed):
             if instant is not None:
                 utc_instant(instant)
-        if type(life) is not int:
+        sha256 = value.get("model_sha256", "")
+        if type(life) is not int or not isinstance(sha256, str):
             raise ValueError(text)
-        return cls(_state(value.get("state")), opened, closed, life)
+        return cls(_state(value.get("state")), opened, closed, life, sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class Version:
             utc_text(self.opened_at) if self.opened_at else None,
             utc_text(self.closed_at) if self.closed_at else None,
             self.life,
+            self.model_sha256,
         )
 
     @property
@@ -183,7 +188,10 @@ def read_version(version: ModelVersion) -> Version:
 
 def _read(number: str, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
     junk: list[str] = []
-    intents = _intents(tags, junk)
+    known = _intents(tags, junk)
+    sha256 = _bytes_of(tags, known)
+    intents = [i for i in known if fits(i.model_sha256, sha256)]
+    junk += [i.tag for i in known if i not in intents]
     if not intents or junk:
         shown = _shown_intent(tags, junk)
         intents.append(replace(shown, life=max((i.life for i in intents), default=0)))
@@ -194,7 +202,7 @@ def _read(number: str, run_id: str, source: str, tags: Mapping[str, str]) -> Ver
         source=source,
         retrain_key=tags["retrain_key"],
         window_end=_window_end(number, tags, junk),
-        model_sha256=tags.get("model_sha256", ""),
+        model_sha256=sha256,
         state=intent.state,
         opened_at=utc_instant(intent.opened_at) if intent.opened_at else None,
         closed_at=utc_instant(intent.closed_at) if intent.closed_at else None,
@@ -213,7 +221,19 @@ def _intents(tags: Mapping[str, str], junk: list[str]) -> list[Intent]:
             found.append(intent)
         elif intent is not None:
             junk.append(name)
-    return found
+    return sorted(found, key=lambda i: i.order)
+
+
+def _bytes_of(tags: Mapping[str, str], intents: Sequence[Intent]) -> str:
+    """The SHA-256 of its model: as it was registered, should a hand have spoilt the tag since."""
+    named = [i.model_sha256 for i in intents]
+    registered = [i.model_sha256 for i in intents[:1] if i.order == (0, 0)]
+    return next(filter(None, (*registered, tags.get("model_sha256"), *named)), "")
+
+
+def fits(named: str, held: str) -> bool:
+    """Whether a hash that a record names can be the one that a version holds; "" is not known."""
+    return "" in (named, held) or named == held
 
 
 def _shown_intent(tags: Mapping[str, str], junk: list[str]) -> Intent:
@@ -334,9 +354,7 @@ class Event:
 
         Versions of ours are made with their hash: where it is missing, a hand removed it.
         """
-        return version is not None and (
-            not version.model_sha256 or self.model_sha256 in ("", version.model_sha256)
-        )
+        return version is not None and fits(self.model_sha256, version.model_sha256)
 
     @property
     def promotes(self) -> bool:

@@ -198,11 +198,12 @@ def follow(world: World) -> tuple[Write, ...]:
 
 
 def _hashes(world: World) -> Iterator[Write]:
-    """The hash of a version that a hand removed: its promotion says what it was."""
+    """The hash of a version that a hand removed: its intents or its promotion say what it was."""
     for version in world.versions:
         promotion = world.snapshot.promotion_of(version.number)
-        if not version.model_sha256 and promotion is not None and promotion.model_sha256:
-            yield Write("tag", "model_sha256", promotion.model_sha256, version.number)
+        known = version.model_sha256 or (promotion.model_sha256 if promotion else "")
+        if version.tags.get("model_sha256", "") != known:
+            yield Write("tag", "model_sha256", known, version.number)
 
 
 def after(world: World, writes: Iterable[Write]) -> World:
@@ -429,7 +430,7 @@ def findings(world: World) -> tuple[str, ...]:
             )
         found += [
             f"version {version.number}: the tag {tag} holds {version.tags[tag][:80]!r}, which "
-            "retrain_ops never writes; set it right or remove it"
+            "retrain_ops does not write there; set it right or remove it"
             for tag in version.junk
         ]
     return tuple(found)

@@ -32,6 +32,7 @@ from retrain_ops.registry.events import (
     State,
     Version,
     World,
+    fits,
     read_events,
     read_version,
     utc_text,
@@ -211,7 +212,7 @@ class Registry:
             if replaced and other.state in UNSERVED_STATES:
                 self._stand(other, closed(other, "superseded", other.intent.opened_at))
         if known.state == "superseded":
-            self._stand(known, Intent("registered", life=known.life + 1))
+            self._stand(known, Intent("registered", life=known.life + 1, model_sha256=digest))
             known = self.version(known.number)
         return known
 
@@ -219,7 +220,7 @@ class Registry:
         self, run_id: str, source: str, tags: Mapping[str, str], description: str
     ) -> Version:
         self.client.ensure_registered_model(self.name)
-        intent = Intent("registered")
+        intent = Intent("registered", model_sha256=tags["model_sha256"])
         made = read_version(
             self.client.create_model_version(
                 self.name,
@@ -244,12 +245,18 @@ class Registry:
         """Moves a version on its way, with all that follows; a closing state keeps its time.
 
         Raises:
-            ConflictError: its shadow is to have passed, and it has none.
+            ConflictError: its shadow is to have passed, and it has none; or another version
+                has its number by now.
         """
         if state == "shadow_passed" and version.opened_at is None:
             raise _not_open(version)
         self._stand(version, closed(version, state, utc_text(closed_at) if closed_at else None))
         self.finish()
+        if not fits(version.model_sha256, self.version(version.number).model_sha256):
+            raise ConflictError(
+                f"version {version.number} was deleted, and its number given again: the new one "
+                f"did not become {state}; run this step again"
+            )
 
     def _stand(self, version: Version, intent: Intent) -> None:
         """Writes the intent of a version; `finish` does the rest."""
@@ -266,7 +273,7 @@ class Registry:
         Raises:
             ConflictError: its bytes were superseded meanwhile, be it that they came back since.
         """
-        intent = Intent("shadow", opened_at=utc_text(opened_at), life=version.life)
+        intent = Intent("shadow", utc_text(opened_at), None, version.life, version.model_sha256)
         self._stand(version, intent)
         self.finish()
         found = self.version(version.number)

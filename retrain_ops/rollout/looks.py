@@ -7,13 +7,16 @@ window finds its traffic already there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from retrain_ops.data.source import Source
+from retrain_ops.errors import ConflictError
 from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
@@ -34,6 +37,32 @@ def record_look(
     record.update({"candidate": candidate.retrain_key, "as_of": utc_text(as_of)})
     record[part] = dict(content)
     run.workspace.write_json(path, record)
+
+
+def withdraw_look(run: Run, candidate: Version, as_of: datetime, part: str) -> None:
+    """Takes back a part that did not come to pass; the file keeps what else was found."""
+    path = candidate_path(run, candidate, as_of)
+    record = run.workspace.recover_json(path) or {}
+    if record.pop(part, None) is not None:
+        run.workspace.write_json(path, record)
+
+
+@contextmanager
+def said_first(run: Run, step: str, result: Any) -> Iterator[None]:
+    """Writes what a rollout step is about to do as its result, and takes it back if refused.
+
+    A run that dies once it is done has nothing left to do: it says again what is written here.
+
+    Raises:
+        ConflictError: the registry refused it.
+    """
+    path = run.path(f"{step}.json")
+    run.workspace.write_json(path, asdict(result))
+    try:
+        yield
+    except ConflictError as problem:
+        run.workspace.set_aside(path, f"what it says was refused ({problem})")
+        raise
 
 
 def shadow_end(run: Run, candidate: Version) -> datetime:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from retrain_ops.errors import ConflictError, NotYet
-from retrain_ops.registry.events import Event, Version, utc_instant
+from retrain_ops.registry.events import Event, State, Version, utc_instant
 from retrain_ops.rollout import news
 from retrain_ops.rollout.approval import (
     Answer,
@@ -17,9 +17,11 @@ from retrain_ops.rollout.approval import (
     needs_approval,
     record_answer,
 )
-from retrain_ops.rollout.looks import record_look, shadow_end
+from retrain_ops.rollout.looks import record_look, said_first, shadow_end, withdraw_look
 from retrain_ops.rollout.shadow import look_at_shadow
 from retrain_ops.run import Run
+
+CLOSING: Mapping[str, State] = {"rejected": "rejected", "expired": "expired"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,12 @@ def promote_candidate(run: Run) -> ChampionResult:
     answer = answer_of(run, candidate, datetime.now(UTC))
     if answer is not None and answer.verdict == "rejected":
         # Whatever its shadow says; the command that rejected it may have died before closing.
-        return close_answered(run, candidate, answer)
+        return _close(run, candidate, answer)
     if candidate.state != "shadow_passed":
         return ChampionResult("idle")
     answer = _answer(run, candidate)
     if answer is not None and answer.verdict != "approved":
-        return close_answered(run, candidate, answer)
+        return _close(run, candidate, answer)
     bootstrap = run.registry.snapshot().newest is None
     event = run.registry.promote(
         candidate,
@@ -96,8 +98,10 @@ def promote_candidate(run: Run) -> ChampionResult:
         share=None if bootstrap else run.spec.canary.share,
     )
     if event is None:  # a newer window was promoted while this one waited
-        run.registry.close(candidate, "expired", closed_at=datetime.now(UTC))
-        return ChampionResult("behind", candidate.number)
+        result = ChampionResult("behind", candidate.number)
+        with said_first(run, "promote_champion", result):
+            run.registry.close(candidate, "expired", closed_at=datetime.now(UTC))
+        return result
     return _promoted(run, event)
 
 
@@ -107,13 +111,27 @@ def report_promotion(run: Run) -> ChampionResult:
     return ChampionResult("idle") if event is None else _promoted(run, event)
 
 
-def close_answered(run: Run, candidate: Version, answer: Answer) -> ChampionResult:
-    """Ends a candidacy that a person, or silence, has decided against."""
-    verdict: Literal["rejected", "expired"]
-    verdict = "rejected" if answer.verdict == "rejected" else "expired"
+def close_answered(run: Run, candidate: Version, answer: Answer) -> None:
+    """Ends a candidacy that a person, or silence, has decided against.
+
+    Raises:
+        ConflictError: an event gave it `@champion` meanwhile; no record says otherwise then.
+    """
     record_look(run, candidate, answer.at, "promotion", {"approval": answer.to_json()})
-    run.registry.close(candidate, verdict, closed_at=answer.at)
-    return ChampionResult(verdict, candidate.number)
+    try:
+        run.registry.close(candidate, CLOSING[answer.verdict], closed_at=answer.at)
+    except ConflictError:
+        withdraw_look(run, candidate, answer.at, "promotion")
+        raise
+
+
+def _close(run: Run, candidate: Version, answer: Answer) -> ChampionResult:
+    """What a step closes it says, also where an earlier step of its day did it."""
+    record_answer(run, candidate, answer)  # one that was set by hand counts from now
+    result = ChampionResult(CLOSING[answer.verdict], candidate.number)
+    with said_first(run, "promote_champion", result):
+        close_answered(run, candidate, answer)
+    return result
 
 
 def _answer(run: Run, candidate: Version) -> Answer | None:
@@ -134,6 +152,9 @@ def _promoted(run: Run, event: Event) -> ChampionResult:
     """Records with the candidate how it took `@champion`, and reports it."""
     candidate = run.registry.version(event.version)
     content = {k: getattr(event, k) for k in ("kind", "effective_from", "share")}
+    rejected_at = candidate.tags.get("retrain.rejected_at")
+    if rejected_at is not None:  # it came too late; who closed by it may have died there
+        withdraw_look(run, candidate, utc_instant(rejected_at), "promotion")
     answer = approval_of(run, candidate, utc_instant(event.recorded_at))
     if answer is not None:
         content["approval"] = answer.to_json()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from retrain_ops import _core
 from retrain_ops.comparison.scoring import load_version, score
 from retrain_ops.errors import NotYet
 from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
-from retrain_ops.rollout.looks import read_requests, record_look
+from retrain_ops.rollout.looks import read_requests, record_look, said_first
 from retrain_ops.run import Run
 from retrain_ops.stats.shadow import ShadowVerdict, judge_shadow
 
@@ -59,11 +59,11 @@ def look_at_shadow(run: Run) -> ShadowResult:
         record_look(run, candidate, end, "shadow", verdict.to_json())
         word = "pass" if verdict.verdict == "pass" else "fail"
         result = ShadowResult(word, candidate.number, verdict.reasons, verdict.warnings)
-    run.workspace.write_json(run.path("shadow_test.json"), asdict(result))
-    if result.verdict == "pass":
-        run.registry.set_state(candidate, "shadow_passed")
-    else:
-        run.registry.close(candidate, "failed", closed_at=end)
+    with said_first(run, "shadow_test", result):
+        if result.verdict == "pass":
+            run.registry.set_state(candidate, "shadow_passed")
+        else:
+            run.registry.close(candidate, "failed", closed_at=end)
     return result
 
 

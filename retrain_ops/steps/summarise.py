@@ -21,6 +21,7 @@ CLOSED_WORDS = {
     "failed": "failed its shadow",
     "rolled_back": "was rolled back",
 }
+ENDINGS = {"rejected": "rejected", "expired": "expired", "behind": "expired", "fail": "failed"}
 SKIPPED_WORDS = ("skipped", "undecided", "queued")
 
 
@@ -95,9 +96,14 @@ def _line(run: Run, steps: dict[str, Any]) -> tuple[str, str]:
 def _ended_as(run: Run) -> str | None:
     """How the key's own candidate ended: before this run, or in its own rollout steps."""
     record = run_record(run)
-    look = run.read("promote_champion.json") or {}
-    own = look.get("candidate") is not None and look["candidate"] == record.get("version")
-    return record.get("ended_as") or (look.get("verdict") if own else None)
+    if record.get("ended_as"):
+        return str(record["ended_as"])
+    for step in ("promote_champion", "shadow_test"):
+        look = run.read(f"{step}.json") or {}
+        own = look.get("candidate") is not None and look["candidate"] == record.get("version")
+        if own and look.get("verdict") in ENDINGS:
+            return ENDINGS[look["verdict"]]
+    return None
 
 
 def _outcome_line(where: str, steps: dict[str, Any], decision: Decision, ended: str | None) -> str:

@@ -7,7 +7,7 @@ canary is never asked to be better: it is kept when no harm was shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from retrain_ops.comparison.counts import version_rows
 from retrain_ops.data.labels import labelled
+from retrain_ops.errors import ConflictError
 from retrain_ops.registry.events import Version, utc_instant
 from retrain_ops.rollout import news
 from retrain_ops.rollout.looks import (
@@ -23,6 +24,7 @@ from retrain_ops.rollout.looks import (
     matured_days,
     read_requests,
     record_look,
+    said_first,
 )
 from retrain_ops.run import Run
 from retrain_ops.spec.window import DAY
@@ -74,17 +76,19 @@ def watch_canary(run: Run) -> CanaryResult:
     verdict = _judge(run, candidate, previous, _matured(run, since), since)
     record_look(run, candidate, run.instant, "canary", verdict.to_json())
     result = _result(run, candidate, verdict.to_json())
-    # Before it takes effect: a run that dies after it says again what it found.
-    run.workspace.write_json(run.path("watch_canary.json"), asdict(result))
-    _act(run, candidate, result)
+    with said_first(run, "watch_canary", result):
+        _act(run, candidate, result)
     return result
 
 
 def _keep_alone(run: Run, candidate: Version) -> CanaryResult:
     """Nobody is left to compare with, or to go back to: an open canary would block for ever."""
-    run.registry.set_state(candidate, "promoted", closed_at=run.instant)
+    days = run.spec.canary.min_days
     reason = "the version it replaced was deleted, so it was not judged"
-    return CanaryResult("kept", candidate.number, min_days=run.spec.canary.min_days, reason=reason)
+    result = CanaryResult("kept", candidate.number, min_days=days, reason=reason)
+    with said_first(run, "watch_canary", result):
+        _act(run, candidate, result)
+    return result
 
 
 def _result(run: Run, candidate: Version, judged: Mapping[str, Any]) -> CanaryResult:
@@ -159,3 +163,8 @@ def _act(run: Run, candidate: Version, result: CanaryResult) -> None:
             news.report(run, event)
     elif result.verdict == "kept":
         run.registry.set_state(candidate, "promoted", closed_at=run.instant)
+        if run.registry.version(candidate.number).state == "rolled_back":
+            raise ConflictError(
+                f"version {candidate.number} was rolled back while it was judged; run this step "
+                "again"
+            )

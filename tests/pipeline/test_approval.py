@@ -8,6 +8,7 @@ import retrain_ops.rollout.approval
 from devtools.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_day, write_days
 from retrain_ops.cli.command import EXIT_NOT_YET
 from retrain_ops.cli.main import run_day
+from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG
 from retrain_ops.rollout.approval import awaiting_answer, give_answer
 
 REQUIRED = SPEC + '\n[rollout]\napproval = "required"\n'
@@ -60,6 +61,21 @@ def test_the_day_after_the_approval_promotes_before_it_judges(waiting_world, cli
     assert server.models["toy"].aliases == {"champion": "2", "previous": "1"}
     decision = toy_run(waiting_world, client, CHANGED + timedelta(days=1)).read("decision.json")
     assert decision["champion"]["retrain_key"] == f"toy/{CHANGED}"
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "word"),
+    [(APPROVAL_TAG, "rejected", "rejected"), (ASKED_AT_TAG, "2020-02-08T02:00:00Z", "expired")],
+)
+def test_the_day_that_closes_a_candidate_says_so_however_often_it_is_run(
+    waiting_world, client, messages, tag, text, word
+):
+    client.set_model_version_tag("toy", "2", tag, text)
+    before = len(messages)
+    for _ in range(2):
+        assert play(waiting_world, client, days=1)["summary"].endswith(f"| version 2: {word}")
+    assert len(messages) == before + 1
+    assert "version 2:" not in play(waiting_world, client, days=2)["summary"]
 
 
 def test_running_a_rejected_day_again_writes_the_same_bytes_and_opens_nothing(

@@ -114,3 +114,18 @@ def test_a_rerun_of_a_degraded_day_names_the_same_models(fallen_behind, changed_
     run_day(toy_run(changed_world, client, CHANGED + timedelta(days=7), spec=SLOW, context=FORCED))
     run_day(toy_run(changed_world, client, fallen_behind.window.end, spec=SLOW))
     assert path.read_bytes() == before
+
+
+def test_a_day_whose_shadow_fails_says_the_same_when_it_is_run_again(tmp_path, client, messages):
+    spec = SPEC.replace("max_flips = 0.95", "max_flips = 0.0001")
+    write_days(tmp_path / "rows", 60, rule_changes=18, shift_from=18, shift=0.6)
+    bootstrap(tmp_path, client, FIRST + timedelta(days=17), spec=spec)
+    before = len(messages)
+    lines = [
+        run_day(toy_run(tmp_path, client, FIRST + timedelta(days=36), spec=spec))["summary"]
+        for _ in range(3)
+    ]
+    assert lines[0].startswith("[closed] toy 2020-02-06: its candidate failed its shadow")
+    assert lines[0].endswith("| shadow of version 2: fail (flips)")
+    assert lines == lines[:1] * 3
+    assert messages[before:] == lines[:1]
