@@ -16,6 +16,9 @@
 #include "gbdt/bins_cut.h"
 #include "gbdt/simd/dispatch.h"
 
+/* A block of FILL_ROWS rows is binned in arrays on the stack. The 255 inner uppers at
+ * most are padded with +inf to NARROW, a power of two, so that every search takes eight
+ * steps. CUT_COLUMNS float32 fill one cache line of a row-major table. */
 enum { FILL_ROWS = 256, NARROW = 256, BYTE = 256, CUT_COLUMNS = 16 };
 
 static int64_t round_up(int64_t value, int64_t to)
@@ -31,11 +34,13 @@ static int64_t cut_bytes(int32_t levels, int32_t max_bins)
         return (int64_t)max_bins * (int64_t)sizeof(double) +
                NARROW * (int64_t)sizeof(float);
     }
+    /* `levels` is -1 where no level is known: there is then nothing to map. */
     return round_up(RT_MAX_BINS * (int64_t)sizeof(int32_t), 8) +
            round_up(levels > 0 ? levels : 0, 8);
 }
 
-/* Parts that so many levels take, if all of them occur. */
+/* Parts that so many levels take, if all of them occur: ceil(levels / RT_MAX_BINS), but
+ * at most RT_PARTS_MAX, since each costs a byte of every row. */
 static int32_t parts_of(int32_t levels)
 {
     const int32_t parts = levels / RT_MAX_BINS + (levels % RT_MAX_BINS > 0 ? 1 : 0);
@@ -68,6 +73,8 @@ static rt_status carve_cuts(rt_bins *bins, rt_error *err)
     if (status != RT_OK) {
         return status;
     }
+    /* The arena begins on a cache line and all sizes are multiples of 8: every array of
+     * doubles is aligned. */
     char *next = bins->arena;
     for (int32_t c = 0; c < bins->n_cuts; c++) {
         rt_cut *cut = &bins->cuts[c];
@@ -112,8 +119,9 @@ static rt_status draw_sample(rt_bins *bins, rt_error *err)
 {
     rt_bins_making *making = &bins->making;
     const double share = (double)RT_CUT_ROWS / (double)bins->rows;
+    /* The share as a bound on the upper 53 bits of the hash. */
     const uint64_t limit = (uint64_t)(share * 9007199254740992.0); /* 2^53 */
-    making->n_sample = bins->rows;
+    making->n_sample = bins->rows; /* few rows: all of them */
     if (bins->rows <= RT_CUT_ROWS) {
         return RT_OK;
     }
@@ -124,12 +132,15 @@ static rt_status draw_sample(rt_bins *bins, rt_error *err)
     }
     making->n_sample = 0;
     for (int64_t i = 0; i < bins->rows; i++) {
+        /* Written always and kept only if drawn: no branch to mispredict. */
         making->sample[making->n_sample] = (int32_t)i;
         making->n_sample += rt_mix64((uint64_t)i + 1) >> 11 < limit ? 1 : 0;
     }
     return RT_OK;
 }
 
+/* How many columns a thread cuts together; at least one, as there are no more threads
+ * than columns. A batch of row-major columns then uses whole cache lines. */
 static int32_t columns_at_once(int32_t features, int32_t threads)
 {
     return features / threads < CUT_COLUMNS ? features / threads : CUT_COLUMNS;
@@ -148,8 +159,10 @@ rt_status rt_bins_init(rt_bins *bins, int64_t rows, int32_t features,
         bins->n_cuts += parts_of(levels[f]);
     }
     bins->hot = rt_hot_in_use();
+    /* The most that a row can need; rt_bins_group and rt_bins_join make it less. */
     bins->stride = (int32_t)round_up(bins->n_cuts, RT_ROW_ALIGNMENT);
     bins->making.max_bins = max_bins;
+    /* A column is cut by one thread: more threads than columns would idle. */
     bins->making.threads = threads < features ? threads : features;
     bins->making.cut_columns = columns_at_once(features, bins->making.threads);
 
@@ -180,6 +193,7 @@ done:
     return status;
 }
 
+/* Also after an init that failed halfway, where any pointer may be NULL. */
 void rt_bins_drop_workspace(rt_bins *bins)
 {
     rt_bins_making *making = &bins->making;
@@ -209,7 +223,9 @@ static int64_t source_row(const rt_bins *bins, int64_t row)
     return bins->making.source == NULL ? row : bins->making.source[row];
 }
 
-/* The largest float that is not above x: floats compare with it as with x. */
+/* The largest float that is not above x. For any float f, f <= x exactly when f <=
+ * that, so float32 columns fall into the same bins as if they were widened. Beyond the
+ * range of float32 a cast would be undefined. */
 static float float_below(double x)
 {
     if (x > (double)FLT_MAX) {
@@ -242,12 +258,15 @@ static void gather_keys(const rt_bins *bins, const rt_matrix *x, int32_t begin,
             source_row(bins, bins->making.sample == NULL ? i : bins->making.sample[i]);
         for (int32_t k = 0; k < end - begin; k++) {
             const double value = rt_matrix_at(x, row, begin + k);
+            /* A NaN is written too and not counted: the next number takes its place,
+             * and no branch depends on the data. */
             keys[k * bins->making.n_sample + present[k]] = rt_key_of_double(value);
             present[k] += isnan(value) ? 0 : 1;
         }
     }
 }
 
+/* `counts` is first the sort's scratch, then holds how often each key occurs. */
 static void cut_number_column(const rt_bins *bins, int32_t feature, uint64_t *keys,
                               uint64_t *counts, int64_t present)
 {
@@ -271,6 +290,7 @@ static void cut_number_column(const rt_bins *bins, int32_t feature, uint64_t *ke
 /* The whole number in [0, levels) that x is, or -1. */
 static int32_t level_of(double x, int32_t levels)
 {
+    /* Written so that NaN fails it; what passes can be cast. */
     if (!(x >= 0.0 && x < (double)levels)) {
         return -1;
     }
@@ -283,7 +303,7 @@ static void cut_level_column(rt_bins *bins, const rt_matrix *x, int32_t feature,
                              uint64_t *counts)
 {
     rt_cut *cut = &bins->cuts[feature];
-    if (cut->levels < 0) {
+    if (cut->levels < 0) { /* no level is known: all rows are missing */
         return;
     }
     memset(counts, 0, (size_t)cut->levels * sizeof *counts);
@@ -303,7 +323,9 @@ static bool is_missing(const rt_cut *cut, double value)
     return cut->levels == 0 ? isnan(value) : rt_bin_of_level(cut, value) == cut->n_bins;
 }
 
-/* Which of columns [begin, end) that have few bins need a digit for what is missing. */
+/* Which of columns [begin, end) that have few bins need a digit for what is missing.
+ * Only these ask before bytes are shared: in a byte of its own a column has at most 255
+ * bins, so there is always a value left for it. */
 static void note_missing(rt_bins *bins, const rt_matrix *x, int32_t begin, int32_t end)
 {
     int32_t open[CUT_COLUMNS]; /* those of which nothing was missing so far */
@@ -319,6 +341,8 @@ static void note_missing(rt_bins *bins, const rt_matrix *x, int32_t begin, int32
             rt_cut *cut = &bins->cuts[open[k]];
             if (is_missing(cut, rt_matrix_at(x, row, open[k]))) {
                 atomic_store_explicit(&cut->has_missing, true, memory_order_relaxed);
+                /* The last one moves here. The walk goes down, so it has seen this
+                 * row. */
                 open[k] = open[--n_open];
             }
         }
@@ -346,7 +370,8 @@ static void cut_columns(rt_bins *bins, const rt_matrix *x, int32_t begin, int32_
     note_missing(bins, x, begin, end);
 }
 
-/* Columns go round the ranks in batches: near columns often cost the same. */
+/* Columns go round the ranks in batches: near columns often cost the same. A column's
+ * cut depends on its numbers alone, so it does not matter who makes it. */
 void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
 {
     const int32_t columns = bins->making.cut_columns;
@@ -360,14 +385,16 @@ void rt_bins_cut(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
     }
 }
 
-/* Columns of few bins fill bytes in their order, as long as the product of their
- * digits fits; every other column has a byte of its own. */
+/* Columns of few bins become digits of bytes, in their order, as long as the product of
+ * their digits fits: byte = sum of bin * step, where step is the product of the digits
+ * before. Every other column has a byte of its own. */
 void rt_bins_group(rt_bins *bins)
 {
-    int32_t open = -1; /* the byte that takes more digits */
-    int32_t product = 1;
+    int32_t open = -1;   /* the byte that takes more digits */
+    int32_t product = 1; /* of the digits in it */
     for (int32_t c = 0; c < bins->n_cuts; c++) {
         rt_cut *cut = &bins->cuts[c];
+        /* A further part that no level reached has no byte. */
         if (!rt_cut_in_use(bins, c)) {
             continue;
         }
@@ -375,6 +402,7 @@ void rt_bins_group(rt_bins *bins)
         bool few = rt_cut_has_digits(cut);
         cut->opens = !few || open < 0 || product * digits > BYTE;
         if (cut->opens) {
+            /* A column with a byte of its own leaves the open byte open. */
             cut->group = bins->groups++;
             product = few ? 1 : product;
             open = few ? cut->group : open;
@@ -383,7 +411,7 @@ void rt_bins_group(rt_bins *bins)
             cut->group = open;
             bins->joint = true;
         }
-        cut->step = few ? product : 1;
+        cut->step = few ? product : 1; /* its digit is byte / step % digits */
         product *= few ? digits : 1;
         for (int32_t byte = 0; byte < BYTE; byte++) {
             cut->bin_of_byte[byte] = (uint8_t)(few ? byte / cut->step % digits : byte);
@@ -396,10 +424,11 @@ void rt_bins_group(rt_bins *bins)
 
 int32_t rt_bin_of_number(const rt_cut *cut, double x)
 {
-    /* Branch-free binary search over the inner uppers. */
+    /* Binary search over the inner uppers by selects, not branches: which half is taken
+     * is as good as random. It ends at the first upper that is not below x. */
     const double *base = cut->upper;
-    int32_t length = cut->n_bins - 1;
-    if (isnan(x) || cut->n_bins == 0) {
+    int32_t length = cut->n_bins - 1;   /* the last upper is +inf */
+    if (isnan(x) || cut->n_bins == 0) { /* no bins: the sample had no number */
         return cut->n_bins;
     }
     while (length > 0) {
@@ -411,6 +440,7 @@ int32_t rt_bin_of_number(const rt_cut *cut, double x)
     return (int32_t)(base - cut->upper);
 }
 
+/* What has no bin of its own, unknown, rare or in another part, has n_bins. */
 int32_t rt_bin_of_level(const rt_cut *cut, double x)
 {
     int32_t level = level_of(x, cut->levels);
@@ -429,6 +459,7 @@ static bool fill_column(const rt_bins *bins, const rt_matrix *x, const rt_cut *c
         for (int64_t i = 0; i < rows; i++) {
             number[i] = (float)rt_matrix_at(x, source_row(bins, begin + i), feature);
         }
+        /* By vectors; in the same bins as rt_bin_of_number, see float_below. */
         bins->hot->bin_floats(number, rows, cut->narrow, (uint8_t)cut->n_bins, bin);
     } else {
         for (int64_t i = 0; i < rows; i++) {
@@ -439,6 +470,8 @@ static bool fill_column(const rt_bins *bins, const rt_matrix *x, const rt_cut *c
     }
     uint8_t *column = rt_bins_column(bins, cut) + begin;
     for (int64_t i = 0; i < rows; i++) {
+        /* The first digit overwrites, the others add: the sum fits a byte by
+         * rt_bins_group. Cuts are filled in their order, so the first comes first. */
         column[i] = (uint8_t)((cut->opens ? 0 : column[i]) + bin[i] * cut->step);
         missing |= bin[i] == cut->n_bins;
     }
@@ -457,6 +490,7 @@ void rt_bins_fill(rt_bins *bins, const rt_matrix *x, rt_team team, rt_ctl *ctl)
         for (int32_t c = 0; c < bins->n_cuts; c++) {
             rt_cut *cut = &bins->cuts[c];
             if (rt_cut_in_use(bins, c) && fill_column(bins, x, cut, at, rows)) {
+                /* Several ranks may store at once, but all store the same. */
                 atomic_store_explicit(&cut->has_missing, true, memory_order_relaxed);
             }
         }

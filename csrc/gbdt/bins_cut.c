@@ -30,6 +30,7 @@ double rt_threshold_between(double low, double high)
          * of doubles that were narrowed and widened (-fno-trapping-math). */
         const float tries[] = {(float)(0.5 * a + 0.5 * b), below,
                                nextafterf(below, INFINITY)};
+        /* The middle comes first: it leaves both sides the same room for new values. */
         for (int32_t i = 0; i < 3; i++) {
             double t = (double)tries[i];
             if (isfinite(t) && separates(t, a, b)) {
@@ -37,6 +38,8 @@ double rt_threshold_between(double low, double high)
             }
         }
     }
+    /* Halved before they are added: the sum could overflow. Between neighbouring
+     * doubles there is nothing, and low itself separates them (x <= low goes left). */
     double middle = 0.5 * low + 0.5 * high;
     return middle >= low && middle < high ? middle : low;
 }
@@ -49,17 +52,21 @@ typedef struct walk {
     uint64_t mean_rows, mean_bins;
 } walk;
 
+/* Fills a bin by itself, count >= rows / max_bins; as products of integers, which stay
+ * below 2^40. */
 static bool is_big(uint64_t count, int64_t rows, int32_t max_bins)
 {
     return count * (uint64_t)max_bins >= (uint64_t)rows;
 }
 
+/* The last bin takes all that is left, however much the count of bins left says. */
 static void renew_mean(walk *w)
 {
     w->mean_rows = (uint64_t)w->rows_left;
     w->mean_bins = (uint64_t)(w->bins_left > 1 ? w->bins_left : 1);
 }
 
+/* Big values are taken out first: the mean is that of the others. */
 static walk walk_start(const uint64_t *counts, int64_t distinct, int64_t rows,
                        int32_t max_bins)
 {
@@ -87,7 +94,9 @@ static int32_t cut_greedily(double *upper, const uint64_t *keys, const uint64_t 
         bool big = is_big(counts[i], rows, max_bins);
         bool next_big = is_big(counts[i + 1], rows, max_bins);
         filled += counts[i];
-        w.rows_left -= big ? 0 : (int64_t)counts[i];
+        w.rows_left -= big ? 0 : (int64_t)counts[i]; /* big ones are out already */
+        /* A bin closes when it is full, and when half full in front of a big value,
+         * which is to stand alone. */
         if (big || filled * w.mean_bins >= w.mean_rows ||
             (next_big && 2 * filled * w.mean_bins >= w.mean_rows)) {
             upper[made++] = rt_threshold_between(rt_double_of_key(keys[i]),
@@ -106,6 +115,7 @@ void rt_cut_numbers(rt_cut *cut, const uint64_t *keys, const uint64_t *counts,
                     int64_t distinct, int64_t rows, int32_t max_bins)
 {
     int32_t made = 0;
+    /* With few values each has a bin: a split can then separate any two of them. */
     if (distinct <= max_bins) {
         for (int64_t i = 0; i + 1 < distinct; i++) {
             cut->upper[made++] = rt_threshold_between(rt_double_of_key(keys[i]),
@@ -139,6 +149,7 @@ static void number_levels(rt_cut *cut, int32_t kept)
             open = open->more;
             next = 0;
         }
+        /* Missing to all parts first, then the bin in its own. */
         for (rt_cut *part = cut; part != NULL; part = part->more) {
             part->bin_of_level[level] = (uint8_t)part->n_bins;
         }
@@ -161,7 +172,8 @@ void rt_cut_levels(rt_cut *cut, uint64_t *counts, uint64_t *spare)
     uint64_t *ranked = spare;
     for (int32_t level = 0; level < cut->levels; level++) {
         if (counts[level] > 0) {
-            /* Ascending keys: most rows first, then the smaller level. */
+            /* Ascending keys: most rows first, then the smaller level. Counts are below
+             * 2^31 and levels at most 2^20, so 32 bits hold each. */
             ranked[seen++] = (0xffffffffu - counts[level]) << 32 | (uint64_t)level;
         }
         cut->bin_of_level[level] = 0;
@@ -169,6 +181,7 @@ void rt_cut_levels(rt_cut *cut, uint64_t *counts, uint64_t *spare)
     const int32_t kept = seen < room ? seen : room;
     rt_sort_keys(ranked, spare + cut->levels, seen);
     for (int32_t i = 0; i < kept; i++) {
+        /* A mark; number_levels makes bins of it. */
         cut->bin_of_level[ranked[i] & 0xffffffffu] = 1;
     }
     number_levels(cut, kept);

@@ -13,7 +13,8 @@ static uint8_t *column_at(const rt_bins *bins, int32_t group)
     return bins->columns + group * bins->rows;
 }
 
-/* pairs[left << 8 | right] = 1 for all that occur; false if they are too many. */
+/* pairs[left << 8 | right] = 1 for all that occur; false as soon as they are more than
+ * a byte tells apart. */
 static bool note_pairs(rt_bins *bins, int32_t left, int32_t right)
 {
     const uint8_t *a = column_at(bins, left);
@@ -28,12 +29,15 @@ static bool note_pairs(rt_bins *bins, int32_t left, int32_t right)
     return distinct <= BYTE;
 }
 
-/* Numbers the pairs in ascending order; pair_of[number]. */
+/* Numbers the pairs in ascending order; pair_of[number]. The numbers depend on which
+ * pairs occur, not on the order of rows, and are at most 255. */
 static int32_t number_pairs(uint8_t *pairs, int32_t pair_of[BYTE])
 {
     int32_t count = 0;
     for (int32_t pair = 0; pair < RT_BYTE_PAIRS; pair++) {
         if (pairs[pair] != 0) {
+            /* A first number of 0 looks like a pair that does not occur, but nobody
+             * asks again: rows have pairs that occur. */
             pairs[pair] = (uint8_t)count;
             pair_of[count++] = pair;
         }
@@ -47,6 +51,8 @@ static void renumber_bins(rt_bins *bins, int32_t left, int32_t right,
 {
     for (int32_t c = 0; c < bins->n_cuts; c++) {
         rt_cut *cut = &bins->cuts[c];
+        /* A new table, as the old one is read in another order. Values from `count` on
+         * occur in no row. */
         uint8_t bin_of_byte[BYTE] = {0};
         if (cut->group != left && cut->group != right) {
             continue;
@@ -61,6 +67,8 @@ static void renumber_bins(rt_bins *bins, int32_t left, int32_t right,
     }
 }
 
+/* Both bytes into the column of the left one, if their pairs fit. Nothing is lost: a
+ * number stands for one pair. The right one's column becomes a gap. */
 static bool join(rt_bins *bins, int32_t left, int32_t right)
 {
     int32_t pair_of[BYTE];
@@ -78,7 +86,9 @@ static bool join(rt_bins *bins, int32_t left, int32_t right)
     return true;
 }
 
-/* The columns of bytes that were joined to others leave no gaps. */
+/* The columns of bytes that were joined to others leave no gaps. They move down in
+ * ascending order, over columns that have moved already; new_group turns from a mark
+ * into the byte's new number. */
 static void close_gaps(rt_bins *bins)
 {
     int32_t groups = 0;
@@ -111,6 +121,8 @@ void rt_bins_join(rt_bins *bins)
         if (!cut->opens || !rt_cut_has_digits(cut)) {
             continue;
         }
+        /* Greedy, in the order of columns: near columns are most often of one kind, and
+         * to try all pairs of bytes would read the rows far more often. */
         int32_t group = cut->group;
         if (open >= 0 && join(bins, open, group)) {
             bins->making.new_group[group] = 0;
@@ -131,6 +143,8 @@ void rt_bins_lay_rows(rt_bins *bins, rt_team team)
         for (int32_t g = 0; g < bins->groups; g++) {
             const uint8_t *column = column_at(bins, g) + at;
             uint8_t *byte = bins->bytes + at * bins->stride + g;
+            /* Reads run along a column, writes hit lines that the block keeps in
+             * cache. */
             for (int64_t i = 0; i < rows; i++, byte += bins->stride) {
                 *byte = column[i];
             }

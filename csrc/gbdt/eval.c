@@ -8,6 +8,8 @@
 #include "base/alloc.h"
 #include "base/math.h"
 
+/* Rows whose losses are summed together: a multiple of RT_QUICK_ROWS, and 8 KB of
+ * doubles on the stack. */
 enum { BLOCK_ROWS = 1024 };
 
 /* Blocks do not depend on the team: their sums would be other doubles. */
@@ -21,6 +23,7 @@ static double weight_at(const rt_eval *eval, int64_t row)
     return eval->rows->weight == NULL ? 1.0 : eval->rows->weight[row];
 }
 
+/* By one thread, in the order of rows: the total weight is a sum of doubles. */
 static void start_scores(rt_eval *eval)
 {
     const int64_t rows = eval->rows->x.rows;
@@ -42,6 +45,7 @@ rt_status rt_eval_init(rt_eval *eval, const rt_gbdt_rows *rows, const rt_forest 
     eval->forest = forest;
     eval->hot = rt_hot_in_use();
     const rt_block blocks[] = {
+        /* Output by output: a tree adds to one output alone. */
         RT_BLOCK(eval->score, rows->x.rows * forest->n_outputs),
         RT_BLOCK(eval->block, block_count(eval)),
     };
@@ -65,11 +69,13 @@ rt_status rt_eval_take(rt_eval *eval, int32_t first, int32_t threads, rt_error *
 {
     rt_free(eval->cells);
     rt_quick_clear(&eval->quick);
-    eval->cells = NULL;
+    eval->cells = NULL; /* or a failure below would have it freed twice */
+    /* Masks of the new trees alone: older ones are in the scores. */
     rt_status status = rt_quick_init(&eval->quick, eval->forest, first, err);
     if (status != RT_OK) {
         return status;
     }
+    /* The planes depend on what the round's trees ask for, so cells are made anew. */
     const rt_block cells =
         RT_BLOCK(eval->cells, (int64_t)threads * RT_QUICK_ROWS * eval->quick.planes);
     return rt_alloc_all(&cells, 1, "rt_eval_take", err);
@@ -96,11 +102,13 @@ static double softmax_loss(const rt_eval *eval, int64_t row)
 /* The loss of each row of [begin, end), at most a block. */
 static void losses_of(const rt_eval *eval, int64_t begin, int64_t end, double *loss)
 {
+    /* A block at a time, so that log-loss and squared error go through vectors. */
     const double *score = eval->score + begin;
     double margin[BLOCK_ROWS]; /* larger is worse */
     switch (eval->forest->loss) {
     case RT_LOSS_BINARY:
         for (int64_t i = 0; i < end - begin; i++) {
+            /* Log-loss: log(1 + exp(-s)) for label 1, log(1 + exp(s)) for label 0. */
             margin[i] = eval->rows->label[begin + i] != 0 ? -score[i] : score[i];
         }
         eval->hot->softplus(margin, end - begin, loss);
@@ -112,18 +120,21 @@ static void losses_of(const rt_eval *eval, int64_t begin, int64_t end, double *l
         return;
     case RT_LOSS_SQUARE:
         for (int64_t i = 0; i < end - begin; i++) {
+            /* In the target's own unit, which is that of the leaves. */
             const double error = score[i] - eval->rows->value[begin + i];
             loss[i] = error * error;
         }
     }
 }
 
-/* The new trees' leaves to the scores of rows [at, at + rows). */
+/* The new trees' leaves to the scores of rows [at, at + rows). rt_quick_add writes
+ * whole blocks, hence the copy: the last block may have fewer rows. */
 static void add_trees(rt_eval *eval, int64_t at, int64_t rows, rt_quick_cell *cells)
 {
-    double sum[RT_QUICK_ROWS] = {0.0};
+    double sum[RT_QUICK_ROWS] = {0.0}; /* zeros: a whole block is added to */
     rt_quick_load(&eval->quick, eval->hot, &eval->rows->x, at, rows, cells);
     for (int32_t t = eval->quick.begin; t < eval->forest->n_trees; t++) {
+        /* Trees take turns among the outputs. */
         double *score =
             eval->score + t % eval->forest->n_outputs * eval->rows->x.rows + at;
         memcpy(sum, score, (size_t)rows * sizeof *sum);
@@ -132,6 +143,8 @@ static void add_trees(rt_eval *eval, int64_t at, int64_t rows, rt_quick_cell *ce
     }
 }
 
+/* From new scores to the sum of their losses, while both are in the cache. Within a
+ * block rows are added in their order. */
 static void add_block(rt_eval *eval, int64_t block, rt_quick_cell *cells)
 {
     const int64_t begin = block * BLOCK_ROWS;
@@ -151,6 +164,7 @@ static void add_block(rt_eval *eval, int64_t block, rt_quick_cell *cells)
 
 void rt_eval_add(rt_eval *eval, rt_team team)
 {
+    /* A rank's cells are its own, and its blocks lie together. */
     const int64_t room = (int64_t)RT_QUICK_ROWS * eval->quick.planes;
     int64_t begin = 0;
     int64_t end = 0;
@@ -158,9 +172,12 @@ void rt_eval_add(rt_eval *eval, rt_team team)
     for (int64_t b = begin; b < end; b++) {
         add_block(eval, b, eval->cells + team.rank * room);
     }
+    /* Rank 0 reads the blocks of all. */
     rt_team_barrier(team);
 }
 
+/* Block by block in their order: the same double for any team. The total is not 0,
+ * since rt_rows_check refuses rows that all have weight 0. */
 double rt_eval_loss(const rt_eval *eval)
 {
     double sum = 0.0;

@@ -24,6 +24,8 @@
 #include "parallel/placement.h"
 #include "parallel/threads.h"
 
+/* All that one run owns. It begins zeroed, so that clear_fit can undo any part of
+ * it. */
 typedef struct fit {
     const rt_gbdt_data *data;
     const rt_gbdt_params *params;
@@ -32,17 +34,17 @@ typedef struct fit {
     rt_ctl *ctl;
     rt_forest *forest;
     rt_gbdt_report *report;
-    rt_dense_rows rows;
+    rt_dense_rows rows; /* those with weight */
     rt_bins bins;
     rt_gradients gradients;
     rt_grower grower;
     rt_eval eval;
-    double best_loss;
+    double best_loss;   /* of the rows to evaluate on */
     int32_t best_trees; /* how many had been grown then */
     int32_t splits;     /* of all trees of the round */
     rt_barrier barrier;
     rt_spread spread; /* of the round */
-    bool stop;
+    bool stop;        /* rank 0 writes it between barriers */
 } fit;
 
 /* What rt_rows_check counts labels against; 0: there are amounts, no labels. */
@@ -53,11 +55,15 @@ static int32_t classes_of(const rt_gbdt_data *data)
                                           : data->classes;
 }
 
+/* Trees of a round: one for each class of softmax (Friedman 2001, algorithm 6), else
+ * one. */
 static int32_t outputs_of(const rt_gbdt_data *data)
 {
     return data->loss == RT_LOSS_SOFTMAX ? data->classes : 1;
 }
 
+/* What the arrays can hold: a row's number is an int32, and a histogram counts rows in
+ * uint32. Other bounds are in base/limits.h. */
 static rt_status check_shape(const rt_gbdt_data *data, rt_error *err)
 {
     const char *where = "rt_gbdt_fit";
@@ -89,6 +95,9 @@ static rt_status check_shape(const rt_gbdt_data *data, rt_error *err)
     return RT_OK;
 }
 
+/* Rows to evaluate on keep the rules of training rows. The number of classes comes
+ * first, as labels are held against it, here and in training. Early stopping without
+ * such rows is refused: it would silently do nothing. */
 static rt_status check_eval(const rt_gbdt_data *data, const rt_gbdt_params *params,
                             rt_error *err)
 {
@@ -112,7 +121,8 @@ static rt_status check_eval(const rt_gbdt_data *data, const rt_gbdt_params *para
     return rt_rows_check(data->eval, classes_of(data), &with_weight, err);
 }
 
-/* Columns are cut by whole columns, filled and laid by ranges of rows. */
+/* Columns are cut by whole columns, filled and laid by ranges of rows. A barrier stands
+ * where a rank goes on to read what others have written. */
 static void make_bins(fit *f)
 {
 #pragma omp parallel num_threads(f->threads) default(none) shared(f)
@@ -121,6 +131,7 @@ static void make_bins(fit *f)
         rt_bins_cut(&f->bins, &f->data->rows.x, team, f->ctl);
         rt_team_barrier(team);
         if (team.rank == 0) {
+            /* Which columns share a byte depends on all of them: one rank decides. */
             rt_bins_group(&f->bins);
         }
         rt_team_barrier(team);
@@ -136,23 +147,30 @@ static void make_bins(fit *f)
     }
 }
 
-/* Rank 0 after a tree: keep it. */
+/* Rank 0 after a tree: keep it. Splits are counted over all outputs: a round is idle
+ * only if none of its trees found one. */
 static void after_tree(fit *f)
 {
     rt_grower *grower = &f->grower;
+    /* A tree of n leaves has n - 1 splits. */
     f->splits += grower->tree.n_leaves - 1;
     if (grower->status == RT_OK) {
         grower->status = rt_grower_store(grower, f->forest, &grower->error);
     }
 }
 
-/* One tree per output; run by all ranks. */
+/* One tree per output; run by all ranks. All K trees of a round start from the same
+ * scores: rt_gradients_round takes the softmax before the first, and a tree changes the
+ * score of its own output alone. The status is written by rank 0 between barriers, so
+ * all ranks leave the loop together. */
 static void grow_round(fit *f, int32_t round, rt_team team)
 {
     rt_grower *grower = &f->grower;
     const int32_t outputs = f->forest->n_outputs;
     rt_gradients_round(&f->gradients, team);
     for (int32_t k = 0; k < outputs && grower->status == RT_OK; k++) {
+        /* The number of the tree, not of the round: no two trees share a stream of
+         * draws. */
         int64_t tree = (int64_t)round * outputs + k;
         rt_grower_sample(grower, f->seed, tree, team);
         rt_gradients_update(&f->gradients, k, grower->tree.rows,
@@ -176,10 +194,11 @@ static bool worth_going_on(fit *f, int32_t round)
     if (f->data->losses != NULL) {
         f->data->losses[round] = loss;
     }
+    /* Strictly less: of equal rounds the first stays the best. */
     if (round == 0 || loss < f->best_loss) {
         f->best_loss = loss;
         f->best_trees = f->forest->n_trees;
-        f->report->best_round = round + 1;
+        f->report->best_round = round + 1; /* counted from 1 */
     }
     return patience == 0 || round + 1 - f->report->best_round < patience;
 }
@@ -192,6 +211,8 @@ static void after_round(fit *f, int32_t round)
                    f->params->value[RT_P_COLSAMPLE] < 1.0;
     f->report->rounds = round + 1;
     f->stop = f->grower.status != RT_OK || (f->splits == 0 && !sampled);
+    /* An idle round of several outputs has stored leaves of value 0 to keep the turns;
+     * they are taken back. */
     if (f->grower.status == RT_OK && f->splits == 0 && f->forest->n_outputs > 1) {
         rt_forest_truncate(f->forest, f->forest->n_trees - f->forest->n_outputs);
     }
@@ -199,11 +220,13 @@ static void after_round(fit *f, int32_t round)
         f->stop = true;
     }
     f->splits = 0;
+    /* Threads look for processors anew: the kernel may have moved them. */
     f->spread = (rt_spread){0};
     rt_ctl_advance(f->ctl, round + 1);
 }
 
-/* The round's trees to the rows that are watched; run by all ranks. */
+/* The round's trees to the rows that are watched; run by all ranks. Rank 0 makes the
+ * masks; should its memory not suffice, all see it after the barrier. */
 static void watch_round(fit *f, int32_t first, rt_team team)
 {
     rt_grower *grower = &f->grower;
@@ -221,11 +244,13 @@ static void boost(fit *f, rt_team team)
 {
     const int32_t rounds = rt_param_i32(f->params, RT_P_N_ESTIMATORS);
     if (team.rank == 0) {
-        f->report->team = team.size;
+        f->report->team = team.size; /* what OpenMP gave */
+        /* Without a column that can be split no tree has more than one leaf. */
         f->stop = f->grower.columns.n_usable == 0;
     }
     rt_team_barrier(team);
     for (int32_t round = 0; round < rounds && !f->stop; round++) {
+        /* The forest grows only behind further barriers: all ranks read the same. */
         const int32_t first = f->forest->n_trees;
         rt_spread_take(&f->spread);
         grow_round(f, round, team);
@@ -239,7 +264,8 @@ static void boost(fit *f, rt_team team)
     }
 }
 
-/* An error of a rank is kept by the grower: nothing may leave the region early. */
+/* An error of a rank is kept by the grower: nothing may leave the region early, or the
+ * others would wait at their next barrier forever. */
 static rt_status run_boost(fit *f, rt_error *err)
 {
 #pragma omp parallel num_threads(f->threads) default(none) shared(f)
@@ -253,7 +279,8 @@ static rt_status run_boost(fit *f, rt_error *err)
     return f->grower.status;
 }
 
-/* The scores to begin with, as the gradients hold them. */
+/* The scores to begin with, as the gradients hold them: (base - lowest) / scale. For
+ * labels lowest is 0 and scale 1. */
 static void scaled_base(const fit *f, double *base)
 {
     for (int32_t k = 0; k < f->forest->n_outputs; k++) {
@@ -261,6 +288,7 @@ static void scaled_base(const fit *f, double *base)
     }
 }
 
+/* What is made here is cleared by clear_fit, so every failure just returns. */
 static rt_status grow_forest(fit *f, rt_error *err)
 {
     double base[RT_MAX_OUTPUTS];
@@ -291,11 +319,15 @@ static rt_status grow_forest(fit *f, rt_error *err)
     }
     status = run_boost(f, err);
     if (status == RT_OK && f->params->value[RT_P_EARLY_STOPPING_ROUNDS] > 0.0) {
+        /* The model is that of the best round; trees grown while a better one was still
+         * hoped for are dropped. */
         rt_forest_truncate(f->forest, f->best_trees);
     }
     return status;
 }
 
+/* Bins once, then trees. The matrix is read for the last time in make_bins; from then
+ * on a row is its bytes. */
 static rt_status train(fit *f, rt_error *err)
 {
     rt_status status =
@@ -304,12 +336,15 @@ static rt_status train(fit *f, rt_error *err)
     if (status != RT_OK) {
         return status;
     }
+    /* Rows without weight are skipped by number: the matrix is never copied. */
     f->bins.making.source = f->rows.source;
+    /* Makes libgomp's team on processors of its own before the first region. */
     rt_spread_team(f->threads);
     make_bins(f);
     if (rt_ctl_cancelled(f->ctl)) {
         return rt_fail(err, RT_CANCELLED, "rt_gbdt_fit", "training was asked to stop");
     }
+    /* Before the grower allocates: the peak of memory is then lower. */
     rt_bins_drop_workspace(&f->bins);
     return grow_forest(f, err);
 }
@@ -322,6 +357,7 @@ static rt_status fit_rows(fit *f, rt_error *err)
     if (status != RT_OK) {
         return status;
     }
+    /* A copy: the forest outlives the data. */
     memcpy(f->forest->levels, f->data->levels,
            (size_t)f->data->rows.x.columns * sizeof *f->data->levels);
     status = rt_rows_gather(&f->data->rows, classes_of(f->data), &f->rows, err);
@@ -333,6 +369,7 @@ static rt_status fit_rows(fit *f, rt_error *err)
     return f->rows.constant ? RT_OK : train(f, err);
 }
 
+/* Each of these takes a zeroed struct, so this is right after any failure. */
 static void clear_fit(fit *f)
 {
     rt_barrier_destroy(&f->barrier);
@@ -354,10 +391,12 @@ rt_status rt_gbdt_fit(const rt_gbdt_data *data, const rt_gbdt_params *params,
              .ctl = ctl,
              .forest = forest,
              .report = report};
+    /* First, so that both can be read and cleared whatever comes out. */
     memset(forest, 0, sizeof *forest);
     memset(report, 0, sizeof *report);
     rt_barrier_init(&f.barrier);
 
+    /* The cheap checks come before the one that reads all rows. */
     rt_status status = rt_check_threads(n_threads, "rt_gbdt_fit", err);
     if (status != RT_OK) {
         goto done;

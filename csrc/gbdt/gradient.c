@@ -25,6 +25,8 @@ static rt_status alloc_arrays(rt_gradients *gradients, int32_t threads, rt_error
     const rt_block blocks[] = {
         RT_BLOCK(gradients->score, rows * gradients->targets.outputs),
         RT_BLOCK(gradients->soft, soft ? 2 * rows : 0),
+        /* 16 bytes a row, and 8 more where trees may have more than RT_WIDE_ROWS rows:
+         * a draw of rows can bring a tree below that again. */
         RT_BLOCK(gradients->exact, rows),
         RT_BLOCK(gradients->maxima, threads),
         RT_BLOCK(gradients->packed, rows > RT_WIDE_ROWS ? rows : 0),
@@ -155,6 +157,7 @@ static int32_t packed_exponent(int64_t most, int32_t bits)
     while (used < 63 && ((uint64_t)most >> used) != 0) {
         used++;
     }
+    /* `used` is 0 where all are zero: any finite scale will do. */
     return bits - (used > 0 ? used : 1);
 }
 

@@ -24,6 +24,7 @@ enum {
     LONG_WAITS_MAX = 16 /* and a quarter of all */
 };
 
+/* Unit: bytes of bins, one for each row and byte of the shape. */
 static bool is_small(const rt_grower *grower, int64_t rows)
 {
     return rows * grower->tree.shape.groups < BY_COLUMNS_BYTES;
@@ -32,6 +33,8 @@ static bool is_small(const rt_grower *grower, int64_t rows)
 /* Is a small node worth a meeting of all ranks, and do they come in time? */
 static bool worth_sharing(const rt_grower *grower, int64_t rows)
 {
+    /* Additions of the step: the smaller child has at most half of the rows, and the
+     * histograms of both are walked through. */
     int64_t cells =
         rows / 2 * grower->tree.shape.groups +
         2 * (int64_t)grower->tree.shape.features * grower->tree.shape.stride;
@@ -39,7 +42,8 @@ static bool worth_sharing(const rt_grower *grower, int64_t rows)
            grower->meetings.slept <= LONG_WAITS_MAX + grower->meetings.held / 4;
 }
 
-/* Can a leaf of that many rows and depth have children at all? */
+/* Can a leaf of that many rows and depth have children at all? Each needs min_rows, and
+ * one in any case. */
 static bool may_split(const rt_grower *grower, int64_t rows, int32_t depth)
 {
     int32_t max_depth = rt_param_i32(grower->params, RT_P_MAX_DEPTH);
@@ -47,6 +51,8 @@ static bool may_split(const rt_grower *grower, int64_t rows, int32_t depth)
            (max_depth == 0 || depth < max_depth);
 }
 
+/* A leaf until it is split. Its cover comes from the histogram; a final leaf gets the
+ * exact one with its value. */
 static int32_t add_node(rt_grower *grower, const rt_leaf *leaf)
 {
     int32_t at = grower->tree.n_nodes++;
@@ -86,6 +92,7 @@ static void start_root(rt_grower *grower)
                                      .slot = -1,
                                      .l2 = grower->tree.rules.l2,
                                      .range = grower->tree.rules.range};
+    /* The root is searched like the left child of a step that has no right one. */
     grower->step.left = 0;
     grower->step.right = 0;
     grower->step.split_left =
@@ -123,6 +130,7 @@ static void build_root(rt_grower *grower, rt_team team)
     rt_leaf *root = &grower->tree.leaf[0];
     const rt_hist_target target = {&grower->pool.slot[root->slot], NULL};
     add_own_rows(grower, 0, team);
+    /* Merging reads the scratches of all ranks. */
     rt_team_barrier(team);
     rt_hist_merge(&view, part, grower->rank.scratch, team.size, target);
     rt_team_barrier(team);
@@ -131,6 +139,7 @@ static void build_root(rt_grower *grower, rt_team team)
         /* But for those that a cancelled build left out. */
         assert(root->sums.rows == root->rows || rt_ctl_cancelled(grower->ctl));
     }
+    /* The search takes the sums of the root from here. */
     rt_team_barrier(team);
     rt_grower_find_splits(grower, team.rank, part);
     rt_team_barrier(team);
@@ -178,9 +187,11 @@ static void part_range(const rt_grower *grower, const rt_leaf *parent, rt_leaf *
  * right one is new; histograms are planned only for children that may split. */
 static void make_children(rt_grower *grower)
 {
+    /* A copy: the left child takes the parent's place in the array. */
     rt_leaf parent = grower->tree.leaf[grower->step.leaf];
     const rt_split *split = &parent.best;
     assert(split->gain > 0.0 && grower->tree.n_leaves < grower->max_leaves);
+    /* The last two leaves of a full tree are not split, so they need no histogram. */
     bool more = grower->tree.n_leaves + 1 < grower->max_leaves;
     rt_leaf left = {.rows = split->left.rows,
                     .depth = parent.depth + 1,
@@ -190,6 +201,7 @@ static void make_children(rt_grower *grower)
                     .range = parent.range};
     rt_leaf right = left;
     right.rows = parent.rows - left.rows;
+    /* Exact: these are integers. */
     right.sums = rt_sums_minus(parent.sums, left.sums);
     part_range(grower, &parent, &left, &right);
     grower->step.split_left = more && may_split(grower, left.rows, left.depth);
@@ -262,6 +274,7 @@ static void build_by_rows(rt_grower *grower, rt_team team)
     const rt_hist_part part = own_part(grower, team);
     add_own_rows(grower, grower->step.smaller, team);
     rt_team_barrier(team);
+    /* A rank searches the columns that it has merged: no barrier in between. */
     rt_hist_merge(&view, part, grower->rank.scratch, team.size, children(grower));
     rt_grower_find_splits(grower, team.rank, part);
 }
@@ -329,10 +342,12 @@ static bool comes_before(const rt_grower *grower, const rt_leaf *leaf,
 static void pick(rt_grower *grower)
 {
     int32_t best = -1;
+    /* All other ranks wait for the plan: to stop here leaves nobody at a barrier. */
     if (rt_ctl_cancelled(grower->ctl)) {
         grower->status = rt_fail(&grower->error, RT_CANCELLED, "rt_gbdt_fit",
                                  "training was asked to stop");
     }
+    /* A leaf with a slot has a split that gains; all others gave theirs back. */
     for (int32_t i = 0; i < grower->tree.n_leaves; i++) {
         const rt_leaf *leaf = &grower->tree.leaf[i];
         if (leaf->slot >= 0 &&
@@ -357,8 +372,9 @@ static void plan(rt_grower *grower, int32_t ranks)
         const int64_t rows = grower->tree.leaf[grower->step.leaf].rows;
         make_children(grower);
         if (grower->status != RT_OK) {
-            continue; /* to be told to stop */
+            continue; /* pick sees the status and stops */
         }
+        /* By the parent's rows, since all of them are parted. */
         const bool small = is_small(grower, rows);
         grower->step.by_columns = small && wants_histograms(grower);
         if (ranks > 1 &&

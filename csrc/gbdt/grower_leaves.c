@@ -8,7 +8,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* Those left out of the tree get a node beyond the last. */
+/* Those left out of the tree get a node beyond the last. A tree of n leaves has 2n - 1
+ * nodes, so with it there are 2n, for which node_sums has room. */
 static void mark_left_out(rt_grower *grower, rt_team team)
 {
     const int64_t rows = grower->bins->rows;
@@ -23,6 +24,7 @@ static void mark_left_out(rt_grower *grower, rt_team team)
 /* grower->rows.node of this rank's rows. */
 static void mark_rows(rt_grower *grower, rt_team team)
 {
+    /* Where all rows are in the tree each gets a leaf below. */
     if (grower->tree.rows < grower->bins->rows) {
         mark_left_out(grower, team);
     }
@@ -34,7 +36,8 @@ static void mark_rows(rt_grower *grower, rt_team team)
     }
 }
 
-/* Exact sums of this rank's rows, node by node. */
+/* Exact sums of this rank's rows, node by node: integers, so it does not matter in
+ * which order the ranks are added up. */
 static void sum_rows(rt_grower *grower, rt_team team)
 {
     const int64_t rows = grower->bins->rows;
@@ -52,12 +55,14 @@ static void sum_rows(rt_grower *grower, rt_team team)
     }
 }
 
-/* Newton step -G / (H + l2), shrunk. Below RT_WIDE_ROWS the histograms are exact
- * already; above, G and H come from the exact numbers of the leaf's rows. */
+/* Newton step -G / (H + l2) (Chen, Guestrin 2016, equation 5), shrunk by the learning
+ * rate (Friedman 2001). Below RT_WIDE_ROWS the histograms are exact already; above, G
+ * and H come from the exact numbers of the leaf's rows. */
 static void value_leaf(rt_grower *grower, const rt_leaf *leaf, int32_t ranks)
 {
     const rt_gradients *gradients = grower->gradients;
     rt_sums sums = leaf->sums;
+    /* Those of the histograms were rounded at random. */
     if (!gradients->wide) {
         sums = (rt_sums){0, 0, leaf->rows};
         for (int64_t r = 0; r < ranks; r++) {
@@ -72,6 +77,7 @@ static void value_leaf(rt_grower *grower, const rt_leaf *leaf, int32_t ranks)
     double h = (double)sums.h * gradients->exact_h_unit;
     double rate = grower->params->value[RT_P_LEARNING_RATE];
     rt_split_rules rules = grower->tree.rules;
+    /* A leaf below monotone splits must not leave the range they gave it. */
     rules.range = leaf->range;
     grower->tree.node[leaf->node].value = rate * rt_leaf_value(&rules, g, h, leaf->l2);
     grower->tree.stats[leaf->node].cover = h;
@@ -84,6 +90,7 @@ void rt_grower_value_leaves(rt_grower *grower, rt_team team)
         sum_rows(grower, team);
         rt_team_barrier(team);
     }
+    /* A leaf is one rank's: nothing is shared, and the last barrier is the caller's. */
     for (int32_t i = team.rank; i < grower->tree.n_leaves; i += team.size) {
         value_leaf(grower, &grower->tree.leaf[i], team.size);
     }
@@ -120,11 +127,13 @@ void rt_grower_apply(rt_grower *grower, int32_t output, rt_team team)
     const int64_t rows = grower->bins->rows;
     double *score = grower->gradients->score + output * rows;
     const double per_unit = 1.0 / grower->gradients->targets.scale;
+    /* A tree of one leaf adds 0, and its rows have not been marked. */
     const int64_t end = grower->tree.n_leaves > 1 ? rows : 0;
     for (rt_batch own = rt_batch_first(team, end); own.begin < own.end;
          own = rt_batch_next(own)) {
         for (int64_t row = own.begin; row < own.end; row++) {
             int32_t node = grower->rows.node[row];
+            /* Left out of the tree, but its score takes the leaf all the same. */
             node = node < grower->tree.n_nodes ? node : walk(grower, row);
             score[row] += grower->tree.node[node].value * per_unit;
         }

@@ -8,6 +8,8 @@
 #include "base/radix_sort.h"
 #include "base/rng.h"
 
+/* A table by byte: whatever kind the split is, a row's side is then one load, and where
+ * columns share a byte their other digits drop out here. */
 void rt_partition_plan(rt_grower *grower, const rt_split *split)
 {
     const rt_cut *cut = &grower->bins->cuts[split->feature];
@@ -31,6 +33,7 @@ static void mark_sides(const rt_grower *grower, const int32_t *order, int64_t co
 {
     const rt_step *step = &grower->step;
     for (int64_t i = 0; i < count; i++) {
+        /* All parts are asked: to stop at the first would be a branch to mispredict. */
         uint8_t left = 0;
         for (int32_t p = 0; p < step->parts; p++) {
             left |= step->goes_left[p][step->column[p][order[i]]];
@@ -39,14 +42,17 @@ static void mark_sides(const rt_grower *grower, const int32_t *order, int64_t co
     }
 }
 
-/* Left rows stay where they are, the others wait in the spare array. */
+/* Left rows stay where they are, the others wait in the spare array. Both sides keep
+ * their order, so runs stay ascending. Ranks' runs do not overlap, and neither do their
+ * pieces of the spare array. */
 void rt_partition(rt_grower *grower, int32_t rank)
 {
     rt_run *left = rt_run_of(grower, grower->step.left, rank);
     int32_t *order = grower->rows.order + left->begin;
     int32_t *spare = grower->rows.spare + left->begin;
+    /* mark_sides has answered already: the table only passes its 0 or 1 on. */
     static const uint8_t is_left[256] = {0, 1};
-    const bool many = grower->step.parts > 1;
+    const bool many = grower->step.parts > 1; /* a level in several bytes */
     if (many) {
         mark_sides(grower, order, left->rows);
     }
@@ -65,6 +71,8 @@ void rt_partition(rt_grower *grower, int32_t rank)
  * row by itself. */
 static void list_rows(rt_grower *grower, double share, uint64_t key, rt_team team)
 {
+    /* The share as a bound on 32 bits of a draw. Rows are written always and kept only
+     * if drawn, which needs no branch. */
     const uint64_t limit = (uint64_t)(share * 4294967296.0);
     const int64_t rows = grower->bins->rows;
     const int64_t begin = rt_team_before(team, rows);
@@ -109,6 +117,7 @@ static int32_t draw_parts(rt_grower *grower, int32_t drawn)
 static void draw_columns(rt_grower *grower, double share, uint64_t key)
 {
     int32_t usable = grower->columns.n_usable;
+    /* Rounded, but never to none. */
     int32_t wanted = (int32_t)((double)usable * share + 0.5);
     wanted = wanted < 1 ? 1 : wanted;
     assert(usable == 0 || wanted <= usable);
@@ -118,6 +127,7 @@ static void draw_columns(rt_grower *grower, double share, uint64_t key)
         draws[i] = rt_draw64(key, (uint64_t)grower->columns.usable[i]);
     }
     rt_sort_keys(draws, spare, usable);
+    /* Drawn again and compared, which puts the chosen ones in ascending order. */
     uint64_t limit = usable > 0 ? draws[wanted - 1] : 0;
     int32_t chosen = 0;
     for (int32_t i = 0; i < usable; i++) {

@@ -19,6 +19,7 @@ static void find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t at,
     const rt_cut *cut = &grower->bins->cuts[feature];
     const rt_histogram *histogram = &grower->pool.slot[leaf->slot];
     const int64_t cells = (int64_t)at * grower->tree.shape.stride;
+    /* A copy: range and direction are this leaf's and this column's. */
     rt_split_rules rules = grower->tree.rules;
     rules.range = leaf->range;
     rules.monotone = grower->monotone == NULL ? 0 : grower->monotone[feature];
@@ -30,7 +31,8 @@ static void find_split(const rt_grower *grower, const rt_leaf *leaf, int32_t at,
     found->feature = feature;
 }
 
-/* The larger gain comes first; of equal ones, that of the smaller feature. */
+/* The larger gain comes first; of equal ones, that of the smaller feature. A gain of 0
+ * is no split, so its feature does not matter. */
 static bool is_better(const rt_split *split, const rt_split *than)
 {
     return split->gain > than->gain ||
@@ -38,7 +40,8 @@ static bool is_better(const rt_split *split, const rt_split *than)
             split->feature < than->feature);
 }
 
-/* Of a numeric split there is no set to copy. */
+/* Of a numeric split there is no set to copy: 128 bytes for each feature of each
+ * leaf. */
 static bool take_better(rt_split *best, const rt_split *found)
 {
     if (!is_better(found, best)) {
@@ -52,6 +55,7 @@ static bool take_better(rt_split *best, const rt_split *found)
 static bool in_parts(const rt_grower *grower, int32_t at)
 {
     const int32_t cut = grower->tree.shape.feature[at];
+    /* Behind the drawn features there are only further parts. */
     return at >= grower->columns.n_drawn || rt_cut_has_parts(&grower->bins->cuts[cut]);
 }
 
@@ -61,8 +65,9 @@ static rt_split best_split(const rt_grower *grower, const rt_leaf *leaf,
 {
     const rt_hist_shape *shape = &grower->tree.shape;
     rt_split best = {.gain = 0.0};
+    /* Not cleared: a numeric split leaves the set as it is, and nobody reads it. */
     rt_split found;
-    int32_t best_at = -1;
+    int32_t best_at = -1; /* its place in the shape; -1: none gains */
     for (int32_t place = part.begin; place < part.end; place++) {
         for (int32_t at = shape->first[place]; at >= 0; at = shape->next[at]) {
             if (in_parts(grower, at)) {
@@ -85,6 +90,7 @@ void rt_grower_find_splits(rt_grower *grower, int32_t rank, rt_hist_part part)
 {
     rt_candidates *mine = &grower->rank.candidates[rank];
     if (grower->step.split_left) {
+        /* Sides that may not be split keep what an earlier step left there. */
         mine->left = best_split(grower, &grower->tree.leaf[grower->step.left], part);
     }
     if (grower->step.split_right) {
@@ -117,6 +123,7 @@ static void try_parts(const rt_grower *grower, rt_leaf *leaf)
         }
         rt_split_categorical(&rules, cut, histogram, cells, leaf->sums, &found);
         found.feature = shape->feature[at];
+        /* By the same order as between columns, so parts do not come first or last. */
         take_better(&leaf->best, &found);
     }
 }
@@ -133,6 +140,8 @@ void rt_grower_choose_splits(rt_grower *grower, int32_t ranks)
 {
     rt_leaf *left = &grower->tree.leaf[grower->step.left];
     rt_leaf *right = &grower->tree.leaf[grower->step.right];
+    /* Into the place of rank 0. A child that may not be split has stale candidates,
+     * which are compared too and then not used. */
     rt_candidates *best = &grower->rank.candidates[0];
     for (int32_t rank = 1; rank < ranks; rank++) {
         const rt_candidates *other = &grower->rank.candidates[rank];

@@ -88,6 +88,7 @@ rt_status rt_histogram_init(rt_histogram *histogram, int64_t cells, rt_error *er
     return status;
 }
 
+/* One block backs both forms, so `wide` and `g` are the same address. */
 void rt_histogram_clear(rt_histogram *histogram)
 {
     rt_free(histogram->wide);
@@ -106,6 +107,7 @@ rt_status rt_scratch_init(rt_scratch *scratch, int64_t cells, bool packed,
     }
     scratch->wide = scratch->block;
     scratch->packed = scratch->block;
+    /* Only packed fields can fill up before the node is done. */
     if (packed) {
         status = rt_histogram_init(&scratch->sum, cells, err);
     }
@@ -122,7 +124,8 @@ void rt_scratch_clear(rt_scratch *scratch)
     memset(scratch, 0, sizeof *scratch);
 }
 
-/* The cells are zero already: whoever takes them leaves zeros. */
+/* The cells are zero already: whoever takes them leaves zeros, which costs less than a
+ * pass of its own that clears them. */
 static void start_scratch(rt_scratch *scratch)
 {
     scratch->used = false;
@@ -239,6 +242,7 @@ static void take_all(const rt_gradients *gradients, rt_scratch *scratch, int32_t
 static void spread(const rt_cut *cut, const rt_histogram *sum, const uint8_t *live,
                    int32_t n_live, rt_histogram *out, int64_t at)
 {
+    /* One more than bins, for what is missing. */
     const size_t cells = (size_t)cut->n_bins + 1;
     if (sum->is_wide) {
         memset(out->wide + at, 0, cells * sizeof *out->wide);
@@ -283,6 +287,8 @@ static void merge_group(const rt_hist_view *view, rt_scratch *scratch, int32_t r
                         int32_t place, rt_hist_target target)
 {
     _Alignas(RT_ALIGNMENT) char block[BYTE * CELL_BYTES];
+    /* Joint bytes have gaps: walking through the live values alone spares the rest for
+     * every feature of the byte. */
     uint8_t live[BYTE];
     const rt_hist_shape *shape = view->shape;
     rt_histogram sum = over(block, BYTE, view->gradients->wide);

@@ -16,6 +16,8 @@ rt_split_rules rt_split_rules_from(const rt_gbdt_params *params, bool monotone,
     double smooth_steps = value[RT_P_CAT_SMOOTH] / h_unit;
     rt_split_rules rules = {
         .hot = rt_hot_in_use(),
+        /* Leaf values are then free, and the score has a closed form without
+         * branches. */
         .plain = !monotone && value[RT_P_L1_REGULARIZATION] == 0.0,
         .l1 = value[RT_P_L1_REGULARIZATION],
         .range = {-INFINITY, INFINITY},
@@ -135,7 +137,7 @@ void rt_split_numeric(const rt_split_rules *rules, const rt_cut *cut,
     const rt_sums missing = rt_sums_cell(histogram, cells + cut->n_bins);
     /* The last bin as the left side would leave nothing on the right but what is
      * missing. */
-    const int32_t inner = cut->n_bins - 1;
+    const int32_t inner = cut->n_bins - 1; /* candidates between bins */
     const int32_t candidates = missing.rows > 0 ? inner + 1 : inner;
     cut_at chosen = best_cut(rules, histogram, cells, candidates, none, node);
 

@@ -22,8 +22,8 @@ typedef struct ranked {
 
 enum { PART_BITS = RT_PART_WORDS * 64, LEVELS_MAX = RT_PARTS_MAX * RT_MAX_BINS };
 
-/* Is ratio(a) < ratio(b)? Compared as a.g (b.h + s) < b.g (a.h + s) in 128 bits,
- * so that no rounding decides; equal ratios go by bin, which is level order. */
+/* Is ratio(a) < ratio(b)? Compared as a.g (b.h + s) < b.g (a.h + s) in 128 bits, so
+ * that no rounding decides; equal ratios go by bin, which is level order. */
 static bool ranks_before(const ranked *a, const ranked *b, int64_t smooth)
 {
     wide_int left = (wide_int)a->sums.g * (b->sums.h + smooth);
@@ -43,7 +43,8 @@ static void sort_levels(ranked *levels, int32_t count, int64_t smooth)
     }
 }
 
-/* Every level is a candidate: no order, no extra L2, no least group. */
+/* Every level is a candidate: no order, no extra L2, no least group. There is one part,
+ * whose bins lie in the first RT_PART_WORDS words. */
 static void one_against_rest(const rt_split_rules *rules, const rt_cut *cut,
                              const rt_histogram *histogram, int64_t cells, rt_sums node,
                              double *best_score, rt_split *best)
@@ -78,7 +79,7 @@ static int32_t best_prefix(const rt_split_rules *rules, const ranked *levels,
     int32_t limit = (count + 1) / 2 < rules->max_set ? (count + 1) / 2 : rules->max_set;
     int32_t at = step > 0 ? 0 : count - 1;
     int32_t taken = 0;
-    int64_t group = 0;
+    int64_t group = 0; /* rows since the last candidate */
     rt_sums left = {0, 0, 0};
     for (int32_t i = 0; i < limit; i++, at += step) {
         left = rt_sums_plus(left, levels[at].sums);
@@ -138,6 +139,7 @@ static void sorted_sets(const rt_split_rules *rules, const rt_cut *cut,
     }
     sort_levels(levels, count, rules->cat_smooth_steps);
     for (int32_t step = 1; step >= -1; step -= 2) {
+        /* best_score is carried over from the first end to the second. */
         int32_t taken = best_prefix(rules, levels, count, step, node, best_score, best);
         if (taken > 0) {
             take_set(best, levels, count, step, taken);

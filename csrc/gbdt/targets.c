@@ -8,6 +8,8 @@
 #include "base/alloc.h"
 #include "base/math.h"
 
+/* Of the mean: amounts in [0, 1] have 2^40 steps and weights sum to at most 2^16, so
+ * sums stay within 2^57. */
 enum { STEP_BITS = 40, WEIGHT_BITS = 16 };
 
 /* Squares of larger ones, summed, would leave the range of doubles. */
@@ -18,6 +20,7 @@ static double weight_at(const rt_gbdt_rows *rows, int64_t i)
     return rows->weight == NULL ? 1.0 : rows->weight[i];
 }
 
+/* The comparison is written so that NaN fails it. Labels are bytes, never below 0. */
 static rt_status check_target(const rt_gbdt_rows *rows, int32_t classes, int64_t i,
                               rt_error *err)
 {
@@ -37,6 +40,7 @@ static rt_status check_target(const rt_gbdt_rows *rows, int32_t classes, int64_t
     return RT_OK;
 }
 
+/* The first row that is wrong is named, so that it can be found. */
 rt_status rt_rows_check(const rt_gbdt_rows *rows, int32_t classes, int64_t *with_weight,
                         rt_error *err)
 {
@@ -47,6 +51,7 @@ rt_status rt_rows_check(const rt_gbdt_rows *rows, int32_t classes, int64_t *with
         if (status != RT_OK) {
             return status;
         }
+        /* NaN fails this; sums of so many weights are far from the largest double. */
         if (!(w >= 0.0 && w <= 1e30)) {
             return rt_fail(err, RT_INVALID, "rt_gbdt_fit",
                            "the weight of row %lld is %g; weights lie between 0 and "
@@ -70,6 +75,8 @@ void rt_rows_clear(rt_dense_rows *rows)
     memset(rows, 0, sizeof *rows);
 }
 
+/* What is not there stays NULL, which readers take for "all 1" or "all rows": no array
+ * is made to hold a constant. */
 static rt_status alloc_rows(const rt_gbdt_rows *rows, rt_dense_rows *out, rt_error *err)
 {
     const rt_block blocks[] = {
@@ -78,17 +85,20 @@ static rt_status alloc_rows(const rt_gbdt_rows *rows, rt_dense_rows *out, rt_err
         RT_BLOCK(out->weight, out->count),
         RT_BLOCK(out->source, out->count),
     };
+    /* The numbers of rows are kept only if some are left out. */
     const bool wanted[] = {rows->label != NULL, rows->value != NULL,
                            rows->weight != NULL, out->count < rows->x.rows};
     rt_status status = RT_OK;
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0] && status == RT_OK; i++) {
         if (wanted[i]) {
+            /* One by one, as some are not wanted; rt_rows_clear takes what was made. */
             status = rt_alloc_all(&blocks[i], 1, "rt_gbdt_fit", err);
         }
     }
     return status;
 }
 
+/* Weights are summed on the way, in the order of rows, over all and by class. */
 static void copy_row(const rt_gbdt_rows *rows, int64_t from, rt_dense_rows *out,
                      int64_t to)
 {
@@ -109,16 +119,18 @@ static void copy_row(const rt_gbdt_rows *rows, int64_t from, rt_dense_rows *out,
     out->total_weight += w;
 }
 
-/* By a power of two, so that scaling back is exact. */
+/* By a power of two, so that scaling back is exact. (value - lowest) / scale lies in
+ * [0, 1], which bounds the first gradients as those of labels are. */
 static void scale_values(rt_dense_rows *rows)
 {
     double highest = rows->value[0];
-    rows->lowest = rows->value[0];
+    rows->lowest = rows->value[0]; /* there is at least one row */
     for (int64_t i = 1; i < rows->count; i++) {
         rows->lowest = rows->value[i] < rows->lowest ? rows->value[i] : rows->lowest;
         highest = rows->value[i] > highest ? rows->value[i] : highest;
     }
-    double range = highest - rows->lowest;
+    double range = highest - rows->lowest; /* finite, by value_max */
+    /* So small a range leaves no room for units below it. */
     rows->constant = !(range > 1e-290);
     rows->scale = rows->constant ? 1.0 : rt_pow2(rt_ceil_log2(range));
     for (int64_t i = 0; i < rows->count; i++) {
@@ -126,6 +138,8 @@ static void scale_values(rt_dense_rows *rows)
     }
 }
 
+/* Sums of the same weights in the same order are equal to the last bit. A class whose
+ * weight vanishes in the total counts as absent. */
 static bool one_class(const rt_dense_rows *rows)
 {
     for (int32_t k = 0; k < RT_MAX_OUTPUTS; k++) {
@@ -143,6 +157,7 @@ rt_status rt_rows_gather(const rt_gbdt_rows *rows, int32_t classes, rt_dense_row
                          rt_error *err)
 {
     memset(out, 0, sizeof *out);
+    /* Labels are not scaled. */
     out->scale = 1.0;
     rt_status status = rt_rows_check(rows, classes, &out->count, err);
     if (status == RT_OK) {
@@ -157,6 +172,7 @@ rt_status rt_rows_gather(const rt_gbdt_rows *rows, int32_t classes, rt_dense_row
     if (status != RT_OK) {
         return status;
     }
+    /* Weights are scaled by their sum, which is kept far from subnormal. */
     if (out->total_weight < 1e-30) {
         return rt_fail(err, RT_INVALID, "rt_gbdt_fit",
                        "the weights sum to %g; scale them to at least 1e-30",
@@ -170,8 +186,9 @@ rt_status rt_rows_gather(const rt_gbdt_rows *rows, int32_t classes, rt_dense_row
     return RT_OK;
 }
 
-/* log(p / (1-p)) of the positive share. One class alone would give infinity: it
- * gets half a row of the other class (the Jeffreys estimate for n rows). */
+/* log(p / (1-p)) of the positive share. One class alone would give infinity: it gets
+ * half a row of the other class (the Jeffreys estimate for n rows), however the rows
+ * are weighted. */
 static double log_odds(const rt_dense_rows *rows)
 {
     double positive = rows->class_weight[1];
@@ -184,7 +201,8 @@ static double log_odds(const rt_dense_rows *rows)
     return rt_log(positive) - rt_log(negative);
 }
 
-/* Absent classes get half a row's share, for the same reason. */
+/* log(weight of the class / weight of all). Absent classes get half a row's share, for
+ * the same reason. */
 static double log_share(const rt_dense_rows *rows, int32_t class)
 {
     double weight = rows->class_weight[class];
@@ -192,21 +210,25 @@ static double log_share(const rt_dense_rows *rows, int32_t class)
     return rt_log(weight > 0.0 ? weight : half_row) - rt_log(rows->total_weight);
 }
 
-/* In steps of 2^-40 of the range and, up to 2^16 rows, with whole weights exact: a
- * weight of 2 gives the same mean as two rows. */
+/* The weighted mean, in steps of 2^-40 of the range and, up to 2^16 rows, with whole
+ * weights exact: a weight of 2 gives the same mean as two rows. A sum of integers, so
+ * it does not depend on the order of rows either. */
 static double mean(const rt_dense_rows *rows)
 {
+    /* A power of two: scaling a weight changes none of its bits. */
     const double unit = rt_pow2(WEIGHT_BITS - rt_ceil_log2(rows->total_weight));
     int64_t sum = 0;
     for (int64_t i = 0; i < rows->count; i++) {
         double w = (rows->weight == NULL ? 1.0 : rows->weight[i]) * unit;
         double steps = (double)rt_round_i64(rows->value[i] * rt_pow2(STEP_BITS));
-        sum += rt_round_i64(steps * w);
+        sum += rt_round_i64(steps * w); /* some 2^56 in all */
     }
     double share = (double)sum * rt_pow2(-STEP_BITS) / (rows->total_weight * unit);
     return rows->lowest + rows->scale * share;
 }
 
+/* The constant that is best on its own, with which boosting begins (Friedman 2001,
+ * algorithm 1, line 1). */
 void rt_rows_base(const rt_dense_rows *rows, rt_loss loss, int32_t outputs,
                   double *base)
 {

@@ -6,6 +6,8 @@
 #else
 #pragma GCC target("avx2,bmi,bmi2,lzcnt,popcnt")
 #endif
+/* The target stands before any include: inline functions of base/ are built for it
+ * too. */
 #define RT_HOT rt_hot_avx2
 #define RT_HOT_NAME "avx2"
 #include "gbdt/simd/loops.h"

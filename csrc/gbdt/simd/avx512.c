@@ -8,6 +8,8 @@
 #else
 #pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,bmi,bmi2,lzcnt,popcnt")
 #endif
+/* The target stands before any include: inline functions of base/ are built for it
+ * too. */
 #define RT_HOT rt_hot_avx512
 #define RT_HOT_CONVERTS /* int64 to double, by vectors */
 #define RT_HOT_NAME "avx512"

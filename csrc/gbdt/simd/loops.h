@@ -23,32 +23,37 @@ static inline double as_double(int64_t x)
 #ifdef RT_HOT_CONVERTS
     return (double)x;
 #else
-    /* Both halves as digits beneath a power of two; one sum rounds. */
+    /* Both halves as digits beneath a power of two: 2^52 + low, and 2^84 + 2^63 + 2^32
+     * high, where the exclusive or turns the sign of the upper half into an offset. The
+     * difference is exact; one sum rounds. */
     const double low = rt_from_bits(((uint64_t)x & UINT32_MAX) | rt_to_bits(0x1p52));
     const double high = rt_from_bits(((uint64_t)x >> 32) ^ rt_to_bits(0x1p84 + 0x1p63));
     return (high - (0x1p84 + 0x1p63 + 0x1p52)) + low;
 #endif
 }
 
-/* The same of numbers in [0, 2^52). */
+/* The same of numbers in [0, 2^52), which are the lower bits of 2^52 + x: the sum is
+ * never rounded. */
 static inline double as_double_small(int64_t x)
 {
     return rt_from_bits((uint64_t)x | rt_to_bits(0x1p52)) - 0x1p52;
 }
 
-/* The nearest whole number, of two the even one; |x| < 2^51. */
+/* The nearest whole number, of two the even one; |x| < 2^51. Beyond 2^52 doubles are
+ * whole, so the processor's own rounding does it. */
 static inline double nearest(double x)
 {
     return (x + SHIFT) - SHIFT;
 }
 
-/* nearest() as an integer. */
+/* nearest() as an integer: by how much x has moved the bits of SHIFT. */
 static inline int64_t as_integer_small(double x)
 {
     return (int64_t)(rt_to_bits(x + SHIFT) - rt_to_bits(SHIFT));
 }
 
-/* The same up to 2^62: the lower 32 bits by themselves. */
+/* The same up to 2^62: the lower 32 bits by themselves. x less its upper part is exact,
+ * at most 2^31, and rounds as x does. */
 static inline int64_t as_integer(double x)
 {
 #ifdef RT_HOT_CONVERTS
@@ -94,8 +99,11 @@ typedef int64_t pair __attribute__((vector_size(16), may_alias));
 static void flush(int64_t *restrict packed, int64_t cells, bool fresh,
                   int64_t *restrict g, int64_t *restrict h, uint32_t *restrict rows)
 {
+    /* Fresh cells hold what an earlier node left: dropped without a branch. */
     const int64_t keep = fresh ? 0 : -1; /* a mask */
     for (int64_t i = 0; i < cells; i++) {
+        /* The fields beneath g are sums of numbers that are not negative and do not
+         * overflow, so the arithmetic shift gives g exactly. */
         const int64_t sum = packed[i];
         g[i] = (g[i] & keep) + (sum >> RT_PACKED_G_AT);
         h[i] = (h[i] & keep) + ((sum >> RT_PACKED_H_AT) & RT_PACKED_H_MASK);
@@ -104,6 +112,7 @@ static void flush(int64_t *restrict packed, int64_t cells, bool fresh,
     }
 }
 
+/* Planes of integers in plain loops: the compiler makes vectors of them. */
 static void subtract(int64_t cells, int64_t *restrict a, const int64_t *restrict b)
 {
     for (int64_t i = 0; i < cells; i++) {
@@ -119,7 +128,7 @@ static void subtract_rows(int64_t cells, uint32_t *restrict a,
     }
 }
 
-/* Can a side of these sums stand alone? */
+/* Can a side of these sums stand alone? The same test as rt_side_stands. */
 static inline bool stands(const rt_hot_scan *job, int64_t h, int64_t rows)
 {
     return rows >= job->min_rows && h > 0 &&
@@ -138,7 +147,7 @@ score_bins(const rt_hot_scan *job, const int64_t *restrict left_g,
     const double g_unit = job->g_unit, h_unit = job->h_unit, l2 = job->l2;
     const double node_h = (double)job->node_h;
     const int64_t node_g = job->node_g;
-    int64_t most = 0;
+    int64_t most = 0; /* no score is less */
     for (int64_t i = 0; i < count; i++) {
         const int64_t g = left_g[i * step];
         const double h =
@@ -149,12 +158,15 @@ score_bins(const rt_hot_scan *job, const int64_t *restrict left_g,
         const double right_l2 = (node_h - h) * h_unit + l2;
         const double score =
             (a * a * right_l2 + c * c * left_l2) / (left_l2 * right_l2);
+        /* The bits of doubles that are not negative ascend with their values. */
         memcpy(&key[i], &score, sizeof score);
         most = key[i] > most ? key[i] : most;
     }
     return most;
 }
 
+/* The maximum first, by vectors, then where it is first met: of equal scores the
+ * smaller bin wins. Without a branch that leaves early this is vectors too. */
 static int32_t first_equal(const int64_t *key, int32_t count, int64_t wanted)
 {
     int32_t first = count;
@@ -173,6 +185,7 @@ static int32_t scan_planes(const rt_hot_scan *job, double *best)
     int32_t begin = 0;
     int32_t end = job->bins;
     for (int32_t i = 0; i < job->bins; i++) {
+        /* Prefix sums are the one serial part; bins without rows repeat a sum. */
         left_g[i] = g += job->g[i];
         left_h[i] = h += job->h[i];
         left_rows[i] = rows += job->rows[i];
@@ -209,6 +222,7 @@ static int32_t scan_wide(const rt_hot_scan *job, double *best)
         ((uint64_t)job->node_h << RT_COUNT_BITS) + (uint64_t)job->node_rows;
     int32_t begin = 0;
     int32_t end = job->bins;
+    /* The row counts of both sides stay below 2^17, so nothing is carried into h. */
     pair sum;
     memcpy(&sum, &first, sizeof sum);
     for (int32_t i = 0; i < job->bins; i++) {
@@ -224,7 +238,7 @@ static int32_t scan_wide(const rt_hot_scan *job, double *best)
     if (begin == end) {
         return -1;
     }
-    const int64_t *from = (const int64_t *)(const void *)&left[begin];
+    const int64_t *from = (const int64_t *)(const void *)&left[begin]; /* g, h, g, h */
     const int64_t most =
         score_bins(job, from, from + 1, 2, RT_COUNT_BITS, end - begin, key);
     memcpy(best, &most, sizeof most);
@@ -249,7 +263,9 @@ part(const uint8_t *column, const uint8_t *restrict table, const int32_t *order,
         if (look_ahead && i + 2 * AHEAD < count) {
             __builtin_prefetch(column + order[i + 2 * AHEAD]);
         }
-        const int64_t goes_left = table[column[row]];
+        const int64_t goes_left = table[column[row]]; /* 0 or 1 */
+        /* `left` may be `order`: lefts <= i, so only what has been read is
+         * overwritten. */
         left[lefts] = row;
         right[rights] = row;
         lefts += goes_left;
@@ -258,8 +274,8 @@ part(const uint8_t *column, const uint8_t *restrict table, const int32_t *order,
     return lefts;
 }
 
-/* `left` may be `order` itself. Where most lines of the column are needed, the
- * processor fetches them by itself. */
+/* `left` may be `order` itself. Rows are ascending: where on average each line of the
+ * column has one, the processor fetches them by itself. */
 static int64_t partition(const uint8_t *column, const uint8_t *table,
                          const int32_t *order, int64_t count, int32_t *left,
                          int32_t *right)
@@ -283,15 +299,19 @@ static void bin_floats(const float *x, int64_t count, const float *restrict uppe
         memset(at, 0, sizeof at);
         for (int32_t half = UPPERS / 2; half > 0; half /= 2) {
             for (int32_t i = 0; i < n; i++) {
+                /* A select, and steps of 128, 64 to 1: all numbers of a batch do the
+                 * same. */
                 at[i] += upper[at[i] + half - 1] < from[i] ? half : 0;
             }
         }
         for (int32_t i = 0; i < n; i++) {
+            /* NaN is not below any upper and not equal to itself. */
             bin[begin + i] = from[i] == from[i] ? (uint8_t)at[i] : nan_bin;
         }
     }
 }
 
+/* rt_sigmoid selects and never branches: the compiler makes vectors of this. */
 static void sigmoid(const double *restrict x, int64_t count, double *restrict p)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -299,6 +319,7 @@ static void sigmoid(const double *restrict x, int64_t count, double *restrict p)
     }
 }
 
+/* log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): exp stays within (0, 1]. */
 static void softplus(const double *restrict x, int64_t count, double *restrict out)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -307,6 +328,8 @@ static void softplus(const double *restrict x, int64_t count, double *restrict o
     }
 }
 
+/* Output by output, for all rows of the batch: vectors run over rows, and a row's sum
+ * still takes its outputs in order. */
 static void soft_sums(const double *restrict score, int64_t stride, int32_t outputs,
                       int64_t count, double *restrict most, double *restrict sum)
 {
@@ -327,6 +350,7 @@ static void soft_sums(const double *restrict score, int64_t stride, int32_t outp
     }
 }
 
+/* The softmax of one output, from what soft_sums has found for all of them. */
 static void soft_shares(const double *restrict score, const double *restrict most,
                         const double *restrict sum, int64_t count, double *restrict p)
 {
@@ -335,7 +359,8 @@ static void soft_shares(const double *restrict score, const double *restrict mos
     }
 }
 
-/* What one row's weight and curvature are, before anything is rounded. */
+/* What one row's weight and curvature are, before anything is rounded. What is the same
+ * for all rows is asked outside the loops, which so become vectors. */
 static void weigh(const rt_hot_derive *job, double *restrict weight,
                   double *restrict curve)
 {
@@ -371,6 +396,8 @@ static void derive(rt_hot_derive *job, rt_gradient *restrict out)
         /* Squared error alone can leave [-1, 1]; beyond 4 the sums might overflow. */
         error = error > 4.0 ? 4.0 : error;
         error = error < -4.0 ? -4.0 : error;
+        /* At most 2^38 whole steps: times a whole weight of up to 15 bits they are
+         * exact. */
         const double g_raw = nearest(error * g_steps);
         const double h_raw = nearest(curve[i] * h_steps);
         const int64_t h_whole = as_integer((h_raw < 1.0 ? 1.0 : h_raw) * weight[i]);
@@ -380,6 +407,7 @@ static void derive(rt_hot_derive *job, rt_gradient *restrict out)
         most_g = size > most_g ? size : most_g;
         most_h = h[i] > most_h ? h[i] : most_h;
     }
+    /* The wide form has a row count of 1 beneath h, the packed one counts later. */
     const int32_t shift = job->shift;
     const uint64_t one = shift != 0 ? 1 : 0;
     for (int64_t i = 0; i < count; i++) {
@@ -390,7 +418,8 @@ static void derive(rt_hot_derive *job, rt_gradient *restrict out)
     job->most_h = most_h;
 }
 
-/* floor(x + u) with u uniform in [0, 1): the expectation is x. */
+/* floor(x + u) with u uniform in [0, 1): the expectation is x. u has 32 bits, half of a
+ * draw for g and half for h. */
 static inline double round_at_random(double x, uint64_t noise)
 {
     const double up = x + as_double_small((int64_t)(noise & UINT32_MAX)) * 0x1p-32;
@@ -409,12 +438,14 @@ static void pack(const rt_gradient *restrict exact, int64_t count, int64_t row,
                  uint64_t key, double g_scale, double h_scale, int64_t *restrict out)
 {
     for (int64_t i = 0; i < count; i++) {
+        /* By the number of the row, so neither batches nor ranks show in it. */
         const uint64_t noise = rt_draw64(key, (uint64_t)(row + i));
         double g = round_at_random(as_double(exact[i].g) * g_scale, noise);
         double h =
             round_at_random(as_double((int64_t)exact[i].h) * h_scale, noise >> 32);
         g = within(g, -RT_PACKED_G_MAX, RT_PACKED_G_MAX);
         h = within(h, 0, RT_PACKED_H_MAX);
+        /* Multiplied, not shifted: in C a negative number has no left shift. */
         out[i] = as_integer_small(g) * ((int64_t)1 << RT_PACKED_G_AT) +
                  as_integer_small(h) * ((int64_t)1 << RT_PACKED_H_AT) + 1;
     }
