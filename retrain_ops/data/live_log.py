@@ -94,6 +94,8 @@ def _read(
     if not parts:
         return _empty(columns, spec)
     table = pa.concat_tables(parts)
+    if pa.types.is_nested(table.schema.field("log_score").type):
+        raise SourceError("the request log has several scores of a row: the rollout judges one")
     ends = [pa.scalar(end, pa.timestamp("us", "UTC")) for end in (since, before)]
     inside = pc.and_(pc.greater_equal(table[time], ends[0]), pc.less(table[time], ends[1]))
     return table.filter(inside)

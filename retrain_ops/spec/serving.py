@@ -24,8 +24,9 @@ class ServingTable:
         max_body: longest body of a request; a longer one is refused before it is read.
         max_rows: most rows of a request.
         log: folder of the request log, as Parquet by day; a relative one starts at the spec's
-            folder. What the server answers and what the other model says of it goes there. No
-            log when empty.
+            folder. What the server answers and what the other model says of it goes there, and
+            shadow_test and watch_canary judge by it instead of by rows of the source. No log when
+            empty.
         id_header: request header that holds the id of a request in the log; a row's id is the
             column `request_id` of `[source]` where the request has one.
     """
