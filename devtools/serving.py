@@ -32,10 +32,8 @@ def small_model(columns: int = 30, *, seed: int = 1, trees: int = 10) -> Tabular
     return GBDTClassifier(n_estimators=trees, random_state=seed).fit(table, y).model_
 
 
-def promoted(
-    client: Client | MlflowClient, name: str, model: TabularModel, *, share: float | None = None
-) -> Version:
-    """Registers the model as the newest version of `name` and makes it the champion."""
+def registered(client: Client | MlflowClient, name: str, model: TabularModel) -> Version:
+    """Registers the model as the newest version of `name`, a day after the one before."""
     registry = Registry(client, name)  # type: ignore[arg-type]
     client.ensure_registered_model(name)
     effective = FIRST + timedelta(days=len(registry.versions()))
@@ -44,12 +42,21 @@ def promoted(
     tags = {"retrain_key": key}
     run = client.create_run(experiment, key, 0, tags=tags, key_tag=("retrain_key", key))
     digest = client.upload_artifact(run, f"model/{MODEL_FILE}", model.to_bytes())
-    version = registry.register(
+    return registry.register(
         run_id=run.run_id,
         source=f"{run.artifact_uri}/model",
         tags={**tags, "model_sha256": digest},
         description="",
     )
+
+
+def promoted(
+    client: Client | MlflowClient, name: str, model: TabularModel, *, share: float | None = None
+) -> Version:
+    """Registers the model as the newest version of `name` and makes it the champion."""
+    registry = Registry(client, name)  # type: ignore[arg-type]
+    version = registered(client, name, model)
+    effective = datetime.combine(version.window_end, FIRST.timetz())
     registry.promote(
         version,
         kind="promote" if registry.snapshot().newest else "bootstrap",
@@ -57,6 +64,15 @@ def promoted(
         recorded_at=effective,
         share=share,
     )
+    return registry.version(version.number)
+
+
+def challenged(client: Client | MlflowClient, name: str, model: TabularModel) -> Version:
+    """Registers the model as the newest version of `name` and opens its shadow."""
+    registry = Registry(client, name)  # type: ignore[arg-type]
+    version = registered(client, name, model)
+    opened = datetime.combine(version.window_end, FIRST.timetz())
+    registry.open_shadow(version, opened_at=opened)
     return registry.version(version.number)
 
 

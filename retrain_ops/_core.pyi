@@ -74,17 +74,53 @@ class MlflowConnection:
 # -- serving ---------------------------------------------------------------
 
 def siphash(key: bytes, data: bytes, /) -> int: ...
-def answer_request(
-    model: Model,
-    body: bytes,
-    csv: bool,
-    most_rows: int,
-    unit: bytes,
-    key: bytes,
-    previous: Model | None,
-    limit: int,
-    /,
-) -> tuple[bytes, int, int]: ...
+
+class Arms:
+    def __init__(
+        self,
+        champion: Model,
+        previous: Model | None,
+        shadow: Model | None,
+        unit: bytes,
+        key: bytes,
+        limit: int,
+        versions: tuple[int, int, int],
+    ) -> None: ...
+    def answer(
+        self,
+        body: bytes,
+        csv: bool,
+        most_rows: int,
+        unit: bytes = b"",
+        id: bytes = b"",
+        log: RequestLog | None = None,
+        /,
+    ) -> tuple[bytes, int, int]: ...
+
+class RequestLog:
+    def __init__(
+        self,
+        folder: str,
+        counts: NDArray[np.int64],
+        bounds_ns: tuple[int, ...],
+        *,
+        segment_bytes: int,
+        segment_ns: int,
+        reserve_bytes: int,
+        unsynced_bytes: int,
+        queue_bytes: int,
+    ) -> None: ...
+    def close(self) -> None: ...
+
+def read_log(
+    segment: bytes | memoryview, columns: list[tuple[bytes, bool]], /
+) -> tuple[
+    tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
+    tuple[NDArray[np.int64], NDArray[np.float64]],
+    list[tuple[bytes, NDArray[np.int64]]],
+    int,
+    int,
+]: ...
 
 # -- counts: drift, joint cells, ranks, shadow; counter RNG ------------------
 

@@ -16,6 +16,7 @@ typedef struct rt_module_state {
     PyObject *remote_error;    /* RemoteError(RuntimeError) */
     PyObject *model_type;      /* heap types; NULL until their topic is bound */
     PyObject *client_type;
+    PyObject *log_type;
 } rt_module_state;
 
 extern struct PyModuleDef rt_module_definition;
@@ -36,6 +37,7 @@ int rt_bind_paired(PyObject *module);
 int rt_bind_accumulators(PyObject *module);
 int rt_bind_mlflow(PyObject *module);
 int rt_bind_serving(PyObject *module);
+int rt_bind_request_log(PyObject *module);
 
 /* A function with keywords, for a table of methods: its address and its flags. */
 #define RT_PY_KEYWORDS(function)                                                       \

@@ -1,54 +1,122 @@
-/* Requests answered by a _core.Model, and the hash that chooses one. */
+/* _core.Arms, who answers requests, and the hash that chooses one. */
 #include "python/module.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/siphash.h"
 #include "model/predict.h"
 #include "python/gbdt_model.h"
-#include "serving/request.h"
+#include "python/request_log.h"
 
 /* From this size on a request is worth a switch of threads. */
 enum { LARGE_BODY_BYTES = 32768 };
 
-PyDoc_STRVAR(
-    answer_doc,
-    "answer_request(model, body, csv, most_rows, unit, key, previous, limit) -> "
-    "(bytes, int, int)\n\n"
-    "MLflow's answer to the body of a scoring request, JSON or CSV, and its number of "
-    "rows. `unit`, bytes, names the column of a canary's units, empty: none; units "
-    "whose SipHash-2-4 under `key` (16 bytes) is not below `limit` are scored by "
-    "`previous`, a Model or None: the third value is how many rows those are. Raises "
-    "ValueError that says what the sender has to change: it names columns of the model "
-    "and repeats nothing of the body.");
+typedef struct arms_object {
+    PyObject_HEAD
+    PyObject *models; /* and the unit's name: what `arms` points into */
+    rt_arms arms;
+    _Atomic int64_t in_use;
+} arms_object;
 
-/* Fills arms and unit; -1 with an exception set. */
-static int take_arms(rt_module_state *state, PyObject *model, PyObject *previous,
-                     PyObject *key, rt_unit *unit, rt_arms *arms)
+static rt_module_state *state_of(PyObject *self)
 {
-    const Py_ssize_t key_bytes = PyBytes_Size(key);
-    arms->champion = rt_py_model_schema(state, model);
-    if (arms->champion == NULL) {
-        return -1;
-    }
-    if (unit->name.length > 0 && key_bytes != RT_SIPHASH_KEY_BYTES) {
-        PyErr_SetString(PyExc_ValueError, "the key must have 16 bytes");
-        return -1;
-    }
-    if (unit->name.length > 0) {
-        memcpy(unit->key, PyBytes_AsString(key), RT_SIPHASH_KEY_BYTES);
-        arms->unit = unit;
-    }
-    if (previous == Py_None) {
+    return PyType_GetModuleState(Py_TYPE(self));
+}
+
+static int arms_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((arms_object *)self)->models);
+    return 0;
+}
+
+static void arms_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(((arms_object *)self)->models);
+    release(self);
+    Py_DECREF(type);
+}
+
+/* A model that may be None. */
+static int take_model(rt_module_state *state, PyObject *model, const rt_arms *arms,
+                      const rt_schema **schema)
+{
+    *schema = NULL;
+    if (model == Py_None) {
         return 0;
     }
-    arms->previous = rt_py_model_schema(state, previous);
-    if (arms->previous != NULL && rt_model_outputs(arms->previous->model) !=
-                                      rt_model_outputs(arms->champion->model)) {
+    *schema = rt_py_model_schema(state, model);
+    if (*schema == NULL) {
+        return -1;
+    }
+    if (arms->champion != NULL &&
+        rt_model_outputs((*schema)->model) != rt_model_outputs(arms->champion->model)) {
         PyErr_SetString(PyExc_TypeError, "the models have other outputs");
         return -1;
     }
-    return arms->previous != NULL ? 0 : -1;
+    return 0;
+}
+
+static int take_key(PyObject *name, PyObject *key, rt_arms *arms)
+{
+    if (PyBytes_Size(key) != RT_SIPHASH_KEY_BYTES) {
+        PyErr_SetString(PyExc_ValueError, "the key must have 16 bytes");
+        return -1;
+    }
+    arms->unit.name = (rt_text){PyBytes_AsString(name), PyBytes_Size(name)};
+    memcpy(arms->unit.key, PyBytes_AsString(key), RT_SIPHASH_KEY_BYTES);
+    return 0;
+}
+
+PyDoc_STRVAR(
+    arms_doc,
+    "Arms(champion, previous, shadow, unit, key, limit, versions)\n--\n\n"
+    "Who answers requests: the champion, a Model, and beside a canary "
+    "`previous`, a Model or None, which meets the units whose SipHash-2-4 under "
+    "`key` (16 bytes) is not below `limit`. `unit`, bytes, names the column that "
+    "says a row's unit; empty: the request says it. `shadow`, a Model or None, "
+    "answers nobody, and is scored by the log. `versions` are the three's, as "
+    "int; 0: none.");
+
+static PyObject *arms_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"champion", "previous", "shadow",   "unit",
+                            "key",      "limit",    "versions", NULL};
+    rt_module_state *state = PyType_GetModuleState(type);
+    PyObject *model[3] = {NULL};
+    PyObject *name = NULL;
+    PyObject *key = NULL;
+    unsigned long long limit = 0;
+    long long version[3] = {0};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOSSK(LLL)", names, &model[0],
+                                     &model[1], &model[2], &name, &key, &limit,
+                                     &version[0], &version[1], &version[2])) {
+        return NULL;
+    }
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    arms_object *self = (arms_object *)alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    rt_arms *arms = &self->arms;
+    self->models = Py_BuildValue("(OOOO)", model[0], model[1], model[2], name);
+    if (self->models == NULL || take_key(name, key, arms) < 0 ||
+        (arms->champion = rt_py_model_schema(state, model[0])) == NULL ||
+        take_model(state, model[1], arms, &arms->previous) < 0 ||
+        take_model(state, model[2], arms, &arms->shadow) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    arms->champion_version = version[0];
+    arms->previous_version = version[1];
+    arms->shadow_version = version[2];
+    arms->limit = limit;
+    arms->in_use = &self->in_use;
+    return (PyObject *)self;
 }
 
 static PyObject *run_request(rt_module_state *state, const rt_arms *arms,
@@ -75,34 +143,72 @@ static PyObject *run_request(rt_module_state *state, const rt_arms *arms,
     return result;
 }
 
-/* `body` is bytes alone, which nobody can change while they are read. */
-static PyObject *answer_request(PyObject *module, PyObject *args)
+PyDoc_STRVAR(
+    answer_doc,
+    "answer(body, csv, most_rows, unit=b'', id=b'', log=None) -> (bytes, int, int)\n\n"
+    "MLflow's answer to the body of a scoring request, JSON or CSV, its number of "
+    "rows, "
+    "and how many of them `previous` scored. `unit` says whose request it is where no "
+    "column does; with `log`, a RequestLog, the answer is in it under `id` before this "
+    "returns. Raises ValueError that says what the sender has to change: it names "
+    "columns of the model and repeats nothing of the body.");
+
+/* All arguments are bytes, which nobody can change while they are read. */
+static PyObject *arms_answer(PyObject *self, PyObject *args)
 {
-    rt_module_state *state = rt_module_get_state(module);
-    PyObject *model = NULL;
+    arms_object *object = (arms_object *)self;
+    rt_module_state *state = state_of(self);
     PyObject *body = NULL;
-    PyObject *name = NULL;
-    PyObject *key = NULL;
-    PyObject *previous = NULL;
-    rt_unit unit;
-    rt_arms arms = {.previous = NULL};
-    unsigned long long limit = 0;
+    PyObject *unit = NULL;
+    PyObject *id = NULL;
+    PyObject *log = Py_None;
     int csv = 0;
     long long most = 0;
-    if (!PyArg_ParseTuple(args, "OSpLSSOK:answer_request", &model, &body, &csv, &most,
-                          &name, &key, &previous, &limit)) {
+    if (!PyArg_ParseTuple(args, "SpL|SSO:answer", &body, &csv, &most, &unit, &id,
+                          &log)) {
         return NULL;
     }
-    unit.name = (rt_text){PyBytes_AsString(name), PyBytes_Size(name)};
-    if (take_arms(state, model, previous, key, &unit, &arms) < 0) {
-        return NULL;
-    }
-    arms.limit = limit;
     rt_request request = {.kind = csv ? RT_BODY_CSV : RT_BODY_JSON,
                           .body = {PyBytes_AsString(body), PyBytes_Size(body)},
+                          .unit = {"", 0},
+                          .id = {"", 0},
                           .most_rows = most};
-    return run_request(state, &arms, &request);
+    if (unit != NULL) {
+        request.unit = (rt_text){PyBytes_AsString(unit), PyBytes_Size(unit)};
+    }
+    if (id != NULL) {
+        request.id = (rt_text){PyBytes_AsString(id), PyBytes_Size(id)};
+    }
+    if (log == Py_None) {
+        return run_request(state, &object->arms, &request);
+    }
+    PyObject *answer = NULL;
+    atomic_fetch_add(&object->in_use, 1); /* before the log looks whom it may let go */
+    request.log = rt_py_log_of(state, log, self, &object->in_use);
+    if (request.log != NULL) {
+        answer = run_request(state, &object->arms, &request);
+    }
+    atomic_fetch_sub(&object->in_use, 1);
+    return answer;
 }
+
+static PyMethodDef arms_methods[] = {
+    {"answer", arms_answer, METH_VARARGS, answer_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot arms_slots[] = {
+    {Py_tp_doc, (void *)arms_doc}, {Py_tp_new, arms_new},
+    {Py_tp_methods, arms_methods}, {Py_tp_traverse, arms_traverse},
+    {Py_tp_dealloc, arms_dealloc}, {0, NULL},
+};
+
+static PyType_Spec arms_spec = {
+    .name = "retrain_ops._core.Arms",
+    .basicsize = sizeof(arms_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = arms_slots,
+};
 
 PyDoc_STRVAR(siphash_doc, "siphash(key, data) -> int\n\n"
                           "SipHash-2-4 of bytes under a key of 16 bytes, 64 bits.");
@@ -126,11 +232,17 @@ static PyObject *siphash(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyMethodDef methods[] = {
     {"siphash", siphash, METH_VARARGS, siphash_doc},
-    {"answer_request", answer_request, METH_VARARGS, answer_doc},
     {NULL, NULL, 0, NULL},
 };
 
 int rt_bind_serving(PyObject *module)
 {
-    return PyModule_AddFunctions(module, methods);
+    rt_module_state *state = rt_module_get_state(module);
+    PyObject *arms = PyType_FromModuleAndSpec(module, &arms_spec, NULL);
+    state->log_type = PyType_FromModuleAndSpec(module, rt_py_log_spec(), NULL);
+    int failed = arms == NULL || state->log_type == NULL ||
+                 PyModule_AddType(module, (PyTypeObject *)arms) < 0 ||
+                 PyModule_AddType(module, (PyTypeObject *)state->log_type) < 0;
+    Py_XDECREF(arms);
+    return failed ? -1 : PyModule_AddFunctions(module, methods);
 }

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/math.h"
 #include "model/predict.h"
+#include "serving/log.h"
 #include "serving/read_csv.h"
 #include "serving/read_json.h"
 
@@ -91,11 +92,9 @@ rt_status rt_answer_write(rt_dynbuf *answer, const double *scores, int64_t rows,
     return status == RT_OK ? rt_dynbuf_add_text(answer, "]}", err) : status;
 }
 
-/* The request as one model reads it, scored by it into a fresh block; the caller clears
- * both in any case. */
-static rt_status score_by(const rt_schema *schema, const rt_unit *unit,
-                          const rt_request *request, rt_request_rows *rows,
-                          double **scores, rt_error *err)
+rt_status rt_request_score_by(const rt_schema *schema, const rt_unit *unit,
+                              const rt_request *request, rt_request_rows *rows,
+                              double **scores, rt_error *err)
 {
     void *block = NULL;
     rt_status status = rt_request_rows_init(rows, schema, unit, request->most_rows,
@@ -111,11 +110,9 @@ static rt_status score_by(const rt_schema *schema, const rt_unit *unit,
     return status == RT_OK ? rt_request_score(rows, block, err) : status;
 }
 
-static bool meets_previous(const rt_arms *arms, const rt_request_rows *rows,
-                           int64_t row)
+static bool meets_previous(const rt_arms *arms, uint64_t hash)
 {
-    return arms->previous != NULL && rows->unit != NULL &&
-           rows->hash[row] >= arms->limit;
+    return arms->previous != NULL && hash >= arms->limit;
 }
 
 /* Scores of the units that meet the previous model, over those of the champion. The two
@@ -127,9 +124,10 @@ static rt_status put_previous(const rt_arms *arms, const rt_request *request,
     const int32_t outputs = rt_model_outputs(arms->previous->model);
     rt_request_rows rows;
     double *found = NULL;
-    rt_status status = score_by(arms->previous, NULL, request, &rows, &found, err);
+    rt_status status =
+        rt_request_score_by(arms->previous, NULL, request, &rows, &found, err);
     for (int64_t i = 0; i < champion->rows && status == RT_OK; i++) {
-        if (meets_previous(arms, champion, i)) {
+        if (meets_previous(arms, champion->hash[i])) {
             memcpy(scores + i * outputs, found + i * outputs,
                    (size_t)outputs * sizeof *scores);
         }
@@ -139,24 +137,62 @@ static rt_status put_previous(const rt_arms *arms, const rt_request *request,
     return status;
 }
 
+/* Rows that name their units may meet both models. */
+static rt_status score_units(const rt_arms *arms, rt_request *request,
+                             rt_request_rows *rows, double **scores, rt_error *err)
+{
+    rt_status status =
+        rt_request_score_by(arms->champion, &arms->unit, request, rows, scores, err);
+    for (int64_t i = 0; i < rows->rows && status == RT_OK; i++) {
+        request->previous_rows += meets_previous(arms, rows->hash[i]) ? 1 : 0;
+    }
+    return status == RT_OK && request->previous_rows > 0
+               ? put_previous(arms, request, rows, *scores, err)
+               : status;
+}
+
+/* All rows are of one unit, and meet one model. */
+static rt_status score_request(const rt_arms *arms, rt_request *request,
+                               rt_request_rows *rows, double **scores, rt_error *err)
+{
+    const uint64_t hash = request->unit.length > 0
+                              ? rt_siphash(arms->unit.key, request->unit.bytes,
+                                           (size_t)request->unit.length)
+                              : 0;
+    const bool previous = meets_previous(arms, hash);
+    void *block = NULL;
+    rt_status status = rt_request_score_by(previous ? arms->previous : arms->champion,
+                                           NULL, request, rows, scores, err);
+    if (status == RT_OK && request->log != NULL) {
+        status = rt_alloc_scratch(&block, rows->rows, sizeof *rows->hash,
+                                  "rt_request_answer", err);
+        rows->hash = block;
+    }
+    for (int64_t i = 0; i < rows->rows && rows->hash != NULL; i++) {
+        rows->hash[i] = hash;
+    }
+    request->previous_rows = previous ? rows->rows : 0;
+    return status;
+}
+
 static rt_status answer_by(const rt_arms *arms, rt_request *request, rt_dynbuf *answer,
                            rt_error *err)
 {
     rt_request_rows rows;
     double *scores = NULL;
-    rt_status status =
-        score_by(arms->champion, arms->unit, request, &rows, &scores, err);
-    request->rows = rows.rows;
+    const int64_t begun = request->log != NULL ? rt_log_clock() : 0;
     request->previous_rows = 0;
-    for (int64_t i = 0; i < rows.rows && status == RT_OK; i++) {
-        request->previous_rows += meets_previous(arms, &rows, i) ? 1 : 0;
-    }
-    if (request->previous_rows > 0) {
-        status = put_previous(arms, request, &rows, scores, err);
-    }
+    rt_status status = arms->unit.name.length > 0
+                           ? score_units(arms, request, &rows, &scores, err)
+                           : score_request(arms, request, &rows, &scores, err);
+    request->rows = rows.rows;
     if (status == RT_OK) {
         status = rt_answer_write(answer, scores, rows.rows,
                                  rt_model_outputs(arms->champion->model), err);
+    }
+    if (status == RT_OK && request->log != NULL) {
+        rt_log_answer(request->log, arms, request, scores, rows.hash,
+                      rt_log_clock() - begun);
     }
     rt_free(scores);
     rt_request_rows_clear(&rows);

@@ -34,11 +34,18 @@ void rt_request_rows_clear(rt_request_rows *rows)
     *rows = (rt_request_rows){0};
 }
 
+/* The feature that may be missing, and hold anything: -2 when there is none. */
+static int32_t optional(const rt_request_rows *rows)
+{
+    return rows->schema->last_is_optional ? rt_schema_width(rows->schema) - 1 : -2;
+}
+
 /* Columns that must be there: the features, and the unit unless it is one of them. */
 static int32_t needed(const rt_request_rows *rows)
 {
     const bool apart = rows->unit != NULL && rows->unit_feature < 0;
-    return rt_schema_width(rows->schema) + (apart ? 1 : 0);
+    return rt_schema_width(rows->schema) + (apart ? 1 : 0) -
+           (rows->schema->last_is_optional ? 1 : 0);
 }
 
 static rt_status make_room(rt_request_rows *rows, int64_t wanted, rt_error *err)
@@ -76,6 +83,11 @@ rt_status rt_request_rows_add(rt_request_rows *rows, int64_t count, rt_error *er
     rt_status status = rows->rows + count > rows->room
                            ? make_room(rows, rows->rows + count, err)
                            : RT_OK;
+    for (int64_t i = 0; i < count && status == RT_OK; i++) {
+        if (rows->schema->last_is_optional) {
+            rows->x[(rows->rows + i + 1) * width - 1] = (double)NAN;
+        }
+    }
     rows->rows += status == RT_OK ? count : 0;
     return status;
 }
@@ -128,7 +140,7 @@ rt_status rt_request_rows_add_column(rt_request_rows *rows, rt_text name, rt_err
         rows->column_room = room;
     }
     const int32_t feature = rt_request_rows_find(rows, name);
-    if (feature >= 0 && rows->seen[feature] != 0) {
+    if (feature >= 0 && feature != optional(rows) && rows->seen[feature] != 0) {
         return rt_fail(err, RT_INVALID, "rt_request_rows_add_column",
                        "column %s is named twice",
                        rt_request_rows_quote(rows, feature, quoted));
@@ -217,6 +229,12 @@ static double truth_level(const rt_request_rows *rows, int32_t feature, bool tru
 /* A text may be a level itself, or what CSV makes of a number or truth value. */
 static double level_of_text(const rt_request_rows *rows, int32_t feature, rt_text text)
 {
+    const word *meant = rows->schema->levels != NULL ? find_word(text) : NULL;
+    if (meant != NULL) { /* every text is a level here: words go first */
+        return meant->is_truth       ? truth_level(rows, feature, meant->value != 0.0)
+               : isnan(meant->value) ? (double)NAN
+                                     : rt_schema_level(rows->schema, feature, text);
+    }
     const double level = rt_schema_level(rows->schema, feature, text);
     const word *known = isnan(level) ? find_word(text) : NULL;
     rt_number number;
@@ -339,8 +357,8 @@ static rt_status set_json_number(rt_request_rows *rows, int64_t row, int32_t fea
     return RT_OK;
 }
 
-rt_status rt_request_rows_set_json(rt_request_rows *rows, int64_t row, int32_t feature,
-                                   rt_json *json, rt_error *err)
+static rt_status set_json(rt_request_rows *rows, int64_t row, int32_t feature,
+                          rt_json *json, rt_error *err)
 {
     const rt_json_kind kind = rt_json_kind_of(json);
     rt_status status =
@@ -378,4 +396,15 @@ rt_status rt_request_rows_set_json(rt_request_rows *rows, int64_t row, int32_t f
     }
     return refuse(rows, row, feature, "holds a list or an object where a value belongs",
                   err);
+}
+
+rt_status rt_request_rows_set_json(rt_request_rows *rows, int64_t row, int32_t feature,
+                                   rt_json *json, rt_error *err)
+{
+    rt_status status = set_json(rows, row, feature, json, err);
+    if (status == RT_INVALID && feature == optional(rows)) {
+        store(rows, row, feature, (double)NAN);
+        return RT_OK;
+    }
+    return status;
 }

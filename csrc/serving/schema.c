@@ -75,6 +75,9 @@ int32_t rt_schema_find(const rt_schema *schema, rt_text name, int32_t guess)
 double rt_schema_level(const rt_schema *schema, int32_t feature, rt_text level)
 {
     const rt_feature *column = &schema->model->features[feature];
+    if (schema->levels != NULL) {
+        return rt_levels_number(&schema->levels[feature], level);
+    }
     int32_t low = 0;
     int32_t high = column->n_categories;
     while (low < high) {

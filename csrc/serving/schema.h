@@ -6,12 +6,16 @@
 
 #include "base/status.h"
 #include "model/model.h"
+#include "serving/levels.h"
 #include "serving/number.h"
 
 typedef struct rt_schema {
     const rt_model *model; /* borrowed */
     int32_t *slot;         /* [n_slots] a feature and one more, or 0: a hash of names */
     uint32_t n_slots;      /* a power of two */
+    rt_levels *levels;     /* [features] that take any level and number it; or NULL */
+    bool last_is_optional; /* a request may lack the last feature, or hold anything in
+                              it */
 } rt_schema;
 
 /* The model must outlive the schema. */

@@ -25,6 +25,14 @@ from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.sums import Sums
 from retrain_ops.stats.tables import Cells, PairedRows, count_tables
 
+_NONE = np.zeros(0, np.uint8)
+NO_ROWS = PairedRows(
+    day=np.zeros(0, np.int32),
+    n_days=0,
+    label=_NONE,
+    decisions=(_NONE, _NONE),
+    scores=(np.zeros(0, np.float64), np.zeros(0, np.float64)),
+)
 NO_DAYS: npt.NDArray[np.int64] = np.zeros((0, N_CELLS), dtype=np.int64)
 
 
@@ -89,15 +97,7 @@ def count_models(
 def version_rows(run: Run, table: pa.Table, champion: Version, challenger: Version) -> PairedRows:
     """Two registered versions on the rows of `table`; no day without rows."""
     if table.num_rows == 0:
-        none = np.zeros(0, np.uint8)
-        no_scores = np.zeros(0, np.float64)
-        return PairedRows(
-            day=np.zeros(0, np.int32),
-            n_days=0,
-            label=none,
-            decisions=(none, none),
-            scores=(no_scores, no_scores),
-        )
+        return NO_ROWS
     models = load_version(run, champion), load_version(run, challenger)
     return _paired_rows(run, table, *models)[1]
 

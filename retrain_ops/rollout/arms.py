@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from retrain_ops import _core
-
 
 def arm_key(model: str, canary: str) -> bytes:
     """The key of a canary, 16 bytes: another canary meets an independent part of the units."""
@@ -15,8 +13,3 @@ def arm_key(model: str, canary: str) -> bytes:
 def limit_of(share: float) -> int:
     """Units whose hash lies below it, 0 to 2^64, meet the canary: a larger share only adds some."""
     return int(share * 2**64)
-
-
-def meets_canary(key: bytes, limit: int, unit: bytes) -> bool:
-    """Whether a unit of a key (SipHash-2-4, Aumasson and Bernstein 2012) lies below the limit."""
-    return _core.siphash(key, unit) < limit

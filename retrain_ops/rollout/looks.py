@@ -15,11 +15,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from retrain_ops.comparison.live import LivePairs
 from retrain_ops.data.source import Source
 from retrain_ops.errors import ConflictError
 from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
+from retrain_ops.stats.rounding import to_json_value
 
 
 def candidate_path(run: Run, candidate: Version, as_of: datetime) -> str:
@@ -87,3 +89,8 @@ def matured_days(run: Run, since: datetime, as_of: datetime) -> tuple[date, ...]
     newest = as_of.date() - timedelta(days=run.spec.source.label_delay_days)
     first = since.date() - timedelta(days=1)
     return days_between(first, newest) if newest >= first else ()
+
+
+def traffic_of(pairs: LivePairs) -> dict[str, object]:
+    """What a record says of the requests behind a look; one without it replayed the source."""
+    return {"traffic": "live", "live": to_json_value(pairs.numbers())}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from retrain_ops import _core
+from retrain_ops.comparison.live import SETTLES, judge_live, live_pairs
 from retrain_ops.comparison.scoring import load_version, score
 from retrain_ops.errors import NotYet
 from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
-from retrain_ops.rollout.looks import read_requests, record_look, said_first
+from retrain_ops.rollout.looks import read_requests, record_look, said_first, traffic_of
 from retrain_ops.run import Run
 from retrain_ops.stats.shadow import ShadowVerdict, judge_shadow
 
@@ -55,8 +57,8 @@ def look_at_shadow(run: Run) -> ShadowResult:
         end = candidate.opened_at
     else:
         replaced = run.registry.version(champion.version)
-        verdict, end = _judge_until_decided(run, candidate, replaced)
-        record_look(run, candidate, end, "shadow", verdict.to_json())
+        verdict, end, traffic = _judge_until_decided(run, candidate, replaced)
+        record_look(run, candidate, end, "shadow", {**verdict.to_json(), **traffic})
         word = "pass" if verdict.verdict == "pass" else "fail"
         result = ShadowResult(word, candidate.number, verdict.reasons, verdict.warnings)
     with said_first(run, "shadow_test", result):
@@ -69,26 +71,34 @@ def look_at_shadow(run: Run) -> ShadowResult:
 
 def _judge_until_decided(
     run: Run, candidate: Version, champion: Version
-) -> tuple[ShadowVerdict, datetime]:
+) -> tuple[ShadowVerdict, datetime, Mapping[str, object]]:
     """Extends by a day while rows are too few, up to the spec's limit."""
     assert candidate.opened_at is not None
     step = timedelta(hours=run.spec.shadow.hours)
     days = int(candidate.tags.get(SHADOW_DAYS_TAG, "1"))
     while True:
         end = candidate.opened_at + step * days
-        if end > datetime.now(UTC):
+        known = end + SETTLES if run.spec.serving.log else end
+        if known > datetime.now(UTC):
             raise NotYet(
-                f"the shadow of {candidate.retrain_key} ends at {utc_text(end)}", until=end
+                f"the shadow of {candidate.retrain_key} ends at {utc_text(end)}", until=known
             )
-        verdict = _judge(run, candidate, champion, end)
+        verdict, traffic = judge_once(run, candidate, champion, end)
         if verdict.verdict != "undecided" or days >= run.spec.shadow.max_days:
-            return verdict, end
+            return verdict, end, traffic
         days += 1
         run.registry.set_tag(candidate, SHADOW_DAYS_TAG, str(days))
 
 
-def _judge(run: Run, candidate: Version, champion: Version, end: datetime) -> ShadowVerdict:
+def judge_once(
+    run: Run, candidate: Version, champion: Version, end: datetime
+) -> tuple[ShadowVerdict, Mapping[str, object]]:
+    """The verdict on requests up to `end`, and what the record says of live ones; nothing where
+    rows of the source are replayed."""
     assert candidate.opened_at is not None
+    if run.spec.serving.log:
+        pairs = live_pairs(run, champion, candidate, candidate.opened_at, end)
+        return judge_live(run, champion, candidate, pairs), traffic_of(pairs)
     requests = read_requests(run, since=candidate.opened_at, before=end)
     old, new = load_version(run, champion), load_version(run, candidate)
     counts = _core.shadow_counts(
@@ -99,4 +109,4 @@ def _judge(run: Run, candidate: Version, champion: Version, end: datetime) -> Sh
         n_threads=run.n_threads,
     )
     # No latency: a replay would measure this machine's mood, and a verdict must replay.
-    return judge_shadow(counts, run.spec.shadow)
+    return judge_shadow(counts, run.spec.shadow), {}

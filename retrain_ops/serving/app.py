@@ -85,8 +85,9 @@ class App:
         if path != SCORING:
             return PAGES[path](router)
         body = await _body(receive, router.spec.serving.max_body)
-        unit = _header(scope, router.unit_header)
-        return router.answer(body, _header(scope, b"content-type").decode("latin-1"), unit)
+        kind = _header(scope, b"content-type").decode("latin-1")
+        unit, request_id = _header(scope, router.unit_header), _header(scope, router.id_header)
+        return router.answer(body, kind, unit, request_id)
 
 
 def _health(router: Router) -> Answer:

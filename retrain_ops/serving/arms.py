@@ -11,11 +11,11 @@ from pathlib import Path
 from retrain_ops.comparison.scoring import registered_file
 from retrain_ops.errors import ConfigError, CorruptError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
-from retrain_ops.models.requests import RequestError, Split, answer_request
+from retrain_ops.models.requests import CoreArms, RequestError, answer_request, core_arms
 from retrain_ops.models.tabular import TabularModel, load_model
 from retrain_ops.registry.events import Version
 from retrain_ops.registry.registry import Registry
-from retrain_ops.rollout.arms import arm_key, limit_of, meets_canary
+from retrain_ops.rollout.arms import arm_key, limit_of
 from retrain_ops.serving.state import Named, State, model_path
 from retrain_ops.spec.train import DEFAULTS, NATIVE
 
@@ -30,24 +30,17 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arms:
-    """The models that answer, and who meets which; never changed, only replaced."""
+    """The models that score, and who meets which; never changed, only replaced.
+
+    `core` answers for them all.
+    """
 
     epoch: int
     champion: Arm
     previous: Arm | None
-    key: bytes
-    limit: int
-
-    def of(self, unit: bytes) -> Arm:
-        """The model that the requests of a unit meet."""
-        if self.previous is None or meets_canary(self.key, self.limit, unit):
-            return self.champion
-        return self.previous
-
-    def split(self, unit: str) -> Split:
-        """Which rows the previous model scores when the column `unit` names their units."""
-        previous = None if self.previous is None else self.previous.model
-        return Split(unit.encode(), self.key, previous, self.limit)
+    shadow: Arm | None
+    share: float
+    core: CoreArms
 
     def versions(self, rows: int, by_previous: int) -> str:
         """Who scored a request."""
@@ -58,34 +51,52 @@ class Arms:
         return f"{self.champion.version}, {self.previous.version}"
 
 
-def load_arms(folder: Path, state: State, columns: Sequence[str], old: Arms | None) -> Arms:
+def load_arms(
+    folder: Path, state: State, columns: Sequence[str], old: Arms | None, unit: str = ""
+) -> Arms:
     """The models that a state names; those in use already are not loaded again.
+
+    Args:
+        folder: where they lie.
+        state: names them.
+        columns: the features of the spec.
+        old: what is in use.
+        unit: the column of the units, empty without one.
 
     Raises:
         CorruptError: a file is not the model that the state names.
         OSError: it is gone: the state has changed again.
     """
-    loaded = [] if old is None else [old.champion, *([old.previous] if old.previous else [])]
-    known = {(arm.version, arm.model.sha256): arm for arm in loaded}
+    loaded = [] if old is None else [old.champion, old.previous, old.shadow]
+    known = {(arm.version, arm.model.sha256): arm for arm in loaded if arm is not None}
 
     def arm_of(named: Named) -> Arm:
         arm = known.get((named.version, named.sha256))
         return arm or _load(folder, named, columns)
 
     champion = arm_of(state.champion)
-    previous = None if state.previous is None else arm_of(state.previous)
-    if previous is not None and champion.model.objective != previous.model.objective:
-        raise CorruptError(
-            f"version {champion.version} predicts {champion.model.objective}, version "
-            f"{previous.version} {previous.model.objective}: they cannot share the traffic"
-        )
-    return Arms(
-        epoch=state.epoch,
-        champion=champion,
-        previous=previous,
+    previous, shadow = (None if n is None else arm_of(n) for n in (state.previous, state.shadow))
+    for other in (previous, shadow):
+        if other is not None and champion.model.objective != other.model.objective:
+            raise CorruptError(
+                f"version {champion.version} predicts {champion.model.objective}, version "
+                f"{other.version} {other.model.objective}: they cannot share the traffic"
+            )
+    core = core_arms(
+        champion.model,
+        None if previous is None else previous.model,
+        None if shadow is None else shadow.model,
+        unit=unit,
         key=arm_key(state.model, state.champion.version),
         limit=limit_of(state.share),
+        versions=(_number(champion), _number(previous), _number(shadow)),
     )
+    return Arms(state.epoch, champion, previous, shadow, state.share, core)
+
+
+def _number(arm: Arm | None) -> int:
+    """Versions of MLflow are whole numbers."""
+    return 0 if arm is None else int(arm.version)
 
 
 def _load(folder: Path, named: Named, columns: Sequence[str]) -> Arm:
@@ -136,7 +147,7 @@ def try_arm(number: str, model: TabularModel, columns: Sequence[str]) -> Arm:
         raise CorruptError(f"version {number} has the columns {found}, the spec {list(columns)}")
     probe = json.dumps({"inputs": dict.fromkeys(columns)}).encode()
     try:
-        answer, _, _ = answer_request(model, probe, csv=False, max_rows=1)
+        answer, _, _ = answer_request(core_arms(model), probe, csv=False, max_rows=1)
     except RequestError as problem:
         raise CorruptError(f"version {number} cannot score a row: {problem}") from problem
     scores = json.loads(answer)["predictions"][0]

@@ -12,7 +12,7 @@ import mmap
 import os
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,29 @@ ARMS = ("champion", "previous")
 _ROWS = len(STATUSES)
 _NANOSECONDS = _ROWS + len(ARMS)
 _BUCKETS = _NANOSECONDS + 1
-WIDTH = _BUCKETS + len(BOUNDS) + 1
+_LOG = _BUCKETS + len(BOUNDS) + 1
+
+LOG_COUNTS = {
+    "log_requests_total": "Requests that are in the log.",
+    "log_dropped_total": "Requests that were answered and are not in the log.",
+    "log_bytes_total": "Bytes of the log, before it becomes Parquet.",
+    "shadow_rows_total": "Rows scored by the model that did not answer them.",
+    "shadow_failed_rows_total": "Rows that it could not score.",
+    "shadow_dropped_total": "Requests that it was not asked about, or whose scores were lost.",
+    "log_troubles_total": "Writes, syncs and opens of the log that failed.",
+}
+"""What the core counts of the log, in its order."""
+LOG_ARMS = (*ARMS, "shadow")
+_LATENCY = _LOG + len(LOG_COUNTS)
+_HISTOGRAM = 1 + len(BOUNDS) + 1
+_PACKED = _LATENCY + len(LOG_ARMS) * _HISTOGRAM
+PACKED_COUNTS = {
+    "log_rows_total": "Rows of the log that became Parquet.",
+    "log_torn_bytes_total": "Bytes at the end of the log that a crash cut off.",
+    "log_unread_total": "Requests of the log whose columns could not be read again.",
+}
+"""What is counted when segments become Parquet."""
+WIDTH = _PACKED + len(PACKED_COUNTS)
 """Integers of one worker."""
 
 _INDEX = {status: i for i, status in enumerate(STATUSES)}
@@ -61,6 +83,16 @@ class Counters:
             own[_NANOSECONDS] += nanoseconds
             own[_BUCKETS + bisect_left(BOUNDS, nanoseconds * 1e-9)] += 1
 
+    @property
+    def log(self) -> NDArray[np.int64]:
+        """The part that the core counts in, shared memory."""
+        return self._own[_LOG:_PACKED]
+
+    def add_packed(self, rows: int, torn: int, unread: int) -> None:
+        """Counts a segment that became Parquet."""
+        with self._adding:
+            self._own[_PACKED:WIDTH] += (rows, torn, unread)
+
     def render(self) -> str:
         """The counts as Prometheus reads them (text format 0.0.4)."""
         total = [int(n) for n in _all_of(self._folder).sum(axis=0)]
@@ -79,13 +111,27 @@ class Counters:
             for i, arm in enumerate(ARMS)
         ]
         lines += _head("seconds", "histogram", "Time from a whole body to its answer.")
-        seen = 0
-        for bound, count in zip((*BOUNDS, "+Inf"), total[_BUCKETS:], strict=True):
-            seen += count
-            lines.append(f'retrain_ops_serving_seconds_bucket{{le="{bound}"}} {seen}')
-        lines.append(f"retrain_ops_serving_seconds_sum {total[_NANOSECONDS] * 1e-9:.9f}")
-        lines.append(f"retrain_ops_serving_seconds_count {seen}")
+        lines += _histogram("seconds", "", total[_NANOSECONDS:_LOG])
+        for start, counts in ((_LOG, LOG_COUNTS), (_PACKED, PACKED_COUNTS)):
+            for i, (name, text) in enumerate(counts.items(), start):
+                lines += [*_head(name, "counter", text), f"retrain_ops_serving_{name} {total[i]}"]
+        lines += _head("scoring_seconds", "histogram", "Time to read and score a logged request.")
+        for i, arm in enumerate(LOG_ARMS):
+            first = _LATENCY + i * _HISTOGRAM
+            part = total[first : first + _HISTOGRAM]
+            lines += _histogram("scoring_seconds", f'arm="{arm}"', part)
         return "\n".join(lines) + "\n"
+
+
+def _histogram(name: str, labels: str, counts: Sequence[int]) -> list[str]:
+    """Nanoseconds, then the count of each bucket."""
+    full, seen, lines = f"retrain_ops_serving_{name}", 0, []
+    before = f"{labels}," if labels else ""
+    for bound, count in zip((*BOUNDS, "+Inf"), counts[1:], strict=True):
+        seen += count
+        lines.append(f'{full}_bucket{{{before}le="{bound}"}} {seen}')
+    end = f"{{{labels}}}" if labels else ""
+    return [*lines, f"{full}_sum{end} {counts[0] * 1e-9:.9f}", f"{full}_count{end} {seen}"]
 
 
 def render_gauges(values: Mapping[str, tuple[float, str]]) -> str:

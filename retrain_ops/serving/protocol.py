@@ -119,7 +119,8 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
             body = parts[0] if len(parts) == 1 else b"".join(parts)
         self._parts = None
         kind = self._header(b"content-type").decode("latin-1")
-        self._write(router.answer(body, kind, self._header(router.unit_header)))
+        unit, request_id = self._header(router.unit_header), self._header(router.id_header)
+        self._write(router.answer(body, kind, unit, request_id))
 
     @property
     def _router(self) -> Router:

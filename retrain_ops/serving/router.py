@@ -10,11 +10,12 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from retrain_ops.mlflow.client import MlflowClient
-from retrain_ops.models.requests import WHOLE, RequestError, answer_request
+from retrain_ops.models.requests import RequestError, answer_request
 from retrain_ops.registry.registry import Registry
 from retrain_ops.serving.arms import Arms, load_arms
 from retrain_ops.serving.counters import Counters, render_gauges
 from retrain_ops.serving.keeper import Keeper
+from retrain_ops.serving.request_log import RequestLog, sound_id
 from retrain_ops.serving.state import State
 from retrain_ops.serving.supervisor import Supervisor
 from retrain_ops.spec.spec import RetrainSpec, load_spec
@@ -28,12 +29,14 @@ _KINDS = {JSON: False, CSV: True}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: an HTTP status, a content type, a body, and the version that scored."""
+    """What goes back: an HTTP status, a content type, a body, the version that scored, and the
+    id under which the log has it."""
 
     status: int
     content_type: str
     body: bytes
     version: str | None = None
+    request_id: bytes | None = None
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -44,6 +47,8 @@ class Answer:
         ]
         if self.version is not None:
             found.append((b"x-model-version", self.version.encode()))
+        if self.request_id is not None:
+            found.append((b"x-request-id", self.request_id))
         return found
 
 
@@ -72,24 +77,36 @@ class Router:
         client = client or MlflowClient(self.spec.registry.tracking_uri or None)
         registry = Registry(client.within(DEADLINE_S), self.spec.model.name)
         self._columns, self._folder = columns, folder
-        self.unit_header = self.spec.serving.unit_header.lower().encode()
+        table = self.spec.serving
+        self.unit_header, self.id_header = (
+            name.lower().encode() for name in (table.unit_header, table.id_header)
+        )
         self._arms: Arms | None = None
         self._closing = ExitStack()
-        self._keeper = Keeper(folder, Supervisor(registry, columns, folder), self._take)
+        supervisor = Supervisor(registry, columns, folder, shadows=bool(table.log))
+        self._keeper = Keeper(folder, supervisor, self._take)
         self._closing.callback(self._keeper.close)
         self.counters = Counters(folder)
         self._closing.callback(self.counters.close)
+        self.log = RequestLog(self.spec, folder, self.counters) if table.log else None
+        if self.log is not None:
+            self._closing.callback(self.log.close)
         self._keeper.start()
 
     def close(self) -> None:
-        """Stops following the registry."""
+        """Stops following the registry, and ends the log."""
         self._closing.close()
 
     def _take(self, state: State) -> None:
-        self._arms = load_arms(self._folder, state, self._columns, self._arms)
+        unit = self.spec.serving.unit
+        self._arms = load_arms(self._folder, state, self._columns, self._arms, unit)
 
     def answer(
-        self, body: bytes | None, content_type: str = JSON, unit: bytes | None = None
+        self,
+        body: bytes | None,
+        content_type: str = JSON,
+        unit: bytes | None = None,
+        request_id: bytes | None = None,
     ) -> Answer:
         """The answer to the body of a scoring request; it never raises for what was sent.
 
@@ -101,6 +118,8 @@ class Router:
             content_type: of the body.
             unit: whose requests all meet the same arm of a canary, unless a column of the body
                 says it; a request without one is a unit of its own.
+            request_id: under which the log has the request; one without it gets one. Up to 128
+                visible ASCII characters, else it counts as none.
         """
         begun = perf_counter_ns()
         arms, rows = self._arms, (0, 0)
@@ -112,34 +131,38 @@ class Router:
         elif body is None or len(body) > self.spec.serving.max_body:
             found = _too_long(self.spec.serving.max_body)
         else:
-            found, rows = self._score(arms, unit, body, csv)
+            found, rows = self._score(arms, body, csv, unit, request_id)
         self.counters.add(found.status, rows, perf_counter_ns() - begun)
         return found
 
     def _score(
-        self, arms: Arms, unit: bytes | None, body: bytes, csv: bool
+        self, arms: Arms, body: bytes, csv: bool, unit: bytes | None, request_id: bytes | None
     ) -> tuple[Answer, tuple[int, int]]:
-        table = self.spec.serving
-        if table.unit:
-            model, split = arms.champion.model, arms.split(table.unit)
-        else:
-            arm = arms.of(unit or os.urandom(8))
-            model, split = arm.model, WHOLE
+        log = self.log
+        known = b"" if log is None else sound_id(request_id)
         try:
             scored, rows, others = answer_request(
-                model, body, csv=csv, max_rows=table.max_rows, split=split
+                arms.core,
+                body,
+                csv=csv,
+                max_rows=self.spec.serving.max_rows,
+                unit=unit or os.urandom(8),
+                request_id=known,
+                log=None if log is None else log.core,
             )
         except RequestError as problem:
             return _refusal(400, "BAD_REQUEST", str(problem)), (0, 0)
-        if not table.unit:
-            others = 0 if arm is arms.champion else rows
-        answer = Answer(200, JSON, scored, arms.versions(rows, others))
+        answer = Answer(200, JSON, scored, arms.versions(rows, others), known or None)
         return answer, (rows - others, others)
 
     @property
     def ready(self) -> bool:
         """Has a model scored?"""
         return self._arms is not None
+
+    @property
+    def _problem(self) -> str | None:
+        return self._keeper.problem or (None if self.log is None else self.log.problem)
 
     def health(self) -> dict[str, object]:
         """Who answers, and what keeps it from being what the registry says; as plain data."""
@@ -149,8 +172,9 @@ class Router:
             "ready": arms is not None,
             "champion": arms and arms.champion.version,
             "previous": arms and arms.previous and arms.previous.version,
-            "share": arms and arms.limit / 2**64,
-            "problem": self._keeper.problem,
+            "shadow": arms and arms.shadow and arms.shadow.version,
+            "share": arms and arms.share,
+            "problem": self._problem,
         }
 
     def metrics(self) -> str:
@@ -159,11 +183,11 @@ class Router:
         gauges = {
             "ready": (float(arms is not None), "1 once a model has scored."),
             "problem": (
-                float(self._keeper.problem is not None),
+                float(self._problem is not None),
                 "1 while what serves may not be what the registry says: see /health.",
             ),
             "epoch": (float(arms.epoch if arms else 0), "The change of champion that is served."),
-            "share": (arms.limit / 2**64 if arms else 0.0, "Share of units that meet @champion."),
+            "share": (arms.share if arms else 0.0, "Share of units that meet @champion."),
         }
         return render_gauges(gauges) + self.counters.render()
 

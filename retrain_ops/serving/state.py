@@ -27,18 +27,22 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Who serves `model`: `share` of the units meet the champion, the others the previous one."""
+    """Who serves `model`: `share` of the units meet the champion, the others the previous one.
+
+    `shadow` answers nobody, and scores what was answered.
+    """
 
     model: str
     epoch: int
     champion: Named
     previous: Named | None
     share: float
+    shadow: Named | None = None
 
     @property
     def arms(self) -> tuple[Named, ...]:
-        """The versions that answer."""
-        return (self.champion,) if self.previous is None else (self.champion, self.previous)
+        """The versions that score."""
+        return tuple(a for a in (self.champion, self.previous, self.shadow) if a is not None)
 
 
 def model_path(folder: Path, sha256: str) -> Path:
@@ -58,13 +62,14 @@ def read_state(folder: Path) -> State | None:
         return None
     try:
         found = json.loads(text)
-        previous = found["previous"]
+        previous, shadow = found["previous"], found.get("shadow")
         return State(
             model=str(found["model"]),
             epoch=int(found["epoch"]),
             champion=Named(**found["champion"]),
             previous=None if previous is None else Named(**previous),
             share=float(found["share"]),
+            shadow=None if shadow is None else Named(**shadow),
         )
     except (ValueError, KeyError, TypeError) as problem:
         raise CorruptError(f"{folder / STATE_FILE} is damaged: remove it") from problem

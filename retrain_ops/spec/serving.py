@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from retrain_ops.stats.rules import Bytes, Rows, require
+from retrain_ops.stats.rules import Bytes, Rows, quiet, require
 
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-]{0,99}")
 
@@ -23,6 +23,12 @@ class ServingTable:
             canary; a request without it is a unit of its own.
         max_body: longest body of a request; a longer one is refused before it is read.
         max_rows: most rows of a request.
+        log: folder of the request log, as Parquet by day; a relative one starts at the spec's
+            folder. What the server answers and what the other model says of it goes there, and
+            shadow_test and watch_canary judge by it instead of by rows of the source. No log when
+            empty.
+        id_header: request header that holds the id of a request in the log; a row's id is the
+            column `request_id` of `[source]` where the request has one.
     """
 
     folder: str = "serving"
@@ -30,12 +36,15 @@ class ServingTable:
     unit_header: str = "x-unit-id"
     max_body: Bytes = 16 * 1024 * 1024
     max_rows: Rows = 100_000
+    log: str = quiet("")
+    id_header: str = quiet("x-request-id")
 
     def __post_init__(self) -> None:
         require(bool(self.folder), "folder: must name a folder")
-        require(
-            _HEADER.fullmatch(self.unit_header) is not None,
-            "unit_header: must be the name of a header: letters, digits and hyphens",
-        )
+        for name in ("unit_header", "id_header"):
+            require(
+                _HEADER.fullmatch(getattr(self, name)) is not None,
+                f"{name}: must be the name of a header: letters, digits and hyphens",
+            )
         require(1 <= self.max_body <= 2**30, "max_body: must lie in 1 to 2^30")
         require(1 <= self.max_rows <= 10**7, "max_rows: must lie in 1 to 10,000,000")

@@ -452,4 +452,6 @@ def _with_absolute_paths(spec: RetrainSpec, folder: Path) -> RetrainSpec:
     if path and "://" not in path and not Path(path).is_absolute():
         path = str((folder / path).resolve())
     serving = replace(spec.serving, folder=str(folder / spec.serving.folder))
+    if serving.log:
+        serving = replace(serving, log=str(folder / serving.log))
     return replace(spec, source=replace(spec.source, path=path), serving=serving)

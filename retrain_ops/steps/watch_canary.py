@@ -8,28 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops.comparison.counts import version_rows
+from retrain_ops.comparison.live import live_pairs, live_rows
 from retrain_ops.data.labels import labelled
 from retrain_ops.errors import ConflictError
 from retrain_ops.registry.events import Version, utc_instant
 from retrain_ops.rollout import news
+from retrain_ops.rollout.guards import broken_guards, guarded
 from retrain_ops.rollout.looks import (
     candidate_path,
     matured_days,
     read_requests,
     record_look,
     said_first,
+    traffic_of,
 )
 from retrain_ops.run import Run
 from retrain_ops.spec.window import DAY
 from retrain_ops.stats.cells import ALL_ROWS, DayCells, day_cells
 from retrain_ops.stats.sequential import CanaryVerdict, judge_canary
+from retrain_ops.stats.tables import PairedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +77,31 @@ def watch_canary(run: Run) -> CanaryResult:
     if previous is None:
         return _keep_alone(run, candidate)
     since = utc_instant(event.effective_from)
-    verdict = _judge(run, candidate, previous, _matured(run, since), since)
-    record_look(run, candidate, run.instant, "canary", verdict.to_json())
-    result = _result(run, candidate, verdict.to_json())
+    as_of, judged = _look(run, candidate, previous, since)
+    record_look(run, candidate, as_of, "canary", judged)
+    result = _result(run, candidate, judged)
     with said_first(run, "watch_canary", result):
-        _act(run, candidate, result)
+        _act(run, candidate, result, as_of)
     return result
+
+
+def _look(
+    run: Run, candidate: Version, previous: Version, since: datetime
+) -> tuple[datetime, Mapping[str, Any]]:
+    """As of when the canary was judged, and the record of it.
+
+    Labels count as of the run's instant; live requests up to now, unless the day is an older one.
+    """
+    if not run.spec.serving.log:
+        rows = version_rows(run, _matured(run, since), previous, candidate)
+        return run.instant, _judge(run, rows, since).to_json()
+    now = datetime.now(UTC).replace(microsecond=0)
+    as_of = now if run.instant <= now < run.instant + timedelta(days=1) else run.instant
+    pairs = live_pairs(run, previous, candidate, since, max(as_of, since))
+    rows = live_rows(run, _matured(run, since), previous, candidate, pairs.both)
+    verdict, broken = _judge(run, rows, since), broken_guards(run, previous, candidate, pairs)
+    verdict = guarded(run, verdict, broken, pairs, as_of)
+    return as_of, {**verdict.to_json(), **traffic_of(pairs)}
 
 
 def _keep_alone(run: Run, candidate: Version) -> CanaryResult:
@@ -87,7 +110,7 @@ def _keep_alone(run: Run, candidate: Version) -> CanaryResult:
     reason = "the version it replaced was deleted, so it was not judged"
     result = CanaryResult("kept", candidate.number, min_days=days, reason=reason)
     with said_first(run, "watch_canary", result):
-        _act(run, candidate, result)
+        _act(run, candidate, result, run.instant)
     return result
 
 
@@ -126,16 +149,16 @@ def _matured(run: Run, since: datetime) -> pa.Table:
     days = matured_days(run, since, run.instant)
     if not days or since >= run.instant:
         return read_requests(run, since=since, before=since)
-    table = read_requests(run, since=since, before=run.instant)
+    # A live request is known by its id: what its row says of the time may be a day off.
+    early = timedelta(days=1) if run.spec.serving.log else timedelta()
+    table = read_requests(run, since=since - early, before=run.instant)
     newest = pa.scalar(days[-1], type=pa.date32())
     table = table.filter(pc.less_equal(table[DAY], newest))
     return labelled(table, run.spec.source.label)
 
 
-def _judge(
-    run: Run, candidate: Version, previous: Version, table: pa.Table, since: datetime
-) -> CanaryVerdict:
-    rows, metric = version_rows(run, table, previous, candidate), run.spec.gate.scored_by
+def _judge(run: Run, rows: PairedRows, since: datetime) -> CanaryVerdict:
+    metric = run.spec.gate.scored_by
     cells = rows.cells(rows.everyone)[ALL_ROWS]
     days = day_cells(cells)
 
@@ -155,10 +178,10 @@ def _word(action: str, run: Run) -> str:
     return "rolled_back" if action == "rollback" or expired else "kept"
 
 
-def _act(run: Run, candidate: Version, result: CanaryResult) -> None:
+def _act(run: Run, candidate: Version, result: CanaryResult, as_of: datetime) -> None:
     if result.verdict == "rolled_back":
         now = datetime.now(UTC)
-        event = run.registry.rollback(candidate, effective_from=run.instant, recorded_at=now)
+        event = run.registry.rollback(candidate, effective_from=as_of, recorded_at=now)
         if event is not None:
             news.report(run, event)
     elif result.verdict == "kept":

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrain_ops.models import GBDTClassifier
-from retrain_ops.models.requests import RequestError, answer_request
+from retrain_ops.models.requests import RequestError, answer_request, core_arms
 
 NUMBERS = st.none() | st.floats(width=64) | st.integers(-(2**63), 2**63 - 1)
 LEVELS = st.none() | st.sampled_from(["x", "y", "other", "", 'q"uote', "a,b", "Zürich \U0001f686"])
@@ -61,7 +61,9 @@ def test_every_form_is_answered_as_the_model_scores_the_table(model, rows):
     wanted = expected(model, rows)
     for form in forms(rows):
         for text in (json.dumps(form), json.dumps(form, ensure_ascii=False, indent=1)):
-            answer, count, _ = answer_request(model, text.encode(), csv=False, max_rows=40)
+            answer, count, _ = answer_request(
+                core_arms(model), text.encode(), csv=False, max_rows=40
+            )
             assert json.loads(answer)["predictions"] == wanted
             assert count == len(rows)
 
@@ -73,7 +75,7 @@ def test_csv_is_answered_alike(model, rows):
     frame = pandas.DataFrame({n: pandas.Series([r[n] for r in rows], dtype=object) for n in "abc"})
     text = io.StringIO()
     frame.to_csv(text, index=False)
-    answer, _, _ = answer_request(model, text.getvalue().encode(), csv=True, max_rows=40)
+    answer, _, _ = answer_request(core_arms(model), text.getvalue().encode(), csv=True, max_rows=40)
     assert json.loads(answer)["predictions"] == expected(model, rows)
 
 
@@ -93,7 +95,7 @@ def test_a_spoilt_body_is_answered_or_refused_without_its_text(model, rows, at, 
 def outcome(model, body, *, csv):
     """The answer, or what was said instead."""
     try:
-        answer, count, _ = answer_request(model, body, csv=csv, max_rows=40)
+        answer, count, _ = answer_request(core_arms(model), body, csv=csv, max_rows=40)
     except RequestError as problem:
         return b"", str(problem)
     assert len(json.loads(answer)["predictions"]) == count > 0

@@ -11,7 +11,7 @@ import pytest
 from devtools.doubles.registry_server import Client, Server
 from devtools.serving import ask, promoted, small_model
 from retrain_ops.models import GBDTClassifier, load_model
-from retrain_ops.models.requests import RequestError, answer_request
+from retrain_ops.models.requests import RequestError, answer_request, core_arms
 from retrain_ops.serving import Router, create_app
 from retrain_ops.spec.spec import parse_spec
 
@@ -75,6 +75,7 @@ def test_the_champion_answers_and_says_who_it_is(router_of):
         "ready": True,
         "champion": "1",
         "previous": None,
+        "shadow": None,
         "share": 1.0,
         "problem": None,
     }
@@ -143,8 +144,8 @@ def test_categories_answer_as_in_training():
     model = load_model(model.to_bytes())
     rows = table.slice(0, 4)
     body = json.dumps({"dataframe_records": rows.to_pylist()}).encode()
-    answer, count, _ = answer_request(model, body, csv=False, max_rows=4)
+    answer, count, _ = answer_request(core_arms(model), body, csv=False, max_rows=4)
     assert count == 4
     assert json.loads(answer)["predictions"] == model.scores(rows).tolist()
     with pytest.raises(RequestError, match="column 'c' of row 1"):
-        answer_request(model, b'{"inputs": {"a": 1, "c": 1.5}}', csv=False, max_rows=1)
+        answer_request(core_arms(model), b'{"inputs": {"a": 1, "c": 1.5}}', csv=False, max_rows=1)
