@@ -93,9 +93,9 @@ def _counts(
 ) -> tuple[Counts, DaySums | None]:
     """Joint counts with the other model in the challenger's place, and the metric's sums; no day
     without one."""
-    kind = run.spec.gate.scored_by.kind
+    metric = run.spec.gate.scored_by
     if other is None:
-        return NO_DAYS, () if kind else None
+        return NO_DAYS, () if metric.kind else None
     rows = version_rows(run, table, champion, other)
     cells = rows.cells(rows.everyone)[ALL_ROWS]
-    return cells, rows.sums(kind, rows.everyone)[ALL_ROWS] if kind else None
+    return cells, rows.sums(metric, rows.everyone)[ALL_ROWS] if metric.kind else None

@@ -57,7 +57,7 @@ DayCounts = list[list[int]]
 """One list of 8 joint counts per day; see :mod:`retrain_ops.stats.cells`."""
 
 DaySumsRecord = list[list[int]]
-"""One list of 6 sums per day, whole numbers of any size; see :mod:`retrain_ops.stats.sums`."""
+"""One list of sums per day, whole numbers of any size; see :mod:`retrain_ops.stats.sums`."""
 
 
 class NamedModel(TypedDict):
@@ -107,6 +107,7 @@ class MetricRecord(TypedDict):
     name: MetricName
     beta: NotRequired[str]
     costs: NotRequired[CostsRecord]
+    quantile: NotRequired[str]
 
 
 class DegradedWindowRecord(TypedDict):
@@ -182,6 +183,7 @@ class RulesRecord(TypedDict):
     metric: NotRequired[MetricName]
     beta: NotRequired[str]
     costs: NotRequired[CostsRecord]
+    quantile: NotRequired[str]
     variance: NotRequired[Literal["window", "moderated"]]
     guards: NotRequired[list[GuardRulesRecord]]
 
@@ -319,7 +321,7 @@ class Hashes(TypedDict):
 class HoldoutRecord(TypedDict):
     """The rows that judged: `cells[column][level]`; `cut_days` taught the champion.
 
-    `sums[kind][column][level]` are those of the metrics of scores that the rules name.
+    `sums[kind][column][level]` are those of the metrics of scores or amounts that the rules name.
     """
 
     days: list[str]

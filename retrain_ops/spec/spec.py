@@ -381,6 +381,8 @@ def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
     _check_trainer(reader, spec)
     _check_columns(reader, spec)
     _check_margins(reader, spec)
+    if spec.gate.problem != "binary":
+        raise reader.error("gate", "metric", f"{spec.gate.metric} judges no yes or no")
     if (by := spec.model.threshold) in ("fbeta", "net_benefit") and by not in spec.gate.names:
         raise reader.error("model", "threshold", f"[gate] has to name {by}, as metric or guard")
     for name in spec.drift.features:
