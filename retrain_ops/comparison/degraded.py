@@ -61,7 +61,7 @@ def _matured_rows(run: Run, windows: Sequence[tuple[date, ...]]) -> pa.Table:
     columns = (*run.spec.features.all, label)
     days = [d for window in windows for d in window]
     table = run.source.read(days, columns=columns, before=run.instant, allow_missing=True)
-    return labelled(table, label)
+    return labelled(table, run.spec)
 
 
 def _named_before(run: Run, windows: Sequence[tuple[date, ...]]) -> list[Version | None] | None:

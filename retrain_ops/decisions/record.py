@@ -283,16 +283,28 @@ class GateRecord(PairedRecord):
 
 
 class BootstrapGate(TypedDict):
-    """The first champion has nobody to beat but a constant."""
+    """The first champion has nobody to beat but a constant.
+
+    A model of amounts is compared with it row by row, the constant in the champion's place;
+    `above` are the rows with a label above the median one, which it has to tell apart.
+    """
 
     verdict: Literal["pass", "fail"]
     reason: BootstrapReason
     f1_champion: None
     f1_challenger: float | None
-    difference: None
-    lower_bound: None
+    difference: float | None
+    lower_bound: float | None
     auc_lower_bound: float | None
     literal: None
+    score_champion: NotRequired[float | None]
+    score_challenger: NotRequired[float | None]
+    standard_error: NotRequired[float | None]
+    rows: NotRequired[int]
+    days: NotRequired[int]
+    constant: NotRequired[float | None]
+    above: NotRequired[int]
+    rules: NotRequired[RulesRecord]
 
 
 class ChallengerRecord(TypedDict):
@@ -332,7 +344,7 @@ class HoldoutRecord(TypedDict):
 
 
 class AucRecord(TypedDict):
-    """Area under the ROC curve on the hold-out."""
+    """Area under the ROC curve on the hold-out; of amounts, of rows above the median label."""
 
     champion: float | None
     challenger: float | None
@@ -415,7 +427,7 @@ def compared(decision: Decision) -> GateRecord | None:
     return cast(GateRecord, decision["gate"])
 
 
-def metric_of(gate: GateRecord) -> Metric:
+def metric_of(gate: GateRecord | BootstrapGate) -> Metric:
     """The metric that the gate compared by."""
     rules = gate["rules"]
     if "metric" not in rules:
@@ -423,7 +435,7 @@ def metric_of(gate: GateRecord) -> Metric:
     return metric_of_record({**rules, "name": rules["metric"]})
 
 
-def scores_of(found: PairedRecord) -> tuple[float | None, float | None]:
+def scores_of(found: PairedRecord | BootstrapGate) -> tuple[float | None, float | None]:
     """Champion's and challenger's score in the metric of the gate."""
     champion = found.get("score_champion", found["f1_champion"])
     return champion, found.get("score_challenger", found["f1_challenger"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from retrain_ops import _core
-from retrain_ops.comparison.scoring import load_version, score
+from retrain_ops.comparison.scoring import load_version
 from retrain_ops.errors import NotYet
+from retrain_ops.problems import Scored, problem_of
 from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
 from retrain_ops.rollout.looks import read_requests, record_look
 from retrain_ops.run import Run
-from retrain_ops.stats.shadow import ShadowVerdict, judge_shadow
+from retrain_ops.stats.shadow import ShadowVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +90,10 @@ def _judge_until_decided(
 def _judge(run: Run, candidate: Version, champion: Version, end: datetime) -> ShadowVerdict:
     assert candidate.opened_at is not None
     requests = read_requests(run, since=candidate.opened_at, before=end)
-    old, new = load_version(run, champion), load_version(run, candidate)
-    counts = _core.shadow_counts(
-        score(old, requests, n_threads=run.n_threads),
-        score(new, requests, n_threads=run.n_threads),
-        old.threshold,
-        new.threshold,
-        n_threads=run.n_threads,
+    problem = problem_of(run.spec)
+    old, new = (
+        Scored(problem.scores(model, requests, n_threads=run.n_threads), model.threshold)
+        for model in (load_version(run, champion), load_version(run, candidate))
     )
     # No latency: a replay would measure this machine's mood, and a verdict must replay.
-    return judge_shadow(counts, run.spec.shadow)
+    return problem.shadow(old, new, run.spec.shadow, n_threads=run.n_threads)

@@ -118,7 +118,12 @@ def count_tables(rows: PairedRows, columns: Mapping[str, Levels], rules: GateRul
 
 
 def paired_amounts(
-    day: NDArray[np.int32], n_days: int, target: Scores, predicted: tuple[Scores, Scores]
+    day: NDArray[np.int32],
+    n_days: int,
+    target: Scores,
+    predicted: tuple[Scores, Scores],
+    *,
+    n_threads: int = 0,
 ) -> PairedRows:
     """Rows of two models of amounts: joint counts say on how many of them they disagree.
 
@@ -134,4 +139,5 @@ def paired_amounts(
         decisions=(none, differs),
         scores=predicted,
         target=target,
+        n_threads=n_threads,
     )

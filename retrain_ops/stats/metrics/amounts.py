@@ -99,12 +99,21 @@ def _mean_labels(rows: PairedRows, levels: Levels) -> NDArray[np.float64]:
     return some + totals / np.maximum(np.bincount(codes, minlength=len(names)), 1)
 
 
+def _mean_label(label: NDArray[np.float64]) -> float:
+    return float(label.mean())
+
+
+def _median_label(label: NDArray[np.float64]) -> float:
+    return float(np.median(label))
+
+
 @dataclass(frozen=True, slots=True)
 class Amounts:
     """A metric of predicted amounts.
 
     `values` names what a row adds; `of` and `slopes` make the score and its influence of V and
-    B. Where they are not linear in V, `curved`, standard errors need three sums more.
+    B. Where they are not linear in V, `curved`, standard errors need three sums more. `constant`
+    is what a model had to say that says the same for all rows, by their labels.
     """
 
     name: str
@@ -117,6 +126,7 @@ class Amounts:
     sign: int = -1
     curved: bool = False
     at: Callable[[PairedRows, Levels], NDArray[np.float64]] = field(default=_nothing, compare=False)
+    constant: Callable[[NDArray[np.float64]], float] = field(default=_mean_label, compare=False)
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     rational: bool = False
     problem: str = "regression"
@@ -193,6 +203,7 @@ def pinball(quantile: Fraction) -> Amounts:
         f"pinball loss at {q:g}",
         "pinball",
         at=at,
+        constant=lambda label: float(np.quantile(label, q)),
         arguments={"quantile": str(quantile)},
     )
 
@@ -200,11 +211,11 @@ def pinball(quantile: Fraction) -> Amounts:
 BY_NAME: Mapping[str, Amounts] = {
     metric.name: metric
     for metric in (
-        Amounts("mae", "MAE", "absolute"),
+        Amounts("mae", "MAE", "absolute", constant=_median_label),
         Amounts("rmse", "RMSE", "squared", of=_root, slopes=_root_influence, curved=True),
         Amounts("bias", "bias", "error", of=_size, slopes=_size_influence, curved=True),
-        Amounts("mape", "MAPE", "percent", unit="share of the label"),
-        Amounts("smape", "sMAPE", "symmetric", unit="share", span=2),
+        Amounts("mape", "MAPE", "percent", unit="share of the label", constant=_median_label),
+        Amounts("smape", "sMAPE", "symmetric", unit="share", span=2, constant=_median_label),
         Amounts(
             "r2",
             "R2",
