@@ -15,6 +15,7 @@ from retrain_ops.decisions.judge import gate_report, outcome_of, reason_of
 from retrain_ops.decisions.record import DECISION_FILE, Decision, NamedModel
 from retrain_ops.spec.spec import RetrainSpec, parse_spec
 from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.moderation import EarlierWindow
 from retrain_ops.stats.tables import PairedRows
 from retrain_ops.workspace import Workspace
@@ -53,30 +54,50 @@ def split(rng: np.random.Generator, cells: np.ndarray, levels: int) -> dict[str,
     return parts
 
 
-def scored(rng: np.random.Generator, cells: np.ndarray) -> PairedRows:
-    """Rows with these joint counts, int64[days, 8], and scores that fit both decisions at 0.5."""
+def of_amounts(cells: np.ndarray) -> np.ndarray:
+    """As many rows, int64[days, 8], for models of amounts, which disagree on all of them."""
+    counts = np.zeros_like(cells)
+    counts[:, 1] = cells.sum(axis=1)
+    return counts
+
+
+def scored(rng: np.random.Generator, cells: np.ndarray, metric: Metric = F1) -> PairedRows:
+    """Rows with these joint counts, int64[days, 8], and scores that fit both decisions at 0.5;
+    for a metric of amounts with labels and predictions."""
     day = np.repeat(np.arange(len(cells), dtype=np.int32), cells.sum(axis=1))
     cell = np.concatenate([np.repeat(np.arange(8), counts) for counts in cells])
     label, *said = (((cell >> bit) & 1).astype(np.uint8) for bit in (2, 1, 0))
     old, new = ((said[i] + np.sqrt(rng.random(len(cell)))) / 2 for i in (0, 1))
+    target = None
+    if metric.problem == "regression":
+        target = rng.normal(1, 3, len(cell)) + rng.normal(size=len(cells))[day]
+        old, new = (target + rng.normal(0, spread, len(cell)) for spread in (2, 1.8))
     return PairedRows(
-        day=day, n_days=len(cells), label=label, decisions=(said[0], said[1]), scores=(old, new)
+        day=day,
+        n_days=len(cells),
+        label=label,
+        decisions=(said[0], said[1]),
+        scores=(old, new),
+        target=target,
     )
 
 
 def sums_of(
     rng: np.random.Generator, cells: Mapping[str, Mapping[str, np.ndarray]], rules: GateRules
 ) -> dict[str, dict[str, dict[str, list[list[int]]]]]:
-    """Sums that fit these counts, of every metric of scores that the rules name."""
-    named = {rules.metric, *(guard.metric for guard in rules.guards)}
-    kinds = [kind for name in sorted(named) if (kind := rules.named(name).kind)]
-    rows = {c: {level: scored(rng, x) for level, x in by.items()} for c, by in cells.items()}
+    """Sums that fit these counts, of every metric that the rules name and that has any."""
+    named = [rules.named(name) for name in sorted(rules.names)]
+    rows = {
+        column: {level: scored(rng, x, rules.scored_by) for level, x in by.items()}
+        for column, by in cells.items()
+    }
     return {
-        kind: {
-            column: {level: [*r.sums(kind, r.everyone)[""]] for level, r in by.items()}
+        metric.kind: {
+            column: {level: [*r.sums(metric, r.everyone)[""]] for level, r in by.items()}
             for column, by in rows.items()
         }
-        for kind in kinds
+        for metric in named
+        if metric.kind
     }
 
 

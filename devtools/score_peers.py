@@ -110,7 +110,7 @@ def check_table(name: str, table: Table) -> tuple[float, int]:
     metric, rows = metric_named(name), repeated(table.rows, table.weight)
     level = np.repeat(table.level, table.weight)
     levels = level, ["a", "b", "c", "no row has it"]
-    cells, sums = rows.cells(levels), rows.sums(name, levels)
+    cells, sums = rows.cells(levels), rows.sums(metric, levels)
     furthest, undefined = 0.0, 0
     for code, of_level in enumerate(levels[1]):
         days = [(*c, *s) for c, s in zip(cells[of_level].tolist(), sums[of_level], strict=True)]

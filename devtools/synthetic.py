@@ -75,6 +75,16 @@ min_labelled = 100
 """
 
 
+AMOUNTS = (
+    SPEC.replace("seed = 1\n", 'seed = 1\nproblem = "regression"\n')
+    .replace("label_rate = [0.05, 0.95]\n", "")
+    .replace("min_positives = 20\n", 'metric = "mae"\nmin_improvement = 0.1\nslice_margin = 0.5\n')
+    .replace("max_flips = 0.95\nmax_rate_change = 0.95\n", "")
+    + "max_f1_drop = 2.0\ngross_drop = 8.0\n"
+)
+"""The same days with an amount to predict."""
+
+
 def write_days(
     folder: Path,
     count: int,
@@ -84,8 +94,13 @@ def write_days(
     shift: float = 0.0,
     rule_changes: int = 10**6,
     first: date = FIRST,
+    amounts: bool = False,
 ) -> None:
-    """Writes `count` daily partitions; from day `rule_changes` on the label's rule is reversed."""
+    """Writes `count` daily partitions; from day `rule_changes` on the label's rule is reversed.
+
+    With `amounts` the label is no yes or no but ten times what its probability follows, and
+    noise.
+    """
     for index, day in enumerate(days_between(first, first + timedelta(days=count - 1))):
         write_day(
             folder,
@@ -93,20 +108,29 @@ def write_days(
             rows=rows,
             shift=shift if index >= shift_from else 0.0,
             reversed_rule=index >= rule_changes,
+            amounts=amounts,
         )
 
 
 def write_day(
-    folder: Path, day: date, *, rows: int = 300, shift: float = 0.0, reversed_rule: bool = False
+    folder: Path,
+    day: date,
+    *,
+    rows: int = 300,
+    shift: float = 0.0,
+    reversed_rule: bool = False,
+    amounts: bool = False,
 ) -> None:
     target = folder / f"day={day.isoformat()}"
     target.mkdir(parents=True, exist_ok=True)
-    content = _content_of_day(day, rows, shift, reversed_rule)
+    content = _content_of_day(day, rows, shift, reversed_rule, amounts)
     (target / "part-0.parquet").write_bytes(content)
 
 
 @lru_cache(maxsize=2048)
-def _content_of_day(day: date, rows: int, shift: float, reversed_rule: bool) -> bytes:
+def _content_of_day(
+    day: date, rows: int, shift: float, reversed_rule: bool, amounts: bool
+) -> bytes:
     """The file's bytes, kept: tests of a session ask for the same days over and over."""
     rng = np.random.default_rng(day.toordinal())
     a = rng.normal(size=rows) + shift
@@ -115,6 +139,8 @@ def _content_of_day(day: date, rows: int, shift: float, reversed_rule: bool) -> 
     sign = -1.0 if reversed_rule else 1.0
     logit = sign * (1.8 * (a - shift) - 1.2 * b) - 0.3 + 0.5 * (c == "x")
     label = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.int8)
+    if amounts:
+        label = 10 * logit + 5 * rng.standard_t(5, rows)
     begin = datetime.combine(day, time(6), tzinfo=UTC)
     times = [begin + timedelta(seconds=int(s)) for s in np.sort(rng.integers(0, 50000, rows))]
     table = pa.table(

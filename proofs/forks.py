@@ -56,7 +56,7 @@ def flights_trainer(n_threads: int) -> Callable[[], bytes]:
     window = spec.window_at(date(2013, 8, 14))
     columns = (*spec.features.all, spec.source.label)
     table = Source(spec).read(window.train, columns=columns, before=window.instant)
-    table = labelled(table, spec.source.label)
+    table = labelled(table, spec)
     data = TrainingData(
         table=table,
         day=day_index(table)[0],

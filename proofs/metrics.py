@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from devtools import score_peers
+from devtools import amount_peers, score_peers
 from devtools.metric_peers import PEERS, bootstrap_ratio, check_table, random_days, random_table
 
 TABLES = 1000
 BOOTSTRAPS = 20
-SCORE_BOOTSTRAPS = 4
+ROW_BOOTSTRAPS = 4
 
 
 def prove(folder: Path) -> dict[str, Any]:
     """By metric: distance to the peer, undefined scores, and errors over their bootstrap."""
     return (
-        {"tables": TABLES, "bootstraps": BOOTSTRAPS, "bootstraps_of_scores": SCORE_BOOTSTRAPS}
+        {"tables": TABLES, "bootstraps": BOOTSTRAPS, "bootstraps_of_rows": ROW_BOOTSTRAPS}
         | {name: _of_decisions(name) for name in PEERS}
-        | {name: _of_scores(name) for name in score_peers.PEERS}
+        | {name: _of_rows(score_peers, name) for name in score_peers.PEERS}
+        | {name: _of_rows(amount_peers, name) for name in amount_peers.PEERS}
     )
 
 
@@ -31,12 +33,13 @@ def _of_decisions(name: str) -> dict[str, Any]:
     return _checked(found, ratios)
 
 
-def _of_scores(name: str) -> dict[str, Any]:
+def _of_rows(peers: ModuleType, name: str) -> dict[str, Any]:
+    """Of scores or amounts, which are sums over rows."""
     rng = np.random.default_rng(1)
-    tables = (score_peers.random_table(rng) for _ in range(TABLES))
-    found = [score_peers.check_table(name, table) for table in tables]
-    rows = (score_peers.random_rows(rng, 28, 300) for _ in range(SCORE_BOOTSTRAPS))
-    return _checked(found, [score_peers.bootstrap_ratio(name, r, rng) for r in rows])
+    tables = (peers.random_table(rng) for _ in range(TABLES))
+    found = [peers.check_table(name, table) for table in tables]
+    rows = (peers.random_rows(rng, 28, 300) for _ in range(ROW_BOOTSTRAPS))
+    return _checked(found, [peers.bootstrap_ratio(name, r, rng) for r in rows])
 
 
 def _checked(found: list[tuple[float, int]], ratios: list[float]) -> dict[str, Any]:

@@ -106,9 +106,9 @@ def _facts(spec: RetrainSpec, window: Window, tracking_uri: str | None) -> dict[
             "holdout": _ends(window.holdout),
             "unlabelled": _ends(window.unlabelled),
         },
-        **_rows(table, spec.source.label),
+        **_rows(table, spec),
         "null_share": {name: _null_share(table[name]) for name in table.column_names[1:]},
-        "days": _by_day(table, spec.source.label),
+        "days": _by_day(table, spec),
         "expectations": report.evaluated,
         "warnings": [*strays.warnings(), *odd],
         "would": would,
@@ -147,15 +147,17 @@ def _ends(days: tuple[date, ...]) -> list[str]:
     return [days[0].isoformat(), days[-1].isoformat()] if days else []
 
 
-def _rows(table: pa.Table, label: str) -> dict[str, Any]:
+def _rows(table: pa.Table, spec: RetrainSpec) -> dict[str, Any]:
     import pyarrow.compute as pc
 
-    known = table.num_rows - table[label].null_count
-    rate = pc.mean(table[label]).as_py()
+    from retrain_ops.data.labels import labels_of
+
+    label = table[spec.source.label]
+    mean = pc.mean(label).as_py()
     return {
         "rows": table.num_rows,
-        "labelled": known,
-        "label_rate": None if rate is None else round(rate, 4),
+        "labelled": table.num_rows - label.null_count,
+        labels_of(spec).rate_name: None if mean is None else round(float(mean), 4),
     }
 
 
@@ -166,14 +168,14 @@ def _null_share(column: pa.ChunkedArray) -> float:
     return round(missing / max(len(column), 1), 4)
 
 
-def _by_day(table: pa.Table, label: str) -> list[dict[str, Any]]:
+def _by_day(table: pa.Table, spec: RetrainSpec) -> list[dict[str, Any]]:
     import pyarrow.compute as pc
 
     from retrain_ops.spec.window import DAY
 
     days = pc.unique(table[DAY]).to_pylist()
     parts = ((day, table.filter(pc.equal(table[DAY], day))) for day in days)
-    return [{"day": day.isoformat(), **_rows(part, label)} for day, part in parts]
+    return [{"day": day.isoformat(), **_rows(part, spec)} for day, part in parts]
 
 
 def _would(window: Window, asked: tuple[Run, Version | None] | None) -> str:

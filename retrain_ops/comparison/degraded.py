@@ -61,7 +61,7 @@ def _matured_rows(run: Run, windows: Sequence[tuple[date, ...]]) -> pa.Table:
     columns = (*run.spec.features.all, label)
     days = [d for window in windows for d in window]
     table = run.source.read(days, columns=columns, before=run.instant, allow_missing=True)
-    return labelled(table, label)
+    return labelled(table, run.spec)
 
 
 def _named_before(run: Run, windows: Sequence[tuple[date, ...]]) -> list[Version | None] | None:
@@ -93,9 +93,9 @@ def _counts(
 ) -> tuple[Counts, DaySums | None]:
     """Joint counts with the other model in the challenger's place, and the metric's sums; no day
     without one."""
-    kind = run.spec.gate.scored_by.kind
+    metric = run.spec.gate.scored_by
     if other is None:
-        return NO_DAYS, () if kind else None
+        return NO_DAYS, () if metric.kind else None
     rows = version_rows(run, table, champion, other)
     cells = rows.cells(rows.everyone)[ALL_ROWS]
-    return cells, rows.sums(kind, rows.everyone)[ALL_ROWS] if kind else None
+    return cells, rows.sums(metric, rows.everyone)[ALL_ROWS] if metric.kind else None

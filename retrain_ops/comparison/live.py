@@ -10,16 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrain_ops import _core
-from retrain_ops.comparison.counts import NO_ROWS
-from retrain_ops.comparison.scoring import decide, load_version
-from retrain_ops.data.labels import label_values
+from retrain_ops.comparison.counts import labelled_days, no_rows
+from retrain_ops.comparison.scoring import load_version
 from retrain_ops.data.live_log import RECORD, SCORED, LiveTraffic, first_of, read_live
-from retrain_ops.data.source import day_index
+from retrain_ops.problems import Scored, problem_of
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.spec.window import DAY
-from retrain_ops.stats.shadow import ShadowVerdict, judge_shadow
+from retrain_ops.stats.shadow import ShadowVerdict
 from retrain_ops.stats.tables import PairedRows
 from retrain_ops.stats.traffic import sample_ratio_p
 
@@ -157,22 +155,23 @@ def _sample_p(answers: pa.Table, canary: int, time: str) -> float:
 def judge_live(run: Run, old: Version, new: Version, pairs: LivePairs) -> ShadowVerdict:
     """The rules of `[shadow]` on live requests, latency included: it is in the log, so that who
     judges again finds the same."""
-    counts = _core.shadow_counts(
-        pairs.both["old"].to_numpy(),
-        pairs.both["new"].to_numpy(),
-        load_version(run, old).threshold,
-        load_version(run, new).threshold,
-        n_threads=run.n_threads,
-    )
     seen = pairs.both.num_rows + pairs.failed
     p99 = [_p99_ms(taken) for taken in pairs.timed]
-    return judge_shadow(
-        counts,
+    return problem_of(run.spec).shadow(
+        *_scored(run, old, new, pairs.both),
         run.spec.shadow,
+        n_threads=run.n_threads,
         coverage=min(seen / pairs.answered, 1.0) if pairs.answered else 0.0,
         error_rate=pairs.failed / seen if seen else 0.0,
         champion_p99_ms=p99[0],
         challenger_p99_ms=p99[1],
+    )
+
+
+def _scored(run: Run, old: Version, new: Version, both: pa.Table) -> tuple[Scored, Scored]:
+    return (
+        Scored(both["old"].to_numpy(), load_version(run, old).threshold),
+        Scored(both["new"].to_numpy(), load_version(run, new).threshold),
     )
 
 
@@ -188,20 +187,9 @@ def live_rows(run: Run, table: pa.Table, old: Version, new: Version, both: pa.Ta
     table = first_of(table.select([request_id, DAY, run.spec.source.label]), (request_id,))
     both = both.filter(pc.and_(pc.is_finite(both["old"]), pc.is_finite(both["new"])))
     if min(table.num_rows, both.num_rows) == 0:
-        return NO_ROWS
+        return no_rows(run)
     rows = table.join(both, request_id, join_type="inner").sort_by(request_id).combine_chunks()
     if rows.num_rows == 0:
-        return NO_ROWS
-    day, days = day_index(rows)
-    scores = rows["old"].to_numpy(), rows["new"].to_numpy()
-    return PairedRows(
-        day=day,
-        n_days=len(days),
-        label=label_values(rows, run.spec.source.label),
-        decisions=(
-            decide(load_version(run, old), scores[0]),
-            decide(load_version(run, new), scores[1]),
-        ),
-        scores=scores,
-        n_threads=run.n_threads,
-    )
+        return no_rows(run)
+    labels = labelled_days(run, rows)
+    return problem_of(run.spec).pair(labels, *_scored(run, old, new, rows))

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from retrain_ops.data.processed import read_schema
@@ -21,7 +19,6 @@ from retrain_ops.errors import (
 )
 from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml
-from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import TrainedModel, resolve_loader
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
@@ -30,8 +27,6 @@ from retrain_ops.workspace import Workspace, earlier_attempt
 
 REFERENCE_FILE = "reference.json"
 SHA256_TAGS = {MODEL_FILE: "model_sha256", REFERENCE_FILE: "reference_sha256"}
-
-Scores = npt.NDArray[np.float64]
 
 
 def model_folder(trained: Mapping[str, Any]) -> str:
@@ -157,25 +152,3 @@ def load_challenger(run: Run) -> TrainedModel:
     if data is None:
         raise DataError(f"{run.retrain_key}: {MODEL_FILE} is not there; run train again")
     return resolve_loader(run.spec.model.trainer)(data)
-
-
-def score(model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scores:
-    """Probabilities of the positive class, float64 (rows,).
-
-    Raises:
-        DataError: a trainer's own model gives scores of another shape.
-    """
-    if isinstance(model, TabularModel):
-        return model.scores(table, n_threads=n_threads)
-    found = np.asarray(model.predict_proba(table, n_threads=n_threads), dtype=np.float64)
-    if found.shape not in ((table.num_rows,), (table.num_rows, 2)):
-        raise DataError(
-            f"predict_proba of the trainer's model gives the shape {found.shape} for "
-            f"{table.num_rows} rows: it must be (rows,) or (rows, 2)"
-        )
-    return found[:, 1] if found.ndim == 2 else found
-
-
-def decide(model: TrainedModel, scores: Scores) -> npt.NDArray[np.uint8]:
-    """Decisions at the model's own threshold, uint8 (rows,); a NaN score decides 0."""
-    return np.asarray(scores >= model.threshold, dtype=np.uint8)

@@ -1,14 +1,138 @@
-"""Outcomes: which rows have one, and what it is."""
+"""Outcomes: which rows have one, and what it is, for each `[model] problem`."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from retrain_ops.data.categories import numbers
 from retrain_ops.errors import DataError
+from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY
+
+__all__ = ["Labels", "label_values", "labelled", "labels_of", "rows_of_days"]
+
+
+class Labels(Protocol):
+    """What a label of one problem is."""
+
+    @property
+    def wanted(self) -> str:
+        """In words, for messages."""
+
+    @property
+    def rate_name(self) -> str:
+        """What the mean label is called."""
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether the mean label is the share of one of two labels."""
+
+    def ranges(self, column: str) -> dict[str, tuple[float, float]]:
+        """The range of a label, by its column; empty where `is_rate` says more."""
+
+    def accepts(self, kind: pa.DataType) -> bool:
+        """Whether a column of this type can hold labels."""
+
+    def known(self, label: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Which labels are known, as booleans."""
+
+    def values(self, table: pa.Table, column: str) -> NDArray[Any]:
+        """The labels of rows that all have one.
+
+        Raises:
+            DataError: one is none of this problem; says the column and, where rows have a day,
+                the day.
+        """
+
+    def lacking(self, label: NDArray[Any]) -> str:
+        """What these labels lack for a training; empty when nothing."""
+
+    def positives(self, label: pa.ChunkedArray) -> int:
+        """Labels of 1; 0 where there is no such thing."""
+
+
+class _ZeroOrOne:
+    """Labels of a yes or no, as uint8."""
+
+    wanted = "0 or 1"
+    rate_name = "label_rate"
+    is_rate = True
+
+    def ranges(self, column: str) -> dict[str, tuple[float, float]]:
+        return {}
+
+    def accepts(self, kind: pa.DataType) -> bool:
+        return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or kind == pa.bool_())
+
+    def known(self, label: pa.ChunkedArray) -> pa.ChunkedArray:
+        return label.is_valid()
+
+    def values(self, table: pa.Table, column: str) -> NDArray[np.uint8]:
+        return label_values(table, column)
+
+    def lacking(self, label: NDArray[Any]) -> str:
+        return "of fewer than two classes" if label.size == 0 or label.min() == label.max() else ""
+
+    def positives(self, label: pa.ChunkedArray) -> int:
+        return int(pc.sum(label).as_py() or 0)
+
+
+class _Amount:
+    """Labels of any finite number, as float64; NaN is a label that is not known."""
+
+    wanted = "a number"
+    rate_name = "label_mean"
+    is_rate = False
+
+    def ranges(self, column: str) -> dict[str, tuple[float, float]]:
+        return {column: (-sys.float_info.max, sys.float_info.max)}
+
+    def accepts(self, kind: pa.DataType) -> bool:
+        return bool(
+            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        )
+
+    def known(self, label: pa.ChunkedArray) -> pa.ChunkedArray:
+        return pc.invert(label.is_null(nan_is_null=True))
+
+    def values(self, table: pa.Table, column: str) -> NDArray[np.float64]:
+        kind = table[column].type
+        if not self.accepts(kind):
+            raise DataError(f"the label {column} is {kind}, problem = regression needs numbers")
+        found = numbers(table[column], column).astype(np.float64, copy=False)
+        odd = np.flatnonzero(~np.isfinite(found))
+        if odd.size:
+            days = table[DAY] if DAY in table.column_names else None
+            where = f" of {days[int(odd[0])].as_py()}" if days is not None else ""
+            raise DataError(
+                f"the label {column}{where} is {found[odd[0]]:g} ({odd.size} of {found.size} rows "
+                "are not finite): make it a number, or null where it is not known"
+            )
+        return found
+
+    def lacking(self, label: NDArray[Any]) -> str:
+        return "that all have one label" if label.size == 0 or label.min() == label.max() else ""
+
+    def positives(self, label: pa.ChunkedArray) -> int:
+        return 0
+
+
+_BY_PROBLEM: Mapping[str, Labels] = MappingProxyType(
+    {"binary": _ZeroOrOne(), "regression": _Amount()}
+)
+
+
+def labels_of(spec: RetrainSpec) -> Labels:
+    """What a label of the spec's problem is."""
+    return _BY_PROBLEM[spec.model.problem]
 
 
 def rows_of_days(table: pa.Table, days: tuple[object, ...]) -> pa.Table:
@@ -17,13 +141,13 @@ def rows_of_days(table: pa.Table, days: tuple[object, ...]) -> pa.Table:
     return table.filter(pc.is_in(table[DAY], value_set=wanted))
 
 
-def labelled(table: pa.Table, label: str) -> pa.Table:
+def labelled(table: pa.Table, spec: RetrainSpec) -> pa.Table:
     """The rows whose outcome is known."""
-    return table.filter(table[label].is_valid())
+    return table.filter(labels_of(spec).known(table[spec.source.label]))
 
 
-def label_values(table: pa.Table, label: str) -> np.ndarray:
-    """Labels as uint8.
+def label_values(table: pa.Table, label: str) -> NDArray[np.uint8]:
+    """Labels of a yes or no, as uint8.
 
     Raises:
         DataError: a label is neither 0 nor 1.

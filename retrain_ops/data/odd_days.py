@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from retrain_ops import _core
+from retrain_ops.data.labels import labels_of
 from retrain_ops.data.source import day_index
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import Window
@@ -42,7 +43,8 @@ class Oddity:
 class DayCounts:
     """Rows and missing values per feature of some days; labelled rows and positives where known.
 
-    Each list has one entry per day of `days`, none of a day for what is not known.
+    Each list has one entry per day of `days`, none of a day for what is not known. Of amounts
+    there are no positives; `alike` has the one label of a day whose labels are all equal.
     """
 
     days: tuple[date, ...]
@@ -50,6 +52,7 @@ class DayCounts:
     missing: Mapping[str, list[int]]
     labelled: list[int] = field(default_factory=list)
     positives: list[int] = field(default_factory=list)
+    alike: list[float | None] = field(default_factory=list)
 
 
 def count_days(table: pa.Table, spec: RetrainSpec, days: Sequence[date]) -> DayCounts:
@@ -63,14 +66,29 @@ def count_days(table: pa.Table, spec: RetrainSpec, days: Sequence[date]) -> DayC
         return [int(counts[place[day]]) if day in place else 0 for day in days]
 
     label = table[spec.source.label]
-    known = pc.is_valid(label)
+    rate = labels_of(spec).is_rate
     return DayCounts(
         days=tuple(days),
         rows=per_day(pc.is_valid(table["day"])),
         missing={n: per_day(pc.is_null(table[n], nan_is_null=True)) for n in spec.features.all},
-        labelled=per_day(known),
-        positives=per_day(pc.fill_null(pc.equal(label, pa.scalar(1).cast(label.type)), False)),
+        labelled=per_day(pc.is_valid(label)),
+        positives=per_day(_is_one(label)) if rate else [],
+        alike=[] if rate else _alike(table, spec.source.label, days),
     )
+
+
+def _is_one(label: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.fill_null(pc.equal(label, pa.scalar(1).cast(label.type)), False)
+
+
+def _alike(table: pa.Table, label: str, days: Sequence[date]) -> list[float | None]:
+    """The one label of each day whose labels are all equal."""
+    ends = table.group_by("day").aggregate([(label, "min"), (label, "max")])
+    found = zip(
+        *(ends[n].to_pylist() for n in ("day", f"{label}_min", f"{label}_max")), strict=True
+    )
+    one = {day: float(low) for day, low, high in found if low is not None and low == high}
+    return [one.get(day) for day in days]
 
 
 def counts_of_reference(reference: Mapping[str, Any]) -> DayCounts:
@@ -113,7 +131,8 @@ def odd_days(now: DayCounts, usual: DayCounts | None, window: Window) -> list[Od
         window: says which days should have all their labels.
     """
     mature = [i for i, day in enumerate(now.days) if day <= window.newest_labelled]
-    labels = [*_odd_label_rates(now, mature), *_odd_labels(now, mature)]
+    odd_values = _odd_amounts if now.alike else _odd_label_rates
+    labels = [*odd_values(now, mature), *_odd_labels(now, mature)]
     return [*odd_features(now, usual), *labels]
 
 
@@ -181,6 +200,16 @@ def _odd_label_rates(now: DayCounts, mature: Sequence[int]) -> Iterator[Oddity]:
             if expected >= EXPECTED and count * FEWER < expected:
                 text = f"{now.days[i]}: {ones} of {n} labels are 1"
                 yield Oddity("label_rate", f"{text}, on the median day {typical:.1%}")
+
+
+def _odd_amounts(now: DayCounts, mature: Sequence[int]) -> Iterator[Oddity]:
+    """All labels of a day are one amount, where those of most days differ."""
+    many = [i for i in mature if now.labelled[i] >= EXPECTED]
+    constant = [i for i in many if now.alike[i] is not None]
+    if 2 * len(constant) < len(many):
+        for i in constant:
+            text = f"{now.days[i]}: all {now.labelled[i]} labels are {now.alike[i]:g}"
+            yield Oddity("label_rate", f"{text}, on most days they differ")
 
 
 def _odd_labels(now: DayCounts, mature: Sequence[int]) -> Iterator[Oddity]:

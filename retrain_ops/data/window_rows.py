@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retrain_ops.data.labels import labels_of
 from retrain_ops.data.pins import Pins
 from retrain_ops.data.source import Source, pin_contents, within
 from retrain_ops.errors import SourceError
@@ -135,5 +136,6 @@ def _without_immature_labels(spec: RetrainSpec, window: Window, table: pa.Table)
     """At the run's instant the newest days have no (complete) outcomes: nothing looks ahead."""
     name = spec.source.label
     mature = pc.less_equal(table[DAY], pa.scalar(window.newest_labelled, type=pa.date32()))
-    label = pc.if_else(mature, table[name], pa.scalar(None, type=table.schema.field(name).type))
+    kept = pc.and_(mature, labels_of(spec).known(table[name]))
+    label = pc.if_else(kept, table[name], pa.scalar(None, type=table.schema.field(name).type))
     return table.set_column(table.schema.get_field_index(name), name, label)

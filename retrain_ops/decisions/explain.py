@@ -65,7 +65,8 @@ UNJUDGED: Mapping[SliceReason, str] = {
 def headline(decision: Decision) -> str:
     """One sentence: what was decided."""
     if decision["outcome"] == "challenger" and decision["champion"] is None:
-        return "The first champion was bootstrapped: it ranks better than a constant."
+        does = "predicts" if "rules" in decision["gate"] else "ranks"
+        return f"The first champion was bootstrapped: it {does} better than a constant."
     return OUTCOMES[decision["outcome"]]
 
 
@@ -259,6 +260,8 @@ def _guard(guard: GuardRecord, rules: RulesRecord) -> str:
 
 
 def _bootstrap_reason(gate: BootstrapGate) -> str:
+    if "rules" in gate:
+        return _constant_reason(gate)
     bound = shown(gate["auc_lower_bound"])
     sentences: Mapping[BootstrapReason, str] = {
         "bootstrap": f"Its AUC is at least {bound} (99.9 %); a constant has 0.5.",
@@ -267,6 +270,20 @@ def _bootstrap_reason(gate: BootstrapGate) -> str:
         "scores_not_usable": "Its scores are not finite probabilities that tell rows apart.",
     }
     return sentences[gate["reason"]]
+
+
+def _constant_reason(gate: BootstrapGate) -> str:
+    """Of a model of amounts, which a constant stood beside."""
+    if gate["reason"] == "scores_not_usable":
+        return "Its predictions are not finite amounts that tell rows apart."
+    title, constant = metric_of(gate).title, float(gate["constant"] or 0)
+    return (
+        "It tells rows above the median label from the others with an AUC of at least "
+        f"{shown(gate['auc_lower_bound'])} (99.9 %), where a constant has 0.5. On "
+        f"{_count(gate['rows'], 'hold-out row')} of {_count(gate['days'], 'day')} it has {title} "
+        f"{shown(gate['score_challenger'])}, the constant {constant:g} "
+        f"has {shown(gate['score_champion'])}. It has to be better than a constant in both."
+    )
 
 
 def _stands_against(s: SliceRecord) -> bool:

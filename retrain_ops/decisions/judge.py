@@ -85,7 +85,7 @@ def bootstrap_report(
     """
     counts = total(day_cells(cells[ALL_ROWS][ALL_ROWS]))
     positives = count_where(counts, LABEL)
-    bound = _auc_lower_bound(auc, min(positives, sum(counts) - positives))
+    bound = auc_lower_bound(auc, min(positives, sum(counts) - positives))
     better = scores_usable and bound is not None and bound > 0.5
     lacking: BootstrapReason = "not_better_than_constant" if scores_usable else "scores_not_usable"
     return {
@@ -112,8 +112,10 @@ def reason_of(outcome: Outcome, report: GateRecord | BootstrapGate) -> str:
     return "open_candidate" if outcome == "queued" else report["reason"]
 
 
-def _auc_lower_bound(auc: float | None, rarer: int) -> float | None:
+def auc_lower_bound(auc: float | None, rarer: int) -> float | None:
     """AUC - z SE at 99.9 %, with the largest variance an AUC can have, auc (1 - auc) / min(P, N).
+
+    `rarer` is min(P, N), the rows of the rarer class.
 
     Birnbaum and Klose (1957), Annals of Mathematical Statistics 28.
     """

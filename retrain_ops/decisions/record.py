@@ -57,7 +57,7 @@ DayCounts = list[list[int]]
 """One list of 8 joint counts per day; see :mod:`retrain_ops.stats.cells`."""
 
 DaySumsRecord = list[list[int]]
-"""One list of 6 sums per day, whole numbers of any size; see :mod:`retrain_ops.stats.sums`."""
+"""One list of sums per day, whole numbers of any size; see :mod:`retrain_ops.stats.sums`."""
 
 
 class NamedModel(TypedDict):
@@ -107,6 +107,7 @@ class MetricRecord(TypedDict):
     name: MetricName
     beta: NotRequired[str]
     costs: NotRequired[CostsRecord]
+    quantile: NotRequired[str]
 
 
 class DegradedWindowRecord(TypedDict):
@@ -182,6 +183,7 @@ class RulesRecord(TypedDict):
     metric: NotRequired[MetricName]
     beta: NotRequired[str]
     costs: NotRequired[CostsRecord]
+    quantile: NotRequired[str]
     variance: NotRequired[Literal["window", "moderated"]]
     guards: NotRequired[list[GuardRulesRecord]]
 
@@ -281,16 +283,28 @@ class GateRecord(PairedRecord):
 
 
 class BootstrapGate(TypedDict):
-    """The first champion has nobody to beat but a constant."""
+    """The first champion has nobody to beat but a constant.
+
+    A model of amounts is compared with it row by row, the constant in the champion's place;
+    `above` are the rows with a label above the median one, which it has to tell apart.
+    """
 
     verdict: Literal["pass", "fail"]
     reason: BootstrapReason
     f1_champion: None
     f1_challenger: float | None
-    difference: None
-    lower_bound: None
+    difference: float | None
+    lower_bound: float | None
     auc_lower_bound: float | None
     literal: None
+    score_champion: NotRequired[float | None]
+    score_challenger: NotRequired[float | None]
+    standard_error: NotRequired[float | None]
+    rows: NotRequired[int]
+    days: NotRequired[int]
+    constant: NotRequired[float | None]
+    above: NotRequired[int]
+    rules: NotRequired[RulesRecord]
 
 
 class ChallengerRecord(TypedDict):
@@ -319,7 +333,7 @@ class Hashes(TypedDict):
 class HoldoutRecord(TypedDict):
     """The rows that judged: `cells[column][level]`; `cut_days` taught the champion.
 
-    `sums[kind][column][level]` are those of the metrics of scores that the rules name.
+    `sums[kind][column][level]` are those of the metrics of scores or amounts that the rules name.
     """
 
     days: list[str]
@@ -330,7 +344,7 @@ class HoldoutRecord(TypedDict):
 
 
 class AucRecord(TypedDict):
-    """Area under the ROC curve on the hold-out."""
+    """Area under the ROC curve on the hold-out; of amounts, of rows above the median label."""
 
     champion: float | None
     challenger: float | None
@@ -413,7 +427,7 @@ def compared(decision: Decision) -> GateRecord | None:
     return cast(GateRecord, decision["gate"])
 
 
-def metric_of(gate: GateRecord) -> Metric:
+def metric_of(gate: GateRecord | BootstrapGate) -> Metric:
     """The metric that the gate compared by."""
     rules = gate["rules"]
     if "metric" not in rules:
@@ -421,7 +435,7 @@ def metric_of(gate: GateRecord) -> Metric:
     return metric_of_record({**rules, "name": rules["metric"]})
 
 
-def scores_of(found: PairedRecord) -> tuple[float | None, float | None]:
+def scores_of(found: PairedRecord | BootstrapGate) -> tuple[float | None, float | None]:
     """Champion's and challenger's score in the metric of the gate."""
     champion = found.get("score_champion", found["f1_champion"])
     return champion, found.get("score_challenger", found["f1_challenger"])

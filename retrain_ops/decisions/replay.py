@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from retrain_ops.decisions.amounts import constant_report
 from retrain_ops.decisions.earlier import earlier_of_record
 from retrain_ops.decisions.judge import (
     DRIFT_COUNTS_FILE,
@@ -151,11 +152,7 @@ def _replay_gate(workspace: Workspace, window_end: date, decision: Decision) -> 
     report: GateRecord | BootstrapGate
     stored = compared(decision)
     if stored is None:
-        report = bootstrap_report(
-            decision["holdout"]["cells"],
-            auc=decision["auc"]["challenger"],
-            scores_usable=decision["gate"]["reason"] != "scores_not_usable",
-        )
+        report = _replay_bootstrap(decision, cast(BootstrapGate, decision["gate"]))
     else:
         report = gate_report(
             decision["holdout"]["cells"],
@@ -168,6 +165,23 @@ def _replay_gate(workspace: Workspace, window_end: date, decision: Decision) -> 
     outcome = outcome_of(report["verdict"], queued=decision["outcome"] == "queued")
     decision["gate"], decision["outcome"] = report, outcome
     decision["reason"] = reason_of(outcome, report)
+
+
+def _replay_bootstrap(decision: Decision, stored: BootstrapGate) -> BootstrapGate:
+    """A model of amounts was compared with a constant too, by rules."""
+    holdout, usable = decision["holdout"], stored["reason"] != "scores_not_usable"
+    auc = decision["auc"]["challenger"]
+    if "rules" not in stored:
+        return bootstrap_report(holdout["cells"], auc=auc, scores_usable=usable)
+    return constant_report(
+        holdout["cells"],
+        holdout["sums"],
+        rules_of_record(stored["rules"]),
+        constant=stored["constant"],
+        above=stored["above"],
+        auc=auc,
+        scores_usable=usable,
+    )
 
 
 def _expected_levels(

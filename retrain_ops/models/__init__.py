@@ -11,6 +11,7 @@ from retrain_ops.models.training import (
     resolve_loader,
     resolve_trainer,
     train_gbdt,
+    train_linear,
     train_logistic,
 )
 from retrain_ops.spec.train import DEFAULT_PARAMS
@@ -33,5 +34,6 @@ __all__ = [
     "resolve_trainer",
     "train_estimator",
     "train_gbdt",
+    "train_linear",
     "train_logistic",
 ]

@@ -26,7 +26,7 @@ from retrain_ops.models.tabular import (
     encode,
     load_model,
 )
-from retrain_ops.spec.train import NATIVE, TRAINER_FORMS, full_params, is_library
+from retrain_ops.spec.train import NATIVE, TRAINER_FORMS, ProblemName, full_params, is_library
 from retrain_ops.stats.thresholds import Threshold
 
 log = logging.getLogger(__name__)
@@ -64,17 +64,18 @@ DEFAULT_THRESHOLD = Threshold()
 class TrainingData:
     """Labelled rows, sorted by day, then event time, then request id.
 
-    `day` is int32 [n], the index of each row's day; `label` is uint8 [n] in {0, 1};
-    `numeric` and `categorical` name the columns of `table` to learn from; `threshold` is how the
-    spec wants the model's threshold chosen.
+    `day` is int32 [n], the index of each row's day; `label` is uint8 [n] in {0, 1}, or float64
+    [n] where `problem` is "regression"; `numeric` and `categorical` name the columns of `table`
+    to learn from; `threshold` is how the spec wants the model's threshold chosen.
     """
 
     table: pa.Table
     day: NDArray[np.int32]
-    label: NDArray[np.uint8]
+    label: NDArray[Any]
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     threshold: Threshold = DEFAULT_THRESHOLD
+    problem: ProblemName = "binary"
 
 
 class TrainedModel(Protocol):
@@ -82,11 +83,14 @@ class TrainedModel(Protocol):
 
     @property
     def threshold(self) -> float:
-        """Scores from here on mean yes."""
+        """Scores from here on mean yes; of a model of amounts any number, which nobody reads."""
 
     def predict_proba(self, data: Any, /, *, n_threads: int = 0) -> NDArray[np.float64]:
         """P(label = 1) of each row, float64 [n], or of both labels [n, 2]; the same for any
-        team size."""
+        team size. A model of amounts needs none."""
+
+    def predict(self, data: Any, /, *, n_threads: int = 0) -> NDArray[Any]:
+        """The amount of each row, float64 [n]; asked of a model of amounts alone."""
 
     def to_bytes(self) -> bytes:
         """The model as a file; equal models give equal bytes."""
@@ -130,11 +134,12 @@ class _Fit:
     """One training run's constants; `rows` selects what it learns from."""
 
     x: Matrix
-    y: NDArray[np.uint8]
+    y: NDArray[Any]
     features: tuple[Feature, ...]
     params: dict[str, int | float]
     seed: int
     n_threads: int
+    objective: str = "binary"
 
     def on(
         self, rows: NDArray[np.bool_] | slice, watched: NDArray[np.bool_] | None = None
@@ -148,14 +153,15 @@ class _Fit:
             params=self.params,
             seed=self.seed,
             n_threads=self.n_threads,
+            objective=self.objective,
             evaluation=None if watched is None else (self.x[watched], self.y[watched]),
             progress=told,
         )
         return model, told.losses
 
 
-class _LogisticFit(_Fit):
-    """The same of logistic regression, which has no rounds to watch."""
+class _LinearFit(_Fit):
+    """The same of logistic and linear regression, which have no rounds to watch."""
 
     def on(
         self, rows: NDArray[np.bool_] | slice, watched: NDArray[np.bool_] | None = None
@@ -166,11 +172,11 @@ class _LogisticFit(_Fit):
             self.y[rows].astype(np.float64),
             [(f.name, f.kind, f.categories) for f in self.features],
             self.params,
-            "binary",
+            self.objective,
             n_threads=self.n_threads,
         )
         if not converged:
-            log.warning("logistic regression has not converged in %d passes", passes)
+            log.warning("the regression has not converged in %d passes", passes)
         return model, []
 
 
@@ -223,7 +229,8 @@ def train_gbdt(
     """The default trainer: gradient boosted trees with a threshold by the rule of `data`.
 
     The threshold, by default that with the best F1, comes from 2-fold out-of-fold scores over
-    alternating days; the model itself is then trained on all rows. `params` go over
+    alternating days; the model itself is then trained on all rows. Of amounts the squared error
+    is made small, and there is no threshold. `params` go over
     DEFAULT_PARAMS. The model's bytes depend on data, params and seed alone, for any `n_threads`
     (0: all that the process may use). Raises ConfigError for parameters, DataError for data.
     """
@@ -247,7 +254,21 @@ def train_logistic(
     """
     _check(data)
     full = full_params(params, "logistic")
-    return _train(_LogisticFit, data, full, seed, n_threads)
+    return _train(_LinearFit, data, full, seed, n_threads)
+
+
+def train_linear(
+    data: TrainingData, *, params: Mapping[str, object], seed: int, n_threads: int
+) -> TabularModel:
+    """The trainer "linear": least squares with a penalty, for amounts.
+
+    `params` are those of `train_logistic`, half of l2 times the sum of squared slopes added to
+    half of the sum of squared errors. Nothing is drawn: the seed is not used. Raises ConfigError
+    for parameters, DataError for data.
+    """
+    _check(data)
+    full = full_params(params, "linear")
+    return _train(_LinearFit, data, full, seed, n_threads)
 
 
 def _train(
@@ -258,19 +279,29 @@ def _train(
     n_threads: int,
 ) -> TabularModel:
     features = infer_features(data.table, data.numeric, data.categorical)
-    fit = kind(encode(data.table, features), data.label, features, params, seed, n_threads)
+    x, objective = encode(data.table, features), OBJECTIVES[data.problem]
+    fit = kind(x, data.label, features, params, seed, n_threads, objective)
+    if data.problem != "binary":
+        return TabularModel(fit.on(slice(None))[0])
     threshold, losses = _out_of_fold(fit, data.day, data.threshold)
     model, _ = fit.on(slice(None))
     return TabularModel(model.with_threshold(threshold), losses)
 
 
-TRAINERS: Mapping[str, Trainer] = MappingProxyType({NATIVE: train_gbdt, "logistic": train_logistic})
+OBJECTIVES: Mapping[ProblemName, str] = MappingProxyType(
+    {"binary": "binary", "regression": "squared_error"}
+)
+"""What a training makes small, by problem, as `TabularModel.objective` names it."""
+
+TRAINERS: Mapping[str, Trainer] = MappingProxyType(
+    {NATIVE: train_gbdt, "logistic": train_logistic, "linear": train_linear}
+)
 """Our own, by name; their models are files that `load_model` reads."""
 
 
 def resolve_trainer(name: str) -> Trainer:
-    """The trainer called "gbdt" or "logistic", that of another library ("xgboost", "lightgbm",
-    "sklearn:Class"), or the function at "package.module:function".
+    """The trainer called "gbdt", "logistic" or "linear", that of another library ("xgboost",
+    "lightgbm", "sklearn:Class"), or the function at "package.module:function".
 
     Raises ConfigError when there is none, or its library is not installed.
     """

@@ -15,6 +15,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from retrain_ops.decisions.amounts import AmountPicture
 from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts
 from retrain_ops.decisions.judge import DRIFT_COUNTS_FILE
 from retrain_ops.decisions.record import Decision, read_decision, recover_decision
@@ -48,9 +49,11 @@ def write_report(run: Run) -> bool:
             run.retrain_key,
         )
         return False
+    pictures = (run.read(REPORT_FILE) or {}) if "gate" in decision else {}
     html = render(
         decision,
-        curves=(run.read(REPORT_FILE) or {}).get("curves", {}) if "gate" in decision else {},
+        curves=pictures.get("curves", {}),
+        amounts=pictures.get("amounts", {}),
         counts=(run.read(DRIFT_COUNTS_FILE) or {}).get("features", {}),
         threshold=run.spec.drift.threshold,
         history=_history(run),
@@ -70,6 +73,7 @@ def render(
     counts: Mapping[str, Any],
     threshold: float,
     history: list[Decision],
+    amounts: Mapping[str, AmountPicture | None] | None = None,
     warnings: Sequence[str] = (),
 ) -> str:
     """The page.
@@ -80,12 +84,20 @@ def render(
         counts: binned counts by feature (`drift_counts.json`), or nothing.
         threshold: PSI above which a feature triggers.
         history: decisions of the days up to this one, oldest first.
+        amounts: what models of amounts have in `report.json` instead of curves, or nothing.
         warnings: what was odd about the window's rows, in words.
 
     Raises:
         ImportError: without Jinja2.
     """
-    content = page(decision, curves=curves, counts=counts, threshold=threshold, history=history)
+    content = page(
+        decision,
+        curves=curves,
+        amounts=amounts or {},
+        counts=counts,
+        threshold=threshold,
+        history=history,
+    )
     return _rendered("page.html.j2", {**content, "warnings": warnings})
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, cast
 
 from retrain_ops.decisions import explain
-from retrain_ops.decisions.record import Decision, compared, scores_of
+from retrain_ops.decisions.record import BootstrapGate, Decision, compared, scores_of
 from retrain_ops.errors import ConfigError
 from retrain_ops.registry.events import Event, Version, World
 from retrain_ops.report.figures import Axis
@@ -83,6 +83,8 @@ def _row(world: World, decision: Decision, metric: Metric) -> dict[str, Any]:
     scores = scores_of(gate) if gate else (None, None)
     if judged and gate is None and metric is F1:  # the bootstrap has nobody beside it
         scores = (None, decision["gate"]["f1_challenger"])
+    elif judged and gate is None and "rules" in decision["gate"]:
+        scores = (None, scores_of(cast(BootstrapGate, decision["gate"]))[1])
     key = f"{decision['model']}/{decision['window_end']}"
     versions = [v for v in world.versions if v.retrain_key == key and judged]
     return {
@@ -124,6 +126,10 @@ def _charts(
     both = {"champion": "champion", "challenger": "challenger"}
     auc = {"champion": "auc_champion", "challenger": "auc_challenger"}
     note = "Both models on the same rows, on days that judged a challenger."
+    ranked = []
+    if metric.problem == "binary":
+        chart = _chart(rows, places, auc, (0.0, 1.0))
+        ranked.append({"name": "AUC on the hold-out", "note": note, **chart})
     psi = _chart(rows, places, {"psi": "psi"}, (0.0, math.inf), rule=threshold)
     return [
         {
@@ -136,7 +142,7 @@ def _charts(
             "note": note,
             **_chart(rows, places, both, (least, most)),
         },
-        {"name": "AUC on the hold-out", "note": note, **_chart(rows, places, auc, (0.0, 1.0))},
+        *ranked,
     ]
 
 

@@ -15,11 +15,12 @@ CALIBRATION_BINS = 10
 SHOWN_LEVELS = 12  # of a categorical column; the rest share one bar
 
 
-def _steps() -> Iterator[float]:
-    """From .02 on, 1, 2 and 5 times the powers of ten."""
-    yield from (0.02, 0.05, 0.1, 0.2, 0.5)
-    for power in count():
-        yield from (float(factor * 10**power) for factor in (1, 2, 5))
+def _steps(span: float | None) -> Iterator[float]:
+    """1, 2 and 5 times the powers of ten: from .02 on, or as fine as a span needs."""
+    if span is None:
+        yield from (0.02, 0.05, 0.1, 0.2, 0.5)
+    for power in count(0 if span is None else math.floor(math.log10(span)) - 1):
+        yield from (float(factor * 10.0**power) for factor in (1, 2, 5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,15 @@ class Axis:
     step: float
 
     @classmethod
-    def around(cls, values: Sequence[float], *, least: float, most: float) -> Axis:
-        """The round axis that holds all values and stays within [least, most]."""
+    def around(
+        cls, values: Sequence[float], *, least: float, most: float, fine: bool = False
+    ) -> Axis:
+        """The round axis that holds all values and stays within [least, most]; a `fine` one
+        shows differences of any size."""
         low = min(values, default=max(least, 0.0))
         high = max(values, default=min(most, 1.0))
-        span = max(high - low, 0.05)
-        step = next(s for s in _steps() if span / s <= 6)
+        span = (high - low or abs(high) or 1.0) if fine else max(high - low, 0.05)
+        step = next(s for s in _steps(span if fine else None) if span / s <= 6)
         low = max(least, math.floor(low / step) * step)
         high = min(most, math.ceil(high / step) * step)
         return cls(low=low, high=high if high > low else low + step, step=step)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from retrain_ops.decisions import explain
+from retrain_ops.decisions.amounts import AmountPicture
 from retrain_ops.decisions.curves import ScoreCounts
 from retrain_ops.decisions.record import (
+    BootstrapGate,
     Decision,
     DegradedWindowRecord,
     GateRecord,
@@ -52,6 +54,7 @@ def page(
     decision: Decision,
     *,
     curves: Mapping[str, ScoreCounts | None],
+    amounts: Mapping[str, AmountPicture | None],
     counts: Mapping[str, Any],
     threshold: float,
     history: Sequence[Decision],
@@ -70,7 +73,8 @@ def page(
         "tiles": _tiles(decision) if judged else [],
         "slices": _slices(decision["holdout"], gate) if gate else None,
         "curves": _curves(curves),
-        "flips": _flips(decision["holdout"]) if gate else None,
+        "amounts": _amounts(amounts),
+        "flips": _flips(decision["holdout"]) if gate and _decides(gate) else None,
         "drift": _drift(decision, counts, threshold),
         "degraded": _degraded(decision),
         "history": [_day(d) for d in history],
@@ -81,17 +85,19 @@ def page(
 
 
 def _tiles(decision: Decision) -> list[dict[str, str]]:
-    paired, auc = compared(decision), decision["auc"]
-    if paired is None:
+    paired, auc, beside = compared(decision), decision["auc"], "champion"
+    if paired is None and "rules" not in decision["gate"]:
         title, champion, challenger = F1.title, None, decision["gate"]["f1_challenger"]
     else:
-        title, (champion, challenger) = metric_of(paired).title, scores_of(paired)
+        against = paired or cast(BootstrapGate, decision["gate"])
+        beside = "champion" if paired else "constant"
+        title, (champion, challenger) = metric_of(against).title, scores_of(against)
     title = title[:1].upper() + title[1:]
     tiles = [
         {
             "name": f"{title} challenger",
             "value": _three(challenger),
-            "note": f"champion {_three(champion)}" if champion else "",
+            "note": f"{beside} {_three(champion)}" if champion else "",
         }
     ]
     if paired and paired["difference"] is not None:
@@ -99,12 +105,18 @@ def _tiles(decision: Decision) -> list[dict[str, str]]:
         note = f"at least {explain.shown(paired['lower_bound'], sign=True)} ({sure}, by days)"
         value = f"{paired['difference']:+.3f}"
         tiles.append({"name": "Difference", "value": value, "note": note})
-    note = f"champion {_three(auc['champion'])}" if auc["champion"] else ""
-    tiles.append({"name": "AUC challenger", "value": _three(auc["challenger"]), "note": note})
+    if "rules" not in decision["gate"] or _decides(decision["gate"]):
+        note = f"champion {_three(auc['champion'])}" if auc["champion"] else ""
+        tiles.append({"name": "AUC challenger", "value": _three(auc["challenger"]), "note": note})
     days = len(decision["holdout"]["days"])
     rows = f"{decision['holdout']['rows']:,}"
     tiles.append({"name": "Hold-out rows", "value": rows, "note": f"on {days} days"})
     return tiles
+
+
+def _decides(gate: GateRecord | BootstrapGate) -> bool:
+    """Whether the models say yes or no."""
+    return metric_of(gate).problem == "binary"
 
 
 def _three(value: float | None) -> str:
@@ -127,7 +139,8 @@ def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
         rows.append(row | {"role": s["role"], "verdict": words, "tone": tone})
     ends = [end for row in rows for model in row["models"] for end in (model["low"], model["high"])]
     least, most = _scale(metric)
-    axis = Axis.around([e for e in ends if e is not None], least=least, most=most)
+    fine = not _decides(gate)
+    axis = Axis.around([e for e in ends if e is not None], least=least, most=most, fine=fine)
     for row in rows:
         for model in row["models"]:
             for end in ("low", "value", "high"):
@@ -136,6 +149,7 @@ def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
     return {
         "rows": rows,
         "ticks": axis.ticks(),
+        "tick": "{:.6g}" if fine else "{:.2f}",
         "confidence": confidence,
         "title": title,
         "name_ch": _name_ch(rows),
@@ -205,6 +219,43 @@ def _curves(curves: Mapping[str, ScoreCounts | None]) -> list[dict[str, Any]]:
                 {"role": role, "roc": roc(counted), "calibration": calibration(counted)},
             )
     return found
+
+
+# -- amounts ----------------------------------------------------------------------
+
+
+def _amounts(pictures: Mapping[str, AmountPicture | None]) -> dict[str, Any] | None:
+    """Mean label by tenth of the predictions, and residuals, of each model that has any."""
+    found = [(role, p) for role in ("champion", "challenger") if (p := pictures.get(role))]
+    if not found:
+        return None
+    tenths = [t for _, p in found for t in p["tenths"]]
+    values = [value for t in tenths for value in (t["predicted"], t["label"])]
+    axis = Axis.around(values, least=-math.inf, most=math.inf, fine=True)
+    most = max(max(p["residuals"]) / sum(p["residuals"]) for _, p in found)
+    return {
+        "ticks": axis.ticks(),
+        "width": found[0][1]["width"],
+        "bins": len(found[0][1]["residuals"]) // 2,
+        "models": [_amounts_of(role, picture, axis, most) for role, picture in found],
+    }
+
+
+def _amounts_of(role: str, picture: AmountPicture, axis: Axis, most: float) -> dict[str, Any]:
+    rows, bins = sum(picture["residuals"]), picture["residuals"]
+    return {
+        "role": role,
+        "points": [
+            {**t, "x": axis.percent(t["predicted"]), "y": axis.percent(t["label"])}
+            for t in picture["tenths"]
+        ],
+        "residuals": [
+            {"x": 100 * i / (len(bins) - 1), "y": 100 * n / rows / most, "share": n / rows}
+            for i, n in enumerate(bins)
+        ],
+        "mean": picture["mean"],
+        "quantiles": picture["quantiles"],
+    }
 
 
 # -- flips ------------------------------------------------------------------------

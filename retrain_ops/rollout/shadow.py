@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from retrain_ops import _core
 from retrain_ops.comparison.live import SETTLES, judge_live, live_pairs
-from retrain_ops.comparison.scoring import load_version, score
+from retrain_ops.comparison.scoring import load_version
 from retrain_ops.errors import NotYet
+from retrain_ops.problems import Scored, problem_of
 from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
 from retrain_ops.rollout.looks import read_requests, record_look, said_first, traffic_of
 from retrain_ops.run import Run
-from retrain_ops.stats.shadow import ShadowVerdict, judge_shadow
+from retrain_ops.stats.shadow import ShadowVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +100,10 @@ def judge_once(
         pairs = live_pairs(run, champion, candidate, candidate.opened_at, end)
         return judge_live(run, champion, candidate, pairs), traffic_of(pairs)
     requests = read_requests(run, since=candidate.opened_at, before=end)
-    old, new = load_version(run, champion), load_version(run, candidate)
-    counts = _core.shadow_counts(
-        score(old, requests, n_threads=run.n_threads),
-        score(new, requests, n_threads=run.n_threads),
-        old.threshold,
-        new.threshold,
-        n_threads=run.n_threads,
+    problem = problem_of(run.spec)
+    old, new = (
+        Scored(problem.scores(model, requests, n_threads=run.n_threads), model.threshold)
+        for model in (load_version(run, champion), load_version(run, candidate))
     )
     # No latency: a replay would measure this machine's mood, and a verdict must replay.
-    return judge_shadow(counts, run.spec.shadow), {}
+    return problem.shadow(old, new, run.spec.shadow, n_threads=run.n_threads), {}

@@ -15,10 +15,17 @@ from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
 from retrain_ops.mlflow.types import LONGEST_PARAM
+from retrain_ops.spec.problem import check_problem
 from retrain_ops.spec.serving import ServingTable
 from retrain_ops.spec.source import PLACE, SourceTable
 from retrain_ops.spec.toml_tables import TableReader, find_lines
-from retrain_ops.spec.train import DEFAULTS, TRAINER_FORMS, is_trainer, refused_param
+from retrain_ops.spec.train import (
+    DEFAULTS,
+    TRAINER_FORMS,
+    ProblemName,
+    is_trainer,
+    refused_param,
+)
 from retrain_ops.spec.validate import ValidateTable
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
@@ -52,11 +59,14 @@ class ModelTable:
 
     Attributes:
         name: the registered model's name, and the folder of its files: letters, digits, - and _.
-        trainer: "gbdt", "logistic", "xgboost", "lightgbm", "sklearn:Class" for a classifier of
-            scikit-learn, or "package.module:function" for one of your own.
+        trainer: "gbdt", "logistic", "linear" (for amounts), "xgboost", "lightgbm",
+            "sklearn:Class" for a classifier of scikit-learn, or "package.module:function" for one
+            of your own.
         seed: of training and of every random draw of a run.
         threshold: from which score on the model says 1, chosen out of fold: where a metric of
             decisions is best, or by `threshold_value`.
+        problem: what the model is asked for: "binary" is a yes or no, with labels 0 and 1,
+            "regression" an amount, with labels that are any finite numbers.
         threshold_value: of "fixed" the threshold, of "positive_rate" the largest share of rows,
             of "recall_at_precision" the least precision.
     """
@@ -66,6 +76,7 @@ class ModelTable:
     seed: Annotated[int, "0 to 2^63 - 1"] = 0
     threshold: ThresholdRule = quiet("f1")
     threshold_value: Share | None = quiet(None)
+    problem: ProblemName = quiet("binary")
 
     def __post_init__(self) -> None:
         require(
@@ -344,7 +355,7 @@ def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = Non
             raise ConfigError(f"{where}: the table [{name}] is required and missing")
     values = {name: _read_table(reader, name, value) for name, value in tables.items()}
     spec = RetrainSpec(**values, origin=reader)  # type: ignore[arg-type]
-    _check_together(reader, spec)
+    _check_together(reader, spec, tables)
     return _with_absolute_paths(spec, folder)
 
 
@@ -376,8 +387,11 @@ def _read_table(reader: TableReader, name: str, value: object) -> object:
     return reader.read(name, value, TABLES[name])
 
 
-def _check_together(reader: TableReader, spec: RetrainSpec) -> None:
-    """What no single table can see."""
+def _check_together(
+    reader: TableReader, spec: RetrainSpec, written: Mapping[str, Mapping[str, object]]
+) -> None:
+    """What no single table can see; `written` is the file's own content."""
+    check_problem(reader, spec, written)
     _check_trainer(reader, spec)
     _check_columns(reader, spec)
     _check_margins(reader, spec)

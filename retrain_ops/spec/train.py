@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from numbers import Real
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from retrain_ops import _core
 from retrain_ops.errors import ConfigError
 
 NATIVE = "gbdt"
+
+ProblemName = Literal["binary", "regression"]
+"""What a model is asked for: a yes or no, or an amount."""
 
 # The trainer learns from all rows of its window; early stopping would need others.
 DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(
@@ -20,10 +23,11 @@ DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(
 """Parameters of the default trainer and their defaults; `models.training` says what they do."""
 
 _CHECKS: Mapping[str, Callable[[dict[str, Any]], dict[str, int | float]]] = MappingProxyType(
-    {NATIVE: _core.gbdt_params, "logistic": _core.linear_params}
+    {NATIVE: _core.gbdt_params, "logistic": _core.linear_params, "linear": _core.linear_params}
 )
+_LINEAR: Mapping[str, int | float] = MappingProxyType(_core.linear_params({}))
 DEFAULTS: Mapping[str, Mapping[str, int | float]] = MappingProxyType(
-    {NATIVE: DEFAULT_PARAMS, "logistic": MappingProxyType(_core.linear_params({}))}
+    {NATIVE: DEFAULT_PARAMS, "logistic": _LINEAR, "linear": _LINEAR}
 )
 """Our own trainers by name, with their parameters' defaults."""
 OURS = ", ".join(f'"{name}"' for name in DEFAULTS)
@@ -38,6 +42,24 @@ TRAINER_FORMS = f'{OURS}, "xgboost", "lightgbm", "sklearn:Class" or "package.mod
 
 _CLASS = re.compile(r"sklearn:[A-Za-z_]\w*")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+_ONLY: Mapping[str, ProblemName] = MappingProxyType(
+    {"logistic": "binary", "linear": "regression", "xgboost": "binary", "lightgbm": "binary"}
+)
+"""Trainers of one problem alone."""
+
+
+def refused_problem(trainer: str, problem: ProblemName) -> str | None:
+    """Why a trainer cannot train for a problem; None where it can."""
+    only: ProblemName | None = "binary" if trainer.startswith("sklearn:") else _ONLY.get(trainer)
+    if only in (None, problem):
+        return None
+    others = ", ".join(f'"{name}"' for name in DEFAULTS if _ONLY.get(name) in (None, problem))
+    return (
+        f'"{trainer}" trains for problem = "{only}" alone; for "{problem}" take {others} or a '
+        "function of your own"
+    )
 
 
 def is_trainer(name: str) -> bool:

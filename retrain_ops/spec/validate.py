@@ -15,14 +15,16 @@ class ValidateTable:
     Attributes:
         min_rows: least rows of the window.
         max_rows: most rows of the window; no limit when absent.
-        label_rate: `[low, high]` share of ones among the known labels.
+        label_rate: `[low, high]` share of ones among the known labels; not of amounts, whose
+            label may have a range instead.
         not_null: columns without a missing value.
         ranges: `[low, high]`, both included.
         max_null_share: largest share of missing values; NaN counts as missing.
         refuse_days: what about a single day fails the window, where it is a warning otherwise:
             "rows" (under a tenth or over five times the median day's), "nulls" (a feature is
             missing in a quarter more of the rows, or in all), "label_rate" (under a tenth
-            of the zeros or ones that the median day would have), "labels" (under a tenth of the
+            of the zeros or ones that the median day would have; of amounts, all are one where
+            those of most days differ), "labels" (under a tenth of the
             median day's share of labelled rows). Rows and nulls are held against the days that
             the champion learnt from and must lie beyond all of them.
     """

@@ -168,7 +168,7 @@ def _live_score(windows: Sequence[DegradedWindow], metric: Metric) -> Fraction |
 def _days(cells: DayCells, sums: DaySums | None, metric: Metric, first: str) -> DayCells:
     if metric.kind is None:
         return cells
-    return with_sums(cells, sums or (), name=f"sums of the window from {first}")
+    return with_sums(cells, sums or (), metric.n_sums, name=f"sums of the window from {first}")
 
 
 def _judge_window(window: Window, rules: DegradedRules, metric: Metric) -> DegradedWindow:

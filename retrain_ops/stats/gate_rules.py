@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args
 
 from retrain_ops.errors import DataError
-from retrain_ops.stats.metrics import Costs, Metric, MetricName, metric_named
+from retrain_ops.stats.metrics import MEDIAN, Costs, Metric, MetricName, metric_named
 from retrain_ops.stats.rounding import to_json_value
 from retrain_ops.stats.rules import (
     Bytes,
@@ -74,6 +74,7 @@ class GateRules:
         beta: of "fbeta"; recall counts this many times as much as precision.
         costs: of "net_benefit"; what a row costs in money, `{tn = 0, fp = 5, fn = 80, tp = 5}`; a
             gain is below zero.
+        quantile: of "pinball"; which quantile of the label a prediction aims at.
         variance: how the spread between days is estimated for the bound on all rows: "window" from
             this hold-out alone, "moderated" with what earlier windows of the model showed.
         guards: `[{metric = "recall", max_drop = 0.02}]`; further metrics that must be shown not
@@ -101,11 +102,12 @@ class GateRules:
     metric: MetricName = quiet("f1")
     beta: Annotated[Fraction, "ratio"] = quiet(Fraction(1))
     costs: Annotated[Costs, "money per row"] = quiet(Costs())
+    quantile: Annotated[Fraction, "probability"] = quiet(MEDIAN)
     variance: Literal["window", "moderated"] = quiet("window")
     guards: tuple[Guard, ...] = quiet(())
 
     def __post_init__(self) -> None:
-        for name in ("min_improvement", "beta"):
+        for name in ("min_improvement", "beta", "quantile"):
             if isinstance(getattr(self, name), float | int):
                 object.__setattr__(self, name, Fraction(str(getattr(self, name))))
         self._check_metrics()
@@ -134,9 +136,14 @@ class GateRules:
         """The metric."""
         return self.named(self.metric)
 
+    @property
+    def problem(self) -> str:
+        """The problem whose models the metric judges."""
+        return self.scored_by.problem
+
     def named(self, name: str) -> Metric:
-        """A metric with the table's own `beta` and `costs`."""
-        return metric_named(name, beta=self.beta, costs=self.costs)
+        """A metric with the table's own `beta`, `costs` and `quantile`."""
+        return metric_named(name, beta=self.beta, costs=self.costs, quantile=self.quantile)
 
     @property
     def names(self) -> set[str]:
@@ -163,6 +170,11 @@ class GateRules:
             self.beta == 1 or "fbeta" in used,
             'beta: is of metric "fbeta", which neither `metric` nor a guard names',
         )
+        require(0 < self.quantile < 1, "quantile: must lie between 0 and 1")
+        require(
+            self.quantile == MEDIAN or "pinball" in used,
+            'quantile: is of metric "pinball", which neither `metric` nor a guard names',
+        )
         priced = self.costs != Costs()
         require(
             priced or "net_benefit" not in used,
@@ -174,6 +186,13 @@ class GateRules:
             'costs: are of metric "net_benefit", which neither `metric` nor a guard names',
         )
         require(len(set(named)) == len(named), "guards: a metric is listed twice")
+        for name in named:
+            other = self.named(name).problem
+            require(
+                other == self.problem,
+                f"guards: {name} judges models of {other} problems, {self.metric} those of "
+                f"{self.problem} problems",
+            )
         for guard in self.guards:
             self._check_guard(guard)
 
@@ -218,8 +237,9 @@ def rules_of_record(record: Mapping[str, Any]) -> GateRules:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
     try:
         values["min_improvement"] = Fraction(values["min_improvement"])
-        if "beta" in values:
-            values["beta"] = Fraction(values["beta"])
+        for name in ("beta", "quantile"):
+            if name in values:
+                values[name] = Fraction(values[name])
         if "costs" in values:
             values["costs"] = Costs(**values["costs"])
         guards = values.get("guards", ())

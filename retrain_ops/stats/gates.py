@@ -158,7 +158,7 @@ def judge(
     sums: Sums | None = None,
     earlier: Sequence[EarlierWindow] = (),
 ) -> GateReport:
-    """The gates on joint counts, and on sums where a metric of scores is named.
+    """The gates on joint counts, and on sums where a metric of scores or amounts is named.
 
     Args:
         cells: slice column -> level -> joint counts (:mod:`retrain_ops.stats.cells`),
@@ -267,7 +267,7 @@ def metric_days(days: DayCells, metric: Metric, sums: Sums, column: str, level: 
         raise DataError(
             f"the metric {metric.name} needs its sums of {column}={level}, and there are none"
         ) from None
-    return with_sums(days, of_level, name=f"sums of {column}={level}")
+    return with_sums(days, of_level, metric.n_sums, name=f"sums of {column}={level}")
 
 
 def _rows(days: DayCells) -> int:
@@ -342,10 +342,13 @@ def _role(column: str, rules: GateRules) -> Role:
 
 
 def _why_unjudged(paired: PairedDifference, bound: float | None, rules: GateRules) -> str:
-    """Why a slice cannot be judged; empty when it can."""
+    """Why a slice cannot be judged; empty when it can. Only labels of 0 and 1 have positives."""
+    positives = [("positives", paired.positives, max(1, rules.min_positives))]
+    if rules.problem != "binary":
+        positives = []
     minima = (
         ("rows", paired.rows, max(1, rules.min_rows)),
-        ("positives", paired.positives, max(1, rules.min_positives)),
+        *positives,
         # At least one: models that never disagree here have proved nothing.
         ("discordant", paired.discordant, max(1, rules.min_discordant)),
     )

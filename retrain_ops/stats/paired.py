@@ -45,7 +45,7 @@ class PairedDifference:
         score_champion, score_challenger: in the metric; None where it is undefined (not 0 and
             not 1).
         f1_champion, f1_challenger: exact, whatever the metric; None when there is neither a
-            positive nor a prediction.
+            positive nor a prediction, or no yes or no to predict.
         difference: None when either score is.
         row_error, day_error: standard errors; None when undefined (`day_error` also below 2 days).
     """
@@ -78,7 +78,7 @@ def compare(days: DayCells, metric: Metric = F1) -> PairedDifference:
     cells = counts[:N_CELLS]
     champion, challenger = (metric.totals(counts, said) for said in (CHAMPION, CHALLENGER))
     old, new = metric.score(champion), metric.score(challenger)
-    both_f1 = (old, new) if metric is F1 else _f1(counts)
+    both_f1 = (old, new) if metric is F1 else _f1(counts, metric)
     row_error = day_error = difference = None
     if old is not None and new is not None:
         difference = metric.sign * (new - old)
@@ -100,7 +100,10 @@ def compare(days: DayCells, metric: Metric = F1) -> PairedDifference:
     )
 
 
-def _f1(counts: Sequence[int]) -> tuple[Fraction | None, Fraction | None]:
+def _f1(counts: Sequence[int], metric: Metric) -> tuple[Fraction | None, Fraction | None]:
+    """Beside a metric of the same decisions; models of other problems have none."""
+    if metric.problem != "binary":
+        return None, None
     return F1.score(F1.totals(counts, CHAMPION)), F1.score(F1.totals(counts, CHALLENGER))
 
 

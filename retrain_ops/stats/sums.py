@@ -1,9 +1,10 @@
 """Sums of what rows add to two models' scores, per day and slice, beside the joint counts.
 
-Six whole numbers per day: the champion's values over negatives and over positives, the
-challenger's, and the squared differences of both (csrc/evaluation/paired.h says what a value
-is). Losses add up over any days; ranks are among the rows of all days together, so the sums of
-other days are counted anew.
+Of a metric of scores six whole numbers per day: the champion's values over negatives and over
+positives, the challenger's, and the squared differences of both (csrc/evaluation/paired.h says
+what a value is). Losses add up over any days; ranks are among the rows of all days together, so
+the sums of other days are counted anew. Those of a metric of amounts are in
+:mod:`retrain_ops.stats.amount_sums`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["N_SUMS", "DaySums", "Sums", "count_sums", "with_sums"]
 N_SUMS = 6
 
 DaySums = Sequence[Sequence[int]]
-"""One list of six per day."""
+"""One list per day, as long as the metric's `n_sums`."""
 
 Sums = Mapping[str, Mapping[str, Mapping[str, DaySums]]]
 """Kind of sums -> slice column -> level -> days."""
@@ -73,15 +74,15 @@ def count_sums(
     return found
 
 
-def with_sums(days: DayCells, sums: DaySums, *, name: str) -> DayCells:
-    """Joint counts per day with the sums of the same days behind them.
+def with_sums(days: DayCells, sums: DaySums, n_sums: int, *, name: str) -> DayCells:
+    """Joint counts per day with the `n_sums` sums of the same days behind them.
 
     Raises:
-        DataError: other days, or no six whole numbers each.
+        DataError: other days, or another number of whole numbers each.
     """
     if len(days) != len(sums):
         raise DataError(f"{name} cover {len(sums)} days, there are {len(days)}")
     for day in sums:
-        if len(day) != N_SUMS or not all(isinstance(n, int) for n in day):
-            raise DataError(f"{name} must hold {N_SUMS} whole numbers a day")
+        if len(day) != n_sums or not all(isinstance(n, int) for n in day):
+            raise DataError(f"{name} must hold {n_sums} whole numbers a day")
     return tuple((*cells, *more) for cells, more in zip(days, sums, strict=True))

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from retrain_ops.errors import DataError
 from retrain_ops.stats.cells import ALL_ROWS, DayCells, count_cells, day_cells
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.metrics import Metric
-from retrain_ops.stats.sums import DaySums, count_sums, with_sums
+from retrain_ops.stats.sums import DaySums, with_sums
 
-__all__ = ["Cells", "PairedRows", "Tables", "count_tables"]
+__all__ = ["Cells", "PairedRows", "Tables", "count_tables", "paired_amounts"]
 
 Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -34,7 +33,8 @@ class PairedRows:
     """Champion and challenger on the same labelled rows.
 
     `day` is int32 (rows,), indices below `n_days`; `label` and both `decisions` uint8 (rows,), 0
-    or 1; both `scores` float64 (rows,), None where there are none.
+    or 1; both `scores` float64 (rows,), None where there are none. Of amounts `target` is the
+    label, float64 (rows,), and `scores` what is predicted; see `paired_amounts`.
     """
 
     day: NDArray[np.int32]
@@ -42,6 +42,7 @@ class PairedRows:
     label: Said
     decisions: tuple[Said, Said]
     scores: tuple[Scores, Scores] | None
+    target: Scores | None = None
     n_threads: int = 0
 
     def cells(self, levels: Levels) -> dict[str, Counts]:
@@ -58,26 +59,13 @@ class PairedRows:
         )
         return {name: counts[:, i] for i, name in enumerate(names)}
 
-    def sums(self, kind: str, levels: Levels) -> dict[str, DaySums]:
-        """Sums of each level; see :func:`retrain_ops.stats.sums.count_sums`.
+    def sums(self, metric: Metric, levels: Levels) -> dict[str, DaySums]:
+        """What `metric` sums of each level; see :mod:`retrain_ops.stats.sums`.
 
         Raises:
             DataError: there are no scores, or one that has no value.
         """
-        if self.scores is None:
-            raise DataError(f"{kind} is a metric of scores: it needs those of both models")
-        codes, names = levels
-        found = count_sums(
-            kind,
-            self.day,
-            codes,
-            self.label,
-            *self.scores,
-            self.n_days,
-            len(names),
-            n_threads=self.n_threads,
-        )
-        return dict(zip(names, found, strict=True))
+        return dict(zip(levels[1], metric.count(self, levels), strict=True))
 
     @property
     def everyone(self) -> Levels:
@@ -89,8 +77,8 @@ class PairedRows:
         cells = day_cells(self.cells(self.everyone)[ALL_ROWS])
         if metric.kind is None:
             return cells
-        sums = self.sums(metric.kind, self.everyone)[ALL_ROWS]
-        return with_sums(cells, sums, name=f"sums of {metric.name}")
+        sums = self.sums(metric, self.everyone)[ALL_ROWS]
+        return with_sums(cells, sums, metric.n_sums, name=f"sums of {metric.name}")
 
     def between(self, first: int, end: int) -> PairedRows:
         """The rows of days [first, end), counted from 0."""
@@ -103,6 +91,7 @@ class PairedRows:
             label=self.label[kept],
             decisions=(self.decisions[0][kept], self.decisions[1][kept]),
             scores=None if scores is None else (scores[0][kept], scores[1][kept]),
+            target=None if self.target is None else self.target[kept],
         )
 
 
@@ -119,10 +108,36 @@ def count_tables(rows: PairedRows, columns: Mapping[str, Levels], rules: GateRul
     """
     levels = {ALL_ROWS: rows.everyone, **columns}
     cells = {name: rows.cells(by) for name, by in levels.items()}
-    kinds = {guard.metric: [ALL_ROWS] for guard in rules.guards} | {rules.metric: list(levels)}
+    wanted = {guard.metric: [ALL_ROWS] for guard in rules.guards} | {rules.metric: list(levels)}
     sums = {
-        kind: {name: rows.sums(kind, levels[name]) for name in names}
-        for metric, names in kinds.items()
-        if (kind := rules.named(metric).kind) is not None
+        metric.kind: {name: rows.sums(metric, levels[name]) for name in names}
+        for metric, names in ((rules.named(m), names) for m, names in wanted.items())
+        if metric.kind is not None
     }
     return cells, sums
+
+
+def paired_amounts(
+    day: NDArray[np.int32],
+    n_days: int,
+    target: Scores,
+    predicted: tuple[Scores, Scores],
+    *,
+    n_threads: int = 0,
+) -> PairedRows:
+    """Rows of two models of amounts: joint counts say on how many of them they disagree.
+
+    All labels are 0, and so is what the champion says; the challenger says 1 where it predicts
+    another amount.
+    """
+    none = np.zeros(len(day), np.uint8)
+    differs = (predicted[0] != predicted[1]).astype(np.uint8)
+    return PairedRows(
+        day=day,
+        n_days=n_days,
+        label=none,
+        decisions=(none, differs),
+        scores=predicted,
+        target=target,
+        n_threads=n_threads,
+    )

@@ -7,32 +7,29 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import numpy as np
-
 from retrain_ops.comparison.counts import count_models
 from retrain_ops.comparison.degraded import seen_until
 from retrain_ops.comparison.scoring import (
     REFERENCE_FILE,
-    Scores,
     load_challenger,
     load_version,
     mlmodel_of,
     model_folder,
 )
-from retrain_ops.data.labels import labelled, rows_of_days
+from retrain_ops.data.labels import labelled, labels_of, rows_of_days
 from retrain_ops.data.processed import read_processed
 from retrain_ops.decisions.champion import champion_of_key
-from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts, curve, usable
+from retrain_ops.decisions.curves import REPORT_FILE
 from retrain_ops.errors import DataError, ValidationError
 from retrain_ops.mlflow.tracking import log_run
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, environment_files
+from retrain_ops.problems import BINARY, problem_of
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, note
 from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, day_cells
 from retrain_ops.stats.gates import metric_days
 from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.paired import score_by_days
-from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
 from retrain_ops.stats.rules import quiet
 from retrain_ops.stats.sums import Sums
@@ -47,7 +44,9 @@ class EvaluateResult:
     `cells[column][level]` is one list of 8 joint counts (:mod:`retrain_ops.stats.cells`) per day
     of `days`. `expected_levels` are those of the training days. `calibration` counts the
     challenger's scores by bin, None when they are not probabilities. `sums[kind][column][level]`
-    (:mod:`retrain_ops.stats.sums`) are there when `[gate]` names a metric of scores.
+    (:mod:`retrain_ops.stats.sums`) are there when `[gate]` names a metric of scores or amounts.
+    `constant` is what a first model of amounts was compared with, `above` the rows with a label
+    above the median one.
     """
 
     days: list[str]
@@ -61,9 +60,11 @@ class EvaluateResult:
     labelled: int
     requests: int
     model_bytes: int
-    calibration: ScoreCounts | None
+    calibration: Mapping[str, Any] | None
     hashes: dict[str, str]
     sums: Sums | None = quiet(None)
+    constant: float | None = quiet(None)
+    above: int | None = quiet(None)
 
     @property
     def status(self) -> str:
@@ -73,7 +74,8 @@ class EvaluateResult:
     @property
     def summary(self) -> str:
         """One line for people."""
-        auc = f", AUC {self.auc_champion} -> {self.auc_challenger}" if self.rows else ""
+        ranked = self.rows and self.auc_challenger is not None
+        auc = f", AUC {self.auc_champion} -> {self.auc_challenger}" if ranked else ""
         return f"{self.rows} hold-out rows on {len(self.days)} days{auc}"
 
 
@@ -87,40 +89,44 @@ def evaluate(run: Run) -> EvaluateResult:
     champion = champion_of_key(run)
     days, cut = _fair_days(run, champion)
     requested = rows_of_days(read_processed(run.workspace, run.window.end), days)
-    table = labelled(requested, run.spec.source.label)
+    table = labelled(requested, run.spec)
     if table.num_rows == 0:
         raise ValidationError(
             f"{run.retrain_key}: the hold-out has no row with a known {run.spec.source.label} on "
             f"{len(days)} days"
         )
-    levels = _expected_levels(run)
+    levels, problem = _expected_levels(run), problem_of(run.spec)
+    constant = _constant(run) if champion is None else None
     counted = count_models(
         run,
         table,
         None if champion is None else load_version(run, champion),
         load_challenger(run),
         slices=run.spec.slice_columns,
+        constant=constant,
     )
-    curves = {
-        "champion": curve(counted.label, counted.champion_scores),
-        "challenger": curve(counted.label, counted.challenger_scores),
+    pictures = {
+        "champion": problem.picture(counted.label, counted.champion_scores),
+        "challenger": problem.picture(counted.label, counted.challenger_scores),
     }
-    run.workspace.write_json(run.path(REPORT_FILE), {"curves": curves})
+    run.workspace.write_json(run.path(REPORT_FILE), {problem.picture_name: pictures})
     result = EvaluateResult(
         days=[d.isoformat() for d in counted.days],
         cut_days=[d.isoformat() for d in cut],
         rows=table.num_rows,
         cells=_plain(counted.cells),
         expected_levels=levels,
-        auc_champion=_auc(counted.label, counted.champion_scores),
-        auc_challenger=_auc(counted.label, counted.challenger_scores),
-        scores_usable=_tells_apart(counted.challenger_scores),
+        auc_champion=problem.rank(counted.label, counted.champion_scores),
+        auc_challenger=problem.rank(counted.label, counted.challenger_scores),
+        scores_usable=problem.usable(counted.challenger_scores),
         labelled=table.num_rows,
         requests=requested.num_rows,
         model_bytes=len(run.workspace.read(run.path(MODEL_FILE)) or b""),
-        calibration=curves["challenger"],
+        calibration=pictures["challenger"] if problem is BINARY else None,
         hashes=_hashes(run),
         sums=counted.sums or None,
+        constant=constant,
+        above=problem.above(counted.label) if champion is None else None,
     )
     _log(run, result)
     return result
@@ -133,6 +139,14 @@ def _fair_days(run: Run, champion: Version | None) -> tuple[tuple[date, ...], tu
     seen = seen_until(champion)
     fair = tuple(d for d in run.window.holdout if d.isoformat() > seen)
     return fair, tuple(d for d in run.window.holdout if d not in fair)
+
+
+def _constant(run: Run) -> float | None:
+    """What the constant model says that a first champion has to beat."""
+    table = read_processed(run.workspace, run.window.end)
+    table = labelled(rows_of_days(table, run.window.train), run.spec)
+    label = labels_of(run.spec).values(table, run.spec.source.label)
+    return problem_of(run.spec).stand_in(label, run.spec.gate)
 
 
 def _expected_levels(run: Run) -> dict[str, list[str]]:
@@ -160,17 +174,6 @@ def _plain(cells: Cells) -> dict[str, dict[str, list[list[int]]]]:
         column: {level: counts.tolist() for level, counts in by.items()}
         for column, by in cells.items()
     }
-
-
-def _tells_apart(scores: Scores) -> bool:
-    """Whether they are probabilities that are not all the same."""
-    return usable(scores) and bool(np.ptp(scores) > 0)
-
-
-def _auc(label: np.ndarray, scores: Scores | None) -> float | None:
-    if scores is None or label.min() == label.max():
-        return None
-    return to_significant(roc_auc(label, scores))
 
 
 def _hashes(run: Run) -> dict[str, str]:
@@ -224,13 +227,13 @@ def _params(run: Run, trained: Mapping[str, Any], drift: Mapping[str, Any]) -> d
 def _metrics(
     result: EvaluateResult, trained: Mapping[str, Any], drift: Mapping[str, Any], metric: Metric
 ) -> dict[str, float]:
-    """F1 always, and the spec's metric under its own name."""
+    """The spec's metric under its own name, and F1 beside any other of a yes or no."""
     cells = day_cells(result.cells[ALL_ROWS][ALL_ROWS])
     bootstrap = drift["champion"] is None  # nobody is there to compare with: no sums either
     scores = {
         f"{scored_by.name}_{role}": to_significant(score_by_days(days, said, scored_by)[0])
-        for scored_by in (F1, metric)
-        if not (bootstrap and scored_by.kind)
+        for scored_by in ((F1, metric) if metric.problem == "binary" else (metric,))
+        if not (bootstrap and scored_by.kind and scored_by.kind not in (result.sums or {}))
         for days in [metric_days(cells, scored_by, result.sums or {}, ALL_ROWS, ALL_ROWS)]
         for role, said in (("challenger", CHALLENGER), ("champion", CHAMPION))
         if role == "challenger" or not bootstrap

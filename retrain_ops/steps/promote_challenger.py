@@ -9,7 +9,7 @@ from typing import Any, cast
 from retrain_ops.comparison.scoring import model_folder
 from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.decisions.earlier import earlier_windows
-from retrain_ops.decisions.judge import bootstrap_report, gate_report, outcome_of, reason_of
+from retrain_ops.decisions.judge import gate_report, outcome_of, reason_of
 from retrain_ops.decisions.record import (
     DECISION_FILE,
     BootstrapGate,
@@ -23,6 +23,7 @@ from retrain_ops.decisions.record import (
     write_decision,
 )
 from retrain_ops.mlflow.tracking import find_run, upload_once
+from retrain_ops.problems import problem_of
 from retrain_ops.registry.events import ENDED_STATES, Version, utc_instant, utc_text
 from retrain_ops.registry.registry import Registry
 from retrain_ops.run import Run, note
@@ -30,7 +31,7 @@ from retrain_ops.stats.rules import quiet
 
 NOT_BETTER = "challenger is not significantly better"
 HOLDOUT = ("days", "cut_days", "rows", "cells", "sums")
-"""What of evaluate's record judged; sums only where a metric of scores did."""
+"""What of evaluate's record judged; sums only where a metric of scores or amounts did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def promote_challenger(run: Run) -> PromoteResult:
     evaluated = run.require("evaluate")
     bootstrap = champion_of_key(run) is None
     report: GateRecord | BootstrapGate
-    report = _bootstrap(evaluated) if bootstrap else _gate_report(run, evaluated)
+    report = _bootstrap(run, evaluated) if bootstrap else _gate_report(run, evaluated)
     version = _register(run, evaluated["hashes"])
     passed = report["verdict"] == "pass"
     outcome = outcome_of(report["verdict"], queued=passed and _is_queued(run, version))
@@ -106,12 +107,8 @@ def promote_challenger(run: Run) -> PromoteResult:
     return result
 
 
-def _bootstrap(evaluated: Mapping[str, Any]) -> BootstrapGate:
-    return bootstrap_report(
-        evaluated["cells"],
-        auc=evaluated["auc_challenger"],
-        scores_usable=bool(evaluated["scores_usable"]),
-    )
+def _bootstrap(run: Run, evaluated: Mapping[str, Any]) -> BootstrapGate:
+    return problem_of(run.spec).first_champion(evaluated, run.spec.gate)
 
 
 def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> GateRecord:
@@ -134,8 +131,8 @@ def _metric_fields(run: Run, report: GateRecord | BootstrapGate) -> dict[str, An
     """What the result adds for a metric other than F1."""
     if "score_champion" not in report:
         return {}
-    champion, challenger = scores_of(cast(GateRecord, report))
-    metric = run.spec.gate.metric
+    champion, challenger = scores_of(report)
+    metric = report["rules"].get("metric", run.spec.gate.metric)
     return {"metric": metric, "score_champion": champion, "score_challenger": challenger}
 
 

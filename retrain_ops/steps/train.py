@@ -6,16 +6,16 @@ import hashlib
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from retrain_ops.comparison.scoring import REFERENCE_FILE
-from retrain_ops.data.labels import label_values, labelled, rows_of_days
+from retrain_ops.data.labels import labelled, labels_of, rows_of_days
 from retrain_ops.data.processed import read_processed
 from retrain_ops.data.reference import build_reference
 from retrain_ops.data.source import day_index
 from retrain_ops.errors import ValidationError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.training import TrainingData, resolve_trainer
+from retrain_ops.problems import problem_of
 from retrain_ops.run import Run
 from retrain_ops.stats.rounding import to_significant
 from retrain_ops.stats.rules import quiet
@@ -58,7 +58,7 @@ def train(run: Run) -> TrainResult:
     """Trains on `window.train` and writes `model.rtm`, `reference.json` and `losses.json`.
 
     Raises:
-        ValidationError: the training days hold no labelled rows of both classes.
+        ValidationError: the training days hold no labelled rows, or all have one label.
     """
     table = rows_of_days(read_processed(run.workspace, run.window.end), run.window.train)
     trainer = resolve_trainer(run.spec.model.trainer)
@@ -78,9 +78,9 @@ def train(run: Run) -> TrainResult:
     return TrainResult(
         model_sha256=hashlib.sha256(data).hexdigest(),
         reference_sha256=hashlib.sha256(reference).hexdigest(),
-        threshold=to_significant(model.threshold),
+        threshold=problem_of(run.spec).threshold(model),
         rows=table.num_rows - label.null_count,
-        positives=int(pc.sum(label).as_py() or 0),
+        positives=labels_of(run.spec).positives(label),
         train_start=first,
         train_end=last,
         threshold_end=last,
@@ -93,15 +93,17 @@ def training_data(run: Run, table: pa.Table) -> TrainingData:
     """What a trainer gets: the labelled rows of the training days.
 
     Raises:
-        ValidationError: there are none, or of one class only.
+        ValidationError: there are none, or all have one label.
     """
-    table = labelled(rows_of_days(table, run.window.train), run.spec.source.label)
-    label = label_values(table, run.spec.source.label)
-    if label.size == 0 or label.min() == label.max():
+    table = labelled(rows_of_days(table, run.window.train), run.spec)
+    labels = labels_of(run.spec)
+    label = labels.values(table, run.spec.source.label)
+    lacking = labels.lacking(label)
+    if lacking:
         first, last = run.window.train[0], run.window.train[-1]
         raise ValidationError(
             f"{run.retrain_key}: the training days {first} to {last} hold {label.size} rows with a "
-            f"known {run.spec.source.label}, of fewer than two classes: there is nothing to learn"
+            f"known {run.spec.source.label}, {lacking}: there is nothing to learn"
         )
     return TrainingData(
         table=table,
@@ -110,6 +112,7 @@ def training_data(run: Run, table: pa.Table) -> TrainingData:
         numeric=run.spec.features.numeric,
         categorical=run.spec.features.categorical,
         threshold=run.spec.threshold,
+        problem=run.spec.model.problem,
     )
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.data.expectations import ValidationReport, ValidationRules, validate_table
+from retrain_ops.data.labels import labels_of
 from retrain_ops.data.odd_days import (
     SHOWN,
     Oddity,
@@ -114,14 +115,15 @@ def rules_of(spec: RetrainSpec, schema: pa.Schema) -> ValidationRules:
     columns = {n: _kind(schema, n, _is_text, "text") for n in texts}
     # A slice that is a number to the model too is pulled as one.
     columns |= {n: _kind(schema, n, _is_number, "a number") for n in spec.features.numeric}
-    columns[spec.source.label] = _kind(schema, spec.source.label, _is_number, "0 or 1")
+    label = labels_of(spec)
+    columns[spec.source.label] = _kind(schema, spec.source.label, label.accepts, label.wanted)
     return ValidationRules(
         columns=columns,
         not_null=(spec.source.request_id, spec.source.event_time, *validate.not_null),
-        ranges=validate.ranges,
+        ranges=label.ranges(spec.source.label) | dict(validate.ranges),
         min_rows=validate.min_rows,
         max_rows=validate.max_rows,
-        label=spec.source.label,
+        label=spec.source.label if label.is_rate else "",
         label_rate=validate.label_rate,
         max_null_share=validate.max_null_share,
     )

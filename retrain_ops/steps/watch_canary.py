@@ -154,7 +154,7 @@ def _matured(run: Run, since: datetime) -> pa.Table:
     table = read_requests(run, since=since - early, before=run.instant)
     newest = pa.scalar(days[-1], type=pa.date32())
     table = table.filter(pc.less_equal(table[DAY], newest))
-    return labelled(table, run.spec.source.label)
+    return labelled(table, run.spec)
 
 
 def _judge(run: Run, rows: PairedRows, since: datetime) -> CanaryVerdict:

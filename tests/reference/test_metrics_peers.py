@@ -5,6 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from devtools.amount_peers import PEERS as AMOUNT_PEERS
 from devtools.metric_peers import (
     PEERS,
     bootstrap_ratio,
@@ -18,7 +19,7 @@ from retrain_ops.stats.metrics import F1, MetricName, metric_named, metric_of_re
 
 
 def test_every_metric_has_a_peer():
-    assert sorted([*PEERS, *SCORE_PEERS]) == sorted(get_args(MetricName))
+    assert sorted([*PEERS, *SCORE_PEERS, *AMOUNT_PEERS]) == sorted(get_args(MetricName))
 
 
 @pytest.mark.parametrize("name", PEERS)

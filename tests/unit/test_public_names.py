@@ -18,7 +18,8 @@ PUBLIC = {
     "retrain_ops.models": """
         DEFAULT_PARAMS Feature GBDTClassifier GBDTRegressor LinearRegression LogisticRegression
         PoissonRegressor TabularModel TrainedModel Trainer TrainingData encode load_model
-        resolve_loader resolve_trainer train_estimator train_gbdt train_logistic""",
+        resolve_loader resolve_trainer train_estimator train_gbdt train_linear
+        train_logistic""",
     "retrain_ops.stats": """
         CalibrationLine CanaryRules CanaryVerdict Chi2Result Costs DelongResult Distances
         DriftReport DriftRules FairnessReport GateReport GateRules Guard KsResult PsiResult

@@ -7,6 +7,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+from retrain_ops.stats.metrics.amounts import BY_NAME as AMOUNTS
+from retrain_ops.stats.metrics.amounts import pinball
 from retrain_ops.stats.metrics.decisions import BY_NAME as DECISIONS
 from retrain_ops.stats.metrics.decisions import Costs, fbeta, net_benefit
 from retrain_ops.stats.metrics.metric import Confusion, Influence, Metric, Totals
@@ -14,6 +16,7 @@ from retrain_ops.stats.metrics.scores import BY_NAME as SCORES
 
 __all__ = [
     "F1",
+    "MEDIAN",
     "Confusion",
     "Costs",
     "Influence",
@@ -40,17 +43,33 @@ MetricName = Literal[
     "ks",
     "log_loss",
     "brier",
+    "mae",
+    "rmse",
+    "pinball",
+    "bias",
+    "r2",
+    "mape",
+    "smape",
 ]
 
-_BY_NAME: Mapping[str, Metric] = {**DECISIONS, **SCORES}
+MEDIAN: Final = Fraction(1, 2)
+"""The quantile of the pinball loss where the spec names none."""
+
+_BY_NAME: Mapping[str, Metric] = {**DECISIONS, **SCORES, **AMOUNTS}
 
 F1: Final[Metric] = _BY_NAME["f1"]
 """The default."""
 
 
 @lru_cache(maxsize=64)
-def metric_named(name: str, *, beta: Fraction = Fraction(1), costs: Costs | None = None) -> Metric:
-    """The metric of a name; `beta` and `costs` are read by the one that has them.
+def metric_named(
+    name: str,
+    *,
+    beta: Fraction = Fraction(1),
+    costs: Costs | None = None,
+    quantile: Fraction = MEDIAN,
+) -> Metric:
+    """The metric of a name; `beta`, `costs` and `quantile` are read by the one that has them.
 
     Raises:
         KeyError: there is no such metric.
@@ -59,6 +78,8 @@ def metric_named(name: str, *, beta: Fraction = Fraction(1), costs: Costs | None
         return fbeta(beta)
     if name == "net_benefit":
         return net_benefit(costs or Costs())
+    if name == "pinball":
+        return pinball(quantile)
     return _BY_NAME[name]
 
 
@@ -71,4 +92,5 @@ def metric_of_record(record: Mapping[str, Any] | None) -> Metric:
         record["name"],
         beta=Fraction(record.get("beta", 1)),
         costs=None if costs is None else Costs(**costs),
+        quantile=Fraction(record.get("quantile", MEDIAN)),
     )

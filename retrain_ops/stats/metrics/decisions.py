@@ -11,13 +11,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrain_ops.stats.cells import CHALLENGER, CHAMPION, LABEL, N_CELLS, confusion
 from retrain_ops.stats.metrics.metric import Confusion, Influence
+
+if TYPE_CHECKING:
+    from retrain_ops.stats.sums import DaySums
+    from retrain_ops.stats.tables import Levels, PairedRows
 
 __all__ = [
     "BY_NAME",
@@ -54,9 +58,15 @@ class _OfDecisions:
     """What metrics of the eight joint counts share."""
 
     __slots__ = ()
+    problem: ClassVar[str] = "binary"
     kind: ClassVar[str | None] = None
+    n_sums: ClassVar[int] = 0
     sign: ClassVar[int] = 1
     ranks: ClassVar[bool] = False
+
+    def count(self, rows: PairedRows, levels: Levels) -> list[DaySums]:
+        """None beside the joint counts."""
+        return [[[]] * rows.n_days for _ in levels[1]]
 
     def totals(self, counts: Sequence[int], said: Sequence[int]) -> Confusion:
         """One model's confusion matrix."""

@@ -1,6 +1,6 @@
 """What the gate, the slices, the canary and the degraded trigger know of a metric.
 
-A metric scores one model from four totals that its rows were counted to, and says how much each
+A metric scores one model from a few totals that its rows were counted to, and says how much each
 of them moves that score per unit. Influences add up: over the rows of a day they give the day's
 share of the score, over all rows nothing, so standard errors by rows and by days, the paired
 difference and the confidence sequence of a canary are the same for every metric
@@ -11,13 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from retrain_ops.stats.sums import DaySums
+    from retrain_ops.stats.tables import Levels, PairedRows
 
 __all__ = ["Confusion", "Influence", "Metric", "Totals"]
 
-Totals = tuple[int, int, int, int]
+Totals = tuple[int, ...]
 """Of one model: for decisions a `Confusion`, for scores negatives, positives and the sums of the
-values of both (:mod:`retrain_ops.stats.metrics.scores`)."""
+values of both (:mod:`retrain_ops.stats.metrics.scores`), for amounts the sums of values and of
+bases (:mod:`retrain_ops.stats.metrics.amounts`)."""
 
 Confusion = Totals
 """True negatives, false positives, false negatives, true positives: 2 * label + decision."""
@@ -54,8 +59,16 @@ class Metric(Protocol):
         """Whether `score` is exact; fixed point and roots are not."""
 
     @property
+    def problem(self) -> str:
+        """The problem whose models it judges, as `[model] problem` names it."""
+
+    @property
     def kind(self) -> str | None:
-        """What is summed beside the joint counts (`_core.paired_sums`); None for decisions."""
+        """The name of what is summed beside the joint counts; None for decisions."""
+
+    @property
+    def n_sums(self) -> int:
+        """How many sums those are, per day and level."""
 
     @property
     def ranks(self) -> bool:
@@ -64,6 +77,13 @@ class Metric(Protocol):
     @property
     def arguments(self) -> Mapping[str, Any]:
         """What the spec has set of it, beside the name, as plain data."""
+
+    def count(self, rows: PairedRows, levels: Levels) -> list[DaySums]:
+        """The sums of `kind` by level, of each day.
+
+        Raises:
+            DataError: a row has no value, or the rows are of another problem.
+        """
 
     def totals(self, counts: Sequence[int], said: Sequence[int]) -> Totals:
         """One model's totals; `said` is `CHAMPION` or `CHALLENGER` of `retrain_ops.stats.cells`.

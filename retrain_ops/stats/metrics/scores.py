@@ -11,10 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from retrain_ops.errors import DataError
 from retrain_ops.stats.cells import CHAMPION, LABEL, N_CELLS, count_where
 from retrain_ops.stats.metrics.metric import Influence, Totals
+from retrain_ops.stats.sums import N_SUMS, count_sums
+
+if TYPE_CHECKING:
+    from retrain_ops.stats.sums import DaySums
+    from retrain_ops.stats.tables import Levels, PairedRows
 
 __all__ = ["BY_NAME", "Scores"]
 
@@ -87,11 +93,32 @@ class Scores:
     rational: bool = True
     ranks: bool = True
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    problem: str = "binary"
+    n_sums: int = N_SUMS
 
     @property
     def kind(self) -> str:
         """The sums that it needs."""
         return self.name
+
+    def count(self, rows: PairedRows, levels: Levels) -> list[DaySums]:
+        """By level, what both models' scores add on each day."""
+        if rows.scores is None:
+            raise DataError(f"{self.name} is a metric of scores: it needs those of both models")
+        codes, names = levels
+        found: list[DaySums] = [
+            *count_sums(
+                self.name,
+                rows.day,
+                codes,
+                rows.label,
+                *rows.scores,
+                rows.n_days,
+                len(names),
+                n_threads=rows.n_threads,
+            )
+        ]
+        return found
 
     def totals(self, counts: Sequence[int], said: Sequence[int]) -> Totals:
         """Negatives, positives, and the sums of the model's values over both."""

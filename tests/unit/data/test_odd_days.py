@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from devtools.synthetic import FIRST, SPEC, toy_run, write_days
+from devtools.synthetic import AMOUNTS, FIRST, SPEC, toy_run, write_days
 from retrain_ops.data.odd_days import DayCounts, count_days, counts_of_reference, odd_days
 from retrain_ops.data.reference import build_reference
 from retrain_ops.data.source import Source
@@ -206,3 +206,17 @@ def test_more_than_one_percent_is_worth_a_warning(run):
         "49 of 4800 rows of the window (1.0%) lie outside their partition's day in every time zone",
         "49 of 4800 rows of the window (1.0%) lie at or after the run's instant and are left out",
     ]
+
+
+def test_a_day_whose_amounts_are_all_one_is_odd(tmp_path):
+    write_days(tmp_path / "rows", 16, amounts=True)
+    run = toy_run(tmp_path, None, END, spec=AMOUNTS)
+    rows = window_rows(run.source, run.window)[0]
+    assert kinds(run, rows) == []
+    day = run.window.train[3]
+    filled = with_values(rows, "late", day, 0.0)
+    text = f"{day}: all 300 labels are 0, on most days they differ"
+    assert kinds(run, filled) == [("label_rate", text)]
+    place = rows.schema.get_field_index("late")
+    nothing = rows.set_column(place, "late", pc.multiply(rows["late"], 0.0))
+    assert kinds(run, nothing) == []  # that is how this label is

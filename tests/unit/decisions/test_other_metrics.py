@@ -9,6 +9,7 @@ import pytest
 from devtools.decisions import (
     END,
     decision,
+    of_amounts,
     random_cells,
     scored,
     spec,
@@ -22,7 +23,7 @@ from retrain_ops.decisions.replay import replay
 from retrain_ops.report import render
 from retrain_ops.stats.degraded import DegradedRules, judge_degraded
 from retrain_ops.stats.gate_rules import GateRules, Guard
-from retrain_ops.stats.metrics import Costs, MetricName
+from retrain_ops.stats.metrics import Costs, MetricName, metric_named
 from retrain_ops.workspace import canonical_json
 from tests.unit.decisions.test_replay import VALIDATOR
 
@@ -34,6 +35,18 @@ GUARDS = (
     Guard(metric="mcc", max_drop=0.05),
     Guard(metric="brier", max_drop=0.01),
 )
+AMOUNT_GUARDS = (
+    Guard(metric="bias", max_drop=1),
+    Guard(metric="smape", max_drop=0.05),
+    Guard(metric="rmse", max_drop=1),
+)
+
+
+def guards_of(name):
+    """Three further metrics of the same problem."""
+    amounts = AMOUNT_GUARDS if name != "bias" else (Guard(metric="r2", max_drop=1),)
+    amounts = tuple(guard for guard in amounts if guard.metric != name)
+    return amounts if rules_of(name).problem == "regression" else GUARDS
 
 
 def rules_of(name, **more):
@@ -41,6 +54,8 @@ def rules_of(name, **more):
         more["beta"] = 2
     if name == "net_benefit":
         more["costs"] = COSTS
+    if name == "pinball":
+        more["quantile"] = 0.9
     return GateRules(metric=name, **more)
 
 
@@ -48,6 +63,7 @@ def judged(name, seed, days=7, **more):
     rng = np.random.default_rng(seed)
     cells = random_cells(rng, days, gain=float(rng.choice([-0.1, 0, 0.3, 1])))
     rules = rules_of(name, protected=("p",), watched=("w",), **more)
+    cells = of_amounts(cells) if rules.problem == "regression" else cells
     tables = {"": {"": cells}, "p": split(rng, cells, 2), "w": split(rng, cells, 3)}
     return decision(tables, rules, sums=sums_of(rng, tables, rules))
 
@@ -58,8 +74,9 @@ def with_degraded(content, name):
     metric, windows = rules_of(name).scored_by, []
     for _ in range(3):
         cells = random_cells(rng, 7, gain=1)
-        rows = scored(rng, cells)
-        sums = rows.sums(metric.kind, rows.everyone)[""] if metric.kind else None
+        cells = of_amounts(cells) if metric.problem == "regression" else cells
+        rows = scored(rng, cells, metric)
+        sums = rows.sums(metric, rows.everyone)[""] if metric.kind else None
         windows.append(("2020-01-01", "2020-01-07", model, cells, sums))
     report = judge_degraded(windows, DegradedRules(margin=0.001), metric)
     content["drift"]["degraded"] = report.to_json()
@@ -70,7 +87,7 @@ def with_degraded(content, name):
 @pytest.mark.parametrize("seed", range(6))
 def test_any_decision_keeps_the_schema_and_replays_to_its_bytes(name, seed, tmp_path):
     mode = "literal" if seed == 5 else "paired"
-    content = judged(name, seed, days=2 + seed, mode=mode, guards=GUARDS[: seed % 4])
+    content = judged(name, seed, days=2 + seed, mode=mode, guards=guards_of(name)[: seed % 4])
     content = with_degraded(content, name)
     VALIDATOR.validate(content)
     done = replay(spec(), stored(tmp_path, content), END)
@@ -87,14 +104,17 @@ def test_a_metric_adds_keys_and_takes_none(name):
     }
     assert plain["gate"].keys() <= other["gate"].keys()
     assert other["gate"]["slices"][0].keys() - plain["gate"]["slices"][0].keys() == added
-    assert other["gate"]["f1_champion"] == plain["gate"]["f1_champion"]
+    if rules_of(name).problem == "binary":
+        assert other["gate"]["f1_champion"] == plain["gate"]["f1_champion"]
+    else:
+        assert other["gate"]["f1_champion"] is None
     assert "metric" not in plain["gate"]["rules"]
     assert not {"metric", "live_score"} & with_degraded(plain, "f1")["drift"]["degraded"].keys()
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_words_and_pages_name_the_metric(name):
-    content = with_degraded(judged(name, 3, guards=GUARDS), name)
+    content = with_degraded(judged(name, 3, guards=guards_of(name)), name)
     title = rules_of(name).scored_by.title
     champion, _ = scores_of(content["gate"])
     assert metric_of(content["gate"]).name == name
@@ -102,7 +122,7 @@ def test_words_and_pages_name_the_metric(name):
     assert f"the champion has {title} {champion:.4f}" in text
     better = "above" if rules_of(name).scored_by.sign > 0 else "below"
     assert f"The bare rule alone ({title} {better}" in text
-    assert "Guard on MCC" in text
+    assert f"Guard on {metric_named(guards_of(name)[0].metric).title}" in text
     assert "F1" not in text.replace(title, "") or title.startswith("F")
     html = render(content, curves={}, counts={}, threshold=0.2, history=[content])
     assert f"{title[0].upper()}{title[1:]} by slice" in html
@@ -141,3 +161,18 @@ def test_net_benefit_is_money_per_row():
     cost_challenger = 5 * (10 + 60) + 80 * (40 + 10) + 5.5 * (30 + 150)
     assert gate["score_champion"] == pytest.approx(-cost_champion / rows)
     assert gate["difference"] == pytest.approx((cost_champion - cost_challenger) / rows)
+
+
+def test_a_guard_is_of_the_same_problem():
+    with pytest.raises(ValueError, match="guards: recall judges models of binary problems, mae"):
+        GateRules(metric="mae", guards=(Guard(metric="recall", max_drop=0.1),))
+    with pytest.raises(ValueError, match='quantile: is of metric "pinball"'):
+        GateRules(metric="mae", quantile=0.9)
+    with pytest.raises(ValueError, match="quantile: must lie between 0 and 1"):
+        GateRules(metric="pinball", quantile=1)
+
+
+def test_slices_of_amounts_need_no_positives():
+    gate = judged("mae", 3)["gate"]
+    assert gate["positives"] == 0
+    assert {s["verdict"] for s in gate["slices"] if s["role"] == "protected"} == {"pass"}

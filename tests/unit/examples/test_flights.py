@@ -181,3 +181,11 @@ def test_the_real_year_has_the_rows_days_and_shares_that_the_spec_counts_on(
     key = order.assign(day=day)[["day", "event_time", "request_id"]]
     assert key.equals(key.sort_values(["day", "event_time", "request_id"]))
     assert np.isclose(table["plane_age"].null_count / len(table), 0.172, atol=0.0005)
+
+
+def test_the_label_may_be_the_minutes(source: Path):
+    late = flights.build_flights(source)[1]
+    minutes = flights.build_flights(source, "minutes")[1]
+    assert minutes["label"].type == pa.float32()
+    assert minutes["label"].to_pylist() == [0, 16, 15, None, 0]
+    assert minutes.drop_columns("label").equals(late.drop_columns("label"))

@@ -101,7 +101,7 @@ def test_the_champion_falls_behind_in_a_metric_of_scores(name, pooled):
     for i in range(1, 4):
         cells = np.array([[500, 60, 60, 60, 40, 80, 20, 80]] * 7) + np.arange(7)[:, None]
         rows = scored(rng, cells)
-        sums = rows.sums(name, rows.everyone)[""]
+        sums = rows.sums(metric, rows.everyone)[""]
         windows.append((f"2020-01-0{i}", f"2020-01-1{i}", OTHER, cells, sums))
     report = judge_degraded(windows, RULES, metric)
     assert report.triggered
