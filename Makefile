@@ -3,7 +3,7 @@ export PYTHON ?= python3
 ENVIRONMENT := $(PYTHON) tools/environments.py
 .NOTPARALLEL:
 .PHONY: help build test lint format c-test c-test-sanitized proofs demo ui wheel docs \
-	bench-calibration bench-evaluation bench-linear bench-online bench-quality bench-registry bench-serving bench-training
+	bench-calibration bench-day bench-evaluation bench-linear bench-online bench-quality bench-registry bench-serving bench-training
 
 help:
 	@echo "make build             install what a build needs; build the extension in place"
@@ -15,6 +15,7 @@ help:
 	@echo "make proofs            the full counts behind the figures of the README"
 	@echo "make bench-calibration  how often verdicts are wrong, and what they see"
 	@echo "make ui                the demo's Airflow and MLflow, left running"
+	@echo "make bench-day         a whole day beside a script of the usual libraries; ARGS=\"--rows 1000000 10000000\""
 	@echo "make bench-evaluation  evaluation kernels beside scikit-learn, Evidently, Fairlearn"
 	@echo "make docs              build/site: the pages of docs/ and of the public names"
 	@echo "make wheel             build/dist: sdist and wheel, tried on three Pythons"
@@ -73,6 +74,9 @@ bench-serving: build
 
 bench-registry: build
 	@tools/in_environment.sh dev python benchmarks/bench_registry.py
+
+bench-day: build
+	@tools/in_environment.sh bench-day python -m benchmarks.bench_day $(ARGS)
 
 bench-linear: build
 	@tools/in_environment.sh bench-training python -m benchmarks.bench_linear $(ARGS)

@@ -57,6 +57,7 @@ ENVIRONMENTS = {
     "prefect-3.8": Environment(project="wheel", extra=("prefect-extra", "prefect-test")),
     "wheel": Environment(),
     "bench-training": Environment(project="source"),
+    "bench-day": Environment(project="source"),
     "docs": Environment(),
 }
 

@@ -1,0 +1,1 @@
+"""One day of retraining, ours and as people write it, over the same rows."""
