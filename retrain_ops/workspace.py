@@ -22,14 +22,16 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from retrain_ops.busy import busy_with
@@ -41,6 +43,9 @@ log = logging.getLogger(__name__)
 LOCK_PATIENCE_S = 900.0
 SHA256 = re.compile(r"[0-9a-f]{64}")
 KEY_FOLDER = re.compile(r"window_end=(\d{4}-\d\d-\d\d)")
+
+PIECE = 1 << 20
+OTHER_SHA256 = "its SHA-256 is not the one it was written with"
 
 Shape = Mapping[str, type | tuple[type, ...]]
 
@@ -105,7 +110,7 @@ class Workspace:
         data = self._raw(path)
         known = self._digests(path) if data is not None else ()
         if data is not None and known and hashlib.sha256(data).hexdigest() not in known:
-            raise self._damaged(path, "its SHA-256 is not the one it was written with")
+            raise self._damaged(path, OTHER_SHA256)
         return data
 
     def read_json(self, path: str, shape: Shape = MappingProxyType({})) -> dict[str, Any] | None:
@@ -143,8 +148,21 @@ class Workspace:
         return value
 
     def is_sound(self, path: str) -> bool:
-        """Whether the file is there and is what was written; one without a hash may be anything."""
-        return self.recover(path) is not None and bool(self._digests(path))
+        """Whether the file is there and is what was written; one without a hash may be anything.
+
+        What is damaged is set aside.
+        """
+        try:
+            return self._checked_sha256(path) is not None and bool(self._digests(path))
+        except DamagedError as problem:
+            self._set_aside(path, problem)
+            return False
+
+    def opened(self, path: str) -> pa.NativeFile | None:
+        """`read` of a file that may be larger than memory: open for reading, or None."""
+        if self._checked_sha256(path) is None:
+            return None
+        return self.filesystem.open_input_file(self.absolute(path))
 
     def recover(self, path: str) -> bytes | None:
         """`read`; what is damaged is set aside and counts as not there: it is made anew."""
@@ -170,12 +188,30 @@ class Workspace:
             self._set_aside(path, problem)
             old = None
         # First: a process that dies between the two leaves the old file, which is listed too.
-        self._note_digests(path, data, old)
+        before = None if old is None else hashlib.sha256(old).hexdigest()
+        self._note_digests(path, hashlib.sha256(data).hexdigest(), before)
         if old == data:
             return False
         if old is not None:
             self._keep(path, old)
         self._replace(path, data)
+        return True
+
+    def write_file(self, path: str, content: IO[bytes]) -> bool:
+        """`write` of what a file holds, piece by piece; no old file is kept."""
+        try:
+            old = self._sha256(path)
+        except DamagedError as problem:
+            self._set_aside(path, problem)
+            old = None
+        digest = hashlib.sha256()
+        for piece in _read_pieces(content):
+            digest.update(piece)
+        new = digest.hexdigest()
+        self._note_digests(path, new, old)
+        if old == new:
+            return False
+        self._replace(path, _read_pieces(content))
         return True
 
     def write_json(self, path: str, value: Mapping[str, Any]) -> bool:
@@ -195,16 +231,33 @@ class Workspace:
     # -- what was written, and what is damaged ----------------------------------------
 
     def _raw(self, path: str) -> bytes | None:
+        with self._stream(path) as stream:
+            return None if stream is None else bytes(stream.read())
+
+    def _sha256(self, path: str) -> str | None:
+        with self._stream(path) as stream:
+            return None if stream is None else hashlib.file_digest(stream, "sha256").hexdigest()
+
+    @contextmanager
+    def _stream(self, path: str) -> Iterator[pa.NativeFile | None]:
         info = self.filesystem.get_file_info(self.absolute(path))
         if info.type == pafs.FileType.NotFound:
-            return None
+            yield None
+            return
         if info.type != pafs.FileType.File:
             raise self._damaged(path, "it is no file")
         try:
             with self.filesystem.open_input_stream(self.absolute(path)) as stream:
-                return bytes(stream.read())
+                yield stream
         except OSError as problem:
             raise self._damaged(path, f"it cannot be read ({problem})") from problem
+
+    def _checked_sha256(self, path: str) -> str | None:
+        found = self._sha256(path)
+        known = self._digests(path) if found is not None else ()
+        if known and found not in known:
+            raise self._damaged(path, OTHER_SHA256)
+        return found
 
     def _digests(self, path: str) -> tuple[str, ...]:
         """The hashes that the file may have; none when an earlier release wrote it.
@@ -217,13 +270,12 @@ class Workspace:
             return ()
         return tuple(w for w in data.decode("ascii", "replace").split() if SHA256.fullmatch(w))
 
-    def _note_digests(self, path: str, new: bytes, old: bytes | None) -> None:
-        wanted = [hashlib.sha256(data).hexdigest() for data in (new, old) if data is not None]
-        known = self._digests(path)
-        if new == old and known[:1] == (wanted[0],):
+    def _note_digests(self, path: str, new: str, old: str | None) -> None:
+        """The hash of what is to be written, and of what is there."""
+        if new == old and self._digests(path)[:1] == (new,):
             return
-        text = "\n".join(dict.fromkeys(wanted)) + "\n"
-        self._replace(_digest_path(path), text.encode())
+        wanted = [new] if old is None else list(dict.fromkeys((new, old)))
+        self._replace(_digest_path(path), ("\n".join(wanted) + "\n").encode())
 
     def _damaged(self, path: str, what: str) -> DamagedError:
         return DamagedError(
@@ -252,7 +304,7 @@ class Workspace:
         if not self.exists(kept) and not name.endswith(".parquet"):
             self._replace(kept, old)
 
-    def _replace(self, path: str, data: bytes) -> None:
+    def _replace(self, path: str, data: bytes | Iterable[bytes]) -> None:
         target = self.absolute(path)
         if self.is_local and Path(target).is_dir():
             self.set_aside(path, "it is a folder")
@@ -261,7 +313,8 @@ class Workspace:
             replace_file(Path(target), data)
         else:  # object stores publish an object when its stream closes, never before
             with self.filesystem.open_output_stream(target) as stream:
-                stream.write(data)
+                for piece in _pieces(data):
+                    stream.write(piece)
 
     @contextmanager
     def lock(self, *, patience_s: float = LOCK_PATIENCE_S) -> Iterator[None]:
@@ -319,12 +372,21 @@ def _acquire(handle: int, folder: Path, patience_s: float) -> None:
         time.sleep(0.05)
 
 
-def replace_file(target: Path, data: bytes) -> None:
+def _read_pieces(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    return iter(partial(file.read, PIECE), b"")
+
+
+def _pieces(data: bytes | Iterable[bytes]) -> Iterable[bytes]:
+    return (data,) if isinstance(data, bytes) else data
+
+
+def replace_file(target: Path, data: bytes | Iterable[bytes]) -> None:
     """Write aside, sync, rename, sync the folder: after a power cut it is old or new."""
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with open(aside, "wb") as file:
-            file.write(data)
+            file.writelines(_pieces(data))
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, target)

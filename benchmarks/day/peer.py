@@ -1,4 +1,4 @@
-"""python -m benchmarks.day.peer SOURCE WORKSPACE URL THREADS: the same two days as people write them.
+"""python -m benchmarks.day.peer SOURCE WORKSPACE URL THREADS: the same days as people write them.
 
 pandas, Great Expectations, Evidently, LightGBM, scikit-learn, Fairlearn and MLflow's client, each
 used as its own documentation shows. The same rows, the same work: PSI of every feature beside the

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from retrain_ops.busy import busy_with
 from retrain_ops.data.facts import ColumnFacts, TableFacts, count_facts
+from retrain_ops.data.processed import ParquetRows
 from retrain_ops.errors import ConfigError, import_problem
 from retrain_ops.stats.rules import exactly
 
@@ -84,10 +85,10 @@ class ValidationReport:
     evaluated: int
 
 
-def validate_table(table: pa.Table, rules: ValidationRules) -> ValidationReport:
+def validate_table(table: pa.Table | ParquetRows, rules: ValidationRules) -> ValidationReport:
     """Hold a table against the rules, all of them: the report names every failure.
 
-    Its record batches are looked at once. No network, no files, no progress bars.
+    Its columns are looked at once, one after the other. No network, no files, no progress bars.
 
     Raises `ConfigError` when Great Expectations or pandas is not installed.
     """

@@ -1,4 +1,4 @@
-"""What a validation asks of a table, counted once over its record batches.
+"""What a validation asks of a table, counted once, column by column in batches.
 
 Nothing is judged here, and no value becomes a Python object but the few that a report shows.
 NaN counts as missing. Numbers are whole numbers, floats, decimals and booleans (0 and 1).
@@ -7,13 +7,15 @@ NaN counts as missing. Numbers are whole numbers, floats, decimals and booleans 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from retrain_ops.data.processed import ParquetRows
 
 BATCH_ROWS = 65_536
 EXAMPLES = 20
@@ -75,16 +77,22 @@ class TableFacts:
 
 
 def count_facts(
-    table: pa.Table, wanted: Collection[str], ranges: Mapping[str, Range], label: str
+    table: pa.Table | ParquetRows, wanted: Collection[str], ranges: Mapping[str, Range], label: str
 ) -> TableFacts:
-    """One pass over the `wanted` columns of the table, batch by batch."""
+    """One pass over each of the `wanted` columns, batch by batch."""
     names = [name for name in table.column_names if name in wanted]
     columns = {name: ColumnFacts(table.schema.field(name).type) for name in names}
-    for batch in table.select(names).to_batches(BATCH_ROWS):
-        for name, facts in columns.items():
-            _add(facts, batch.column(name), ranges.get(name), is_label=name == label)
+    for name, facts in columns.items():
+        for values in _batches(table[name]):
+            _add(facts, values, ranges.get(name), is_label=name == label)
     types = {each.name: str(each.type) for each in table.schema}
     return TableFacts(types=types, rows=table.num_rows, columns=columns)
+
+
+def _batches(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    for chunk in column.chunks:
+        for begin in range(0, len(chunk), BATCH_ROWS):
+            yield chunk.slice(begin, BATCH_ROWS)
 
 
 def _add(facts: ColumnFacts, values: pa.Array, span: Range | None, *, is_label: bool) -> None:

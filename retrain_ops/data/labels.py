@@ -137,13 +137,14 @@ def labels_of(spec: RetrainSpec) -> Labels:
 
 def rows_of_days(table: pa.Table, days: tuple[object, ...]) -> pa.Table:
     """The rows of some days, in the order they are in."""
-    wanted = pa.array(days, type=pa.date32())
-    return table.filter(pc.is_in(table[DAY], value_set=wanted))
+    wanted = pc.is_in(table[DAY], value_set=pa.array(days, type=pa.date32()))
+    return table if pc.all(wanted).as_py() else table.filter(wanted)
 
 
 def labelled(table: pa.Table, spec: RetrainSpec) -> pa.Table:
     """The rows whose outcome is known."""
-    return table.filter(labels_of(spec).known(table[spec.source.label]))
+    known = labels_of(spec).known(table[spec.source.label])
+    return table if pc.all(known).as_py() else table.filter(known)
 
 
 def label_values(table: pa.Table, label: str) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from retrain_ops import _core
 from retrain_ops.data.labels import labels_of
-from retrain_ops.data.source import day_index
+from retrain_ops.data.source import Columns, day_index
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import Window
 from retrain_ops.stats.rules import OddDay
@@ -55,7 +55,7 @@ class DayCounts:
     alike: list[float | None] = field(default_factory=list)
 
 
-def count_days(table: pa.Table, spec: RetrainSpec, days: Sequence[date]) -> DayCounts:
+def count_days(table: Columns, spec: RetrainSpec, days: Sequence[date]) -> DayCounts:
     """The counts of a window's rows; a day without rows counts zero."""
     codes, found = day_index(table)
     place = {day: i for i, day in enumerate(found)}

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
+from tempfile import TemporaryFile
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops.busy import busy_with
-from retrain_ops.data.canonical import canonical, check_words, joined, stored_words
+from retrain_ops.data.canonical import canonical, check_words, stored_words
 from retrain_ops.data.categories import kind_of, numbers, plain
 from retrain_ops.data.pins import Pins
 from retrain_ops.data.sources.kind import VERSION, Part, open_kind
 from retrain_ops.data.sources.secrets import shown
+from retrain_ops.data.spool import Spool
 from retrain_ops.errors import DataError, SourceError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY
@@ -53,28 +56,44 @@ class Source:
             SourceError: a day has no rows, or a column or its type is wrong.
             UnreachableError: whoever holds the rows did not answer.
         """
+        tables = list(
+            self.read_by_day(days, columns=columns, allow_missing=allow_missing, pins=pins)
+        )
+        if not tables:
+            return self._empty(self._columns(columns))
+        table = pa.concat_tables(tables)
+        return within(table, self.spec.source.event_time, since, before).combine_chunks()
+
+    def read_by_day(
+        self,
+        days: Iterable[date],
+        *,
+        columns: Sequence[str],
+        allow_missing: bool = False,
+        pins: Pins | None = None,
+    ) -> Iterator[pa.Table]:
+        """The rows of each of `days` that has any, sorted as `read` does, all of one schema.
+
+        All days are read before the first is given out, and wait on disk. Raises as `read`.
+        """
         kind = open_kind(self.spec, self.version)
         wanted, asked = self._columns(columns), sorted(set(days))
-        parts: list[tuple[str, pa.Table]] = []
-        seen = set()
         stored: list[tuple[str, dict[str, pa.DataType]]] = []
-        with busy_with(f"reading {self._place}"):
-            for part in kind.read(asked, wanted, pinned=pins is not None):
-                seen.add(part.day)
-                parts.append((part.where, self._rows(part)))
-                stored.append((part.where, stored_words(part.table, self.spec)))
-                if pins is not None:
-                    pins.add(part)
-        if pins is not None:
-            pins.facts = {"kind": self.spec.source.kind, **kind.pin()}
-        missing = [day for day in asked if day not in seen]
-        if missing and not allow_missing:
-            raise SourceError(_missing_days(missing, kind.expected))
-        if not parts:
-            return self._empty(wanted)
-        check_words(stored)
-        table = joined(parts, self.spec.features.numeric)
-        return self._ordered(within(table, self.spec.source.event_time, since, before))
+        with TemporaryFile() as file:
+            spool = Spool(file, self.spec.features.numeric)
+            with busy_with(f"reading {self._place}"):
+                for part in kind.read(asked, wanted, pinned=pins is not None):
+                    stored.append((part.where, stored_words(part.table, self.spec)))
+                    spool.add(part.day, part.where, self._rows(part))
+                    if pins is not None:
+                        pins.add(part)
+            if pins is not None:
+                pins.facts = {"kind": self.spec.source.kind, **kind.pin()}
+            missing = [day for day in asked if day not in spool.days]
+            if missing and not allow_missing:
+                raise SourceError(_missing_days(missing, kind.expected))
+            check_words(stored)
+            yield from map(self._ordered, spool.tables())
 
     def check_columns(self, days: Iterable[date]) -> None:
         """Refuses a spec that names a column which no day has; one that lacks on some days only
@@ -166,7 +185,7 @@ def _missing_days(missing: list[date], expected: str) -> str:
     return f"the source has no rows for {shown}{more}: {expected}"
 
 
-def day_index(table: pa.Table) -> tuple[np.ndarray, tuple[date, ...]]:
+def day_index(table: Columns) -> tuple[np.ndarray, tuple[date, ...]]:
     """Day codes int32 per row, and the days they stand for, oldest first."""
     days = table[DAY].to_numpy()
     distinct, codes = np.unique(days, return_inverse=True)
@@ -183,7 +202,18 @@ def pin_contents(table: pa.Table, numeric: Collection[str], pins: Pins) -> None:
             pins.add_contents(day, rows.num_rows, sha256_of_rows(rows, numeric))
 
 
-def sha256_of_rows(table: pa.Table, numeric: Collection[str] = ()) -> str:
+class Columns(Protocol):
+    """A table, or whatever gives its columns one at a time."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types."""
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        """The column of that name."""
+
+
+def sha256_of_rows(table: Columns, numeric: Collection[str] = ()) -> str:
     """SHA-256 of the logical content: names, types, values and nulls, in column-name order.
 
     Neither chunking, file layout nor library version can change it, nor, in the `numeric`

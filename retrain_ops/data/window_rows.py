@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date, datetime, timedelta
+from tempfile import TemporaryFile
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from retrain_ops.data.labels import labels_of
 from retrain_ops.data.pins import Pins
+from retrain_ops.data.processed import ParquetRows
 from retrain_ops.data.source import Source, pin_contents, within
 from retrain_ops.errors import SourceError
 from retrain_ops.spec.spec import RetrainSpec
@@ -32,9 +36,19 @@ class Strays:
     or after the run's instant, and are not.
     """
 
-    rows: int
-    outside: int
-    late: int
+    rows: int = 0
+    outside: int = 0
+    late: int = 0
+
+    def __add__(self, other: Strays) -> Strays:
+        """Of the days of both."""
+        mine, theirs = astuple(self), astuple(other)
+        return Strays(*(a + b for a, b in zip(mine, theirs, strict=True)))
+
+    @property
+    def seen(self) -> int:
+        """The rows that a run sees."""
+        return self.rows - self.late
 
     def warnings(self, of: str = "the window") -> list[str]:
         """What to say of them, the rows `of` some days; nothing of a share that is no news."""
@@ -54,29 +68,44 @@ def pulled_columns(spec: RetrainSpec) -> tuple[str, ...]:
     return (*spec.features.all, *spec.slice_columns, spec.source.label)
 
 
-def window_rows(
-    source: Source, window: Window, pins: Pins | None = None
-) -> tuple[pa.Table, Strays]:
-    """The rows of a window, and what strayed; labels not complete at its instant are null.
+def window_rows(source: Source, window: Window) -> tuple[pa.Table, Strays]:
+    """The rows of a window as a table, and what strayed. Raises as `pull_window`."""
+    with TemporaryFile() as file:
+        strays = pull_window(source, window, file)
+        return ParquetRows(file).table(), strays
 
-    `pins` gets what was read.
+
+def pull_window(
+    source: Source, window: Window, file: IO[bytes], pins: Pins | None = None
+) -> Strays:
+    """Writes the rows of a window into `file` as Parquet; says what strayed.
+
+    One day at a time is in memory. Labels not complete at the window's instant are null. `pins`
+    gets what was read.
 
     Raises:
         SourceError: a day is missing or wrong, too many rows have strayed, the window is empty,
             or a request id is doubled.
     """
-    spec = source.spec
+    spec, writer, strays = source.spec, None, Strays()
     key = f"{spec.model.name}/{window.end.isoformat()}"
-    columns = pulled_columns(spec)
-    table, strays = seen_rows(source, window.days, columns, window.instant, pins)
+    for whole in source.read_by_day(window.days, columns=pulled_columns(spec), pins=pins):
+        table, found = _seen(spec, whole, window.instant)
+        table = _without_immature_labels(spec, window, table)
+        strays += found
+        writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
+        if table.num_rows:
+            writer.write_table(table)
+        if pins is not None:
+            pin_contents(table, spec.features.numeric, pins)
+    if writer is not None:
+        writer.close()
     check_strays(key, spec, strays)
-    if table.num_rows == 0:
+    if strays.seen == 0:
         raise SourceError(f"{key}: the window has no rows at all")
-    check_unique(key, spec, table)
-    table = _without_immature_labels(spec, window, table)
-    if pins is not None:
-        pin_contents(table, spec.features.numeric, pins)
-    return table, strays
+    check_unique(key, spec, ParquetRows(file))
+    pa.default_memory_pool().release_unused()  # of a table of all ids
+    return strays
 
 
 def seen_rows(
@@ -84,21 +113,21 @@ def seen_rows(
     days: Iterable[date],
     columns: Sequence[str],
     instant: datetime,
-    pins: Pins | None = None,
 ) -> tuple[pa.Table, Strays]:
     """The rows of `days` before `instant`, and what strayed; :meth:`Source.read` says the rest."""
-    whole = source.read(days, columns=columns, before=None, pins=pins)
-    table = within(whole, source.spec.source.event_time, None, instant)
-    return table, _strays(source.spec, whole, late=whole.num_rows - table.num_rows)
+    whole = source.read(days, columns=columns, before=None)
+    return _seen(source.spec, whole, instant)
 
 
-def _strays(spec: RetrainSpec, whole: pa.Table, *, late: int) -> Strays:
+def _seen(spec: RetrainSpec, whole: pa.Table, instant: datetime) -> tuple[pa.Table, Strays]:
+    table = within(whole, spec.source.event_time, None, instant)
     time = whole[spec.source.event_time]
     midnight = whole[DAY].cast(time.type)
     early = pc.less(time, pc.add(midnight, pa.scalar(EARLIEST)))
     after = pc.greater_equal(time, pc.add(midnight, pa.scalar(LATEST)))
     outside = pc.sum(pc.or_(early, after)).as_py() or 0
-    return Strays(rows=whole.num_rows, outside=outside, late=late)
+    late = whole.num_rows - table.num_rows
+    return table, Strays(rows=whole.num_rows, outside=outside, late=late)
 
 
 def check_strays(key: str, spec: RetrainSpec, strays: Strays) -> None:
@@ -113,10 +142,10 @@ def check_strays(key: str, spec: RetrainSpec, strays: Strays) -> None:
         )
 
 
-def check_unique(key: str, spec: RetrainSpec, table: pa.Table) -> None:
+def check_unique(key: str, spec: RetrainSpec, table: pa.Table | ParquetRows) -> None:
     """Raises SourceError where two rows have one request id."""
     ids = table[spec.source.request_id]
-    doubled = table.num_rows - pc.count_distinct(ids, mode="all").as_py()
+    doubled = len(ids) - pc.count_distinct(ids, mode="all").as_py()
     if doubled:
         raise SourceError(
             f"{key}: {doubled} row(s) repeat a {spec.source.request_id}, {_repeated(table, ids)}; "
@@ -124,7 +153,7 @@ def check_unique(key: str, spec: RetrainSpec, table: pa.Table) -> None:
         )
 
 
-def _repeated(table: pa.Table, ids: pa.ChunkedArray) -> str:
+def _repeated(table: pa.Table | ParquetRows, ids: pa.ChunkedArray) -> str:
     """An id that occurs more than once, and its days."""
     counts = pc.value_counts(ids)
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0]

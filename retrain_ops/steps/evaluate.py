@@ -16,7 +16,7 @@ from retrain_ops.comparison.scoring import (
     mlmodel_of,
     model_folder,
 )
-from retrain_ops.data.labels import labelled, labels_of, rows_of_days
+from retrain_ops.data.labels import labelled, labels_of
 from retrain_ops.data.processed import read_processed
 from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.decisions.curves import REPORT_FILE
@@ -88,7 +88,7 @@ def evaluate(run: Run) -> EvaluateResult:
     """
     champion = champion_of_key(run)
     days, cut = _fair_days(run, champion)
-    requested = rows_of_days(read_processed(run.workspace, run.window.end), days)
+    requested = read_processed(run.workspace, run.window.end, days=days)
     table = labelled(requested, run.spec)
     if table.num_rows == 0:
         raise ValidationError(

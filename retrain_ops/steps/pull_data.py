@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 
 import pyarrow as pa
 
 from retrain_ops.data.pins import Pins, write_pins
-from retrain_ops.data.processed import write_processed
+from retrain_ops.data.processed import ParquetRows, write_processed
 from retrain_ops.data.source import sha256_of_rows
-from retrain_ops.data.window_rows import window_rows
+from retrain_ops.data.window_rows import pull_window
 from retrain_ops.run import Run, note
 from retrain_ops.stats.rules import quiet
 
@@ -56,20 +57,22 @@ def pull_data(run: Run) -> PullResult:
             or a request id is doubled.
     """
     pins = Pins()
-    table, strays = window_rows(run.source, run.window, pins)
-    digest = sha256_of_rows(table, run.spec.features.numeric)
-    path = run.workspace.processed_path(run.window.end)
-    known = run.read("pull_data.json", {"data_sha256": str})
-    same = known is not None and known["data_sha256"] == digest
-    if not (same and run.workspace.is_sound(path)):
-        write_processed(run.workspace, run.window.end, table)
-    _pin(run, pins)
-    if run.spec.publish.url:
-        _publish(run, table)
-    label = table[run.spec.source.label]
+    with TemporaryFile() as file:
+        strays = pull_window(run.source, run.window, file, pins)
+        rows = ParquetRows(file)
+        digest = sha256_of_rows(rows, run.spec.features.numeric)
+        path = run.workspace.processed_path(run.window.end)
+        known = run.read("pull_data.json", {"data_sha256": str})
+        same = known is not None and known["data_sha256"] == digest
+        if not (same and run.workspace.is_sound(path)):
+            write_processed(run.workspace, run.window.end, file)
+        _pin(run, pins)
+        if run.spec.publish.url:
+            _publish(run, rows.table())
+        label = rows[run.spec.source.label]
     return PullResult(
-        rows=table.num_rows,
-        labelled=table.num_rows - label.null_count,
+        rows=len(label),
+        labelled=len(label) - label.null_count,
         first_day=run.window.days[0].isoformat(),
         last_day=run.window.days[-1].isoformat(),
         data_sha256=digest,

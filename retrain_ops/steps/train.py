@@ -17,6 +17,7 @@ from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.training import TrainingData, resolve_trainer
 from retrain_ops.problems import problem_of
 from retrain_ops.run import Run
+from retrain_ops.spec.train import is_library
 from retrain_ops.stats.rounding import to_significant
 from retrain_ops.stats.rules import quiet
 from retrain_ops.workspace import canonical_json
@@ -60,7 +61,7 @@ def train(run: Run) -> TrainResult:
     Raises:
         ValidationError: the training days hold no labelled rows, or all have one label.
     """
-    table = rows_of_days(read_processed(run.workspace, run.window.end), run.window.train)
+    table = read_processed(run.workspace, run.window.end, days=run.window.train, columns=_seen(run))
     trainer = resolve_trainer(run.spec.model.trainer)
     model = trainer(
         training_data(run, table),
@@ -87,6 +88,13 @@ def train(run: Run) -> TrainResult:
         threshold_by=run.spec.model.threshold,
         threshold_value=run.spec.model.threshold_value,
     )
+
+
+def _seen(run: Run) -> tuple[str, ...] | None:
+    """The columns that are read; a trainer of the user's own may look at any."""
+    if ":" in run.spec.model.trainer and not is_library(run.spec.model.trainer):
+        return None
+    return (*run.spec.features.all, *run.spec.slice_columns, run.spec.source.label)
 
 
 def training_data(run: Run, table: pa.Table) -> TrainingData:

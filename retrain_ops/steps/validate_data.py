@@ -20,7 +20,8 @@ from retrain_ops.data.odd_days import (
     odd_days,
     texts_of,
 )
-from retrain_ops.data.processed import read_processed
+from retrain_ops.data.processed import open_processed
+from retrain_ops.data.source import Columns
 from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.errors import ValidationError
 from retrain_ops.run import Run
@@ -55,15 +56,15 @@ def validate_data(run: Run) -> ValidationResult:
         ValidationError: with every expectation that failed, or every odd day that the spec
             refuses; nothing else happens.
     """
-    table = read_processed(run.workspace, run.window.end)
-    report = validate_table(table, rules_of(run.spec, table.schema))
-    if not report.success:
-        raise ValidationError(f"{run.retrain_key}: {failures_of(report)}")
-    return ValidationResult(
-        expectations=report.evaluated,
-        rows=table.num_rows,
-        warnings=warnings_of(run.spec, run.window, table, _reference(run)),
-    )
+    with open_processed(run.workspace, run.window.end) as rows:
+        report = validate_table(rows, rules_of(run.spec, rows.schema))
+        if not report.success:
+            raise ValidationError(f"{run.retrain_key}: {failures_of(report)}")
+        return ValidationResult(
+            expectations=report.evaluated,
+            rows=rows.num_rows,
+            warnings=warnings_of(run.spec, run.window, rows, _reference(run)),
+        )
 
 
 def _reference(run: Run) -> Mapping[str, Any] | None:
@@ -77,7 +78,7 @@ def _reference(run: Run) -> Mapping[str, Any] | None:
 
 
 def warnings_of(
-    spec: RetrainSpec, window: Window, table: pa.Table, reference: Mapping[str, Any] | None
+    spec: RetrainSpec, window: Window, table: Columns, reference: Mapping[str, Any] | None
 ) -> tuple[str, ...]:
     """What is odd about the days of a window, the first ten things in words.
 
