@@ -143,9 +143,9 @@ def _fair_days(run: Run, champion: Version | None) -> tuple[tuple[date, ...], tu
 
 def _constant(run: Run) -> float | None:
     """What the constant model says that a first champion has to beat."""
-    table = read_processed(run.workspace, run.window.end)
-    table = labelled(rows_of_days(table, run.window.train), run.spec)
-    label = labels_of(run.spec).values(table, run.spec.source.label)
+    name = run.spec.source.label
+    table = read_processed(run.workspace, run.window.end, days=run.window.train, columns=[name])
+    label = labels_of(run.spec).values(labelled(table, run.spec), name)
     return problem_of(run.spec).stand_in(label, run.spec.gate)
 
 
