@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from benchmarks.flights_pairs import CACHE, FLOOR, STEP_DAYS, Pair, load_pairs
+from benchmarks.flights_pairs import CACHE, FLOOR, STEP_DAYS, Pair, load_amounts, load_pairs
 from retrain_ops.decisions.earlier import MOST
 from retrain_ops.spec.spec import load_spec
 from retrain_ops.stats.cells import day_cells
@@ -275,6 +275,46 @@ def metrics_on_flights(pairs: list[Pair], swaps: int) -> Iterator[Row]:
                 yield share(f"gate {what}, H {days}, {name}, {rule}", hits, len(gains))
 
 
+AMOUNT_METRICS = {
+    "MAE": GateRules(metric="mae", min_improvement=0),
+    "RMSE": GateRules(metric="rmse", min_improvement=0),
+    "pinball at .9": GateRules(metric="pinball", quantile=0.9, min_improvement=0),
+}
+
+
+def amounts_on_flights(weeks: list[PairedRows], swaps: int) -> Iterator[Row]:
+    """The gate by metrics of the delay in minutes, 7 days.
+
+    Power is at errors that are 1 and 2 % smaller.
+    """
+    days = 7
+    for name, rules in AMOUNT_METRICS.items():
+        for smaller in (0.0, 0.01, 0.02):
+            rng = np.random.default_rng([days, int(1000 * smaller), len(name)])
+            passed, gains = 0, []
+            for week in weeks:
+                for _ in range(swaps):
+                    rows = closer(swapped_rows(week.between(0, days), rng), smaller)
+                    report = _counted(rows, rules)
+                    passed += report.verdict == "pass"
+                    gains.append(report.difference or 0.0)
+            what = "false promotions" if not smaller else f"power at d {np.mean(gains):.4f}"
+            yield share(f"gate {what}, H {days}, {name}, paired by days", passed, len(gains))
+
+
+def _counted(rows: PairedRows, rules: GateRules) -> GateReport:
+    cells, sums = count_tables(rows, {}, rules)
+    return judge(cells, rules, sums=sums)
+
+
+def closer(rows: PairedRows, by: float) -> PairedRows:
+    """The challenger with errors that are smaller by a share."""
+    assert rows.scores is not None
+    assert rows.target is not None
+    old, new = rows.scores
+    return replace(rows, scores=(old, new + by * (rows.target - new)))
+
+
 def _rows(pair: Pair, name: str) -> PairedRows:
     rows = pair.at_floor if name == AT_FLOOR else pair.rows
     assert rows is not None
@@ -361,6 +401,7 @@ def main(arguments: Sequence[str]) -> int:
         *drift_of_days(replicates),
         *gate_on_flights(pairs, swaps),
         *metrics_on_flights(pairs, max(2, swaps // 2)),
+        *amounts_on_flights(load_amounts(), max(2, swaps // 2)),
         *slices_on_flights(pairs, max(2, swaps // 5)),
         *degraded_on_flights(pairs, swaps),
         *canary_on_flights(pairs, max(2, swaps // 2)),

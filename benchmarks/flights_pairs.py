@@ -19,19 +19,22 @@ import numpy as np
 import pyarrow as pa
 
 from retrain_ops import _core
-from retrain_ops.comparison.scoring import decide, score
 from retrain_ops.data.categories import slice_codes
+from retrain_ops.data.labels import labelled, labels_of
 from retrain_ops.data.source import Source, day_index
 from retrain_ops.examples.flights import main as load_flights
-from retrain_ops.models.training import TrainingData, resolve_trainer
+from retrain_ops.models.training import TrainingData, resolve_trainer, train_gbdt
+from retrain_ops.problems import BINARY, Scored
+from retrain_ops.problems.binary import decisions
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import DAY
-from retrain_ops.stats.tables import PairedRows
+from retrain_ops.stats.tables import PairedRows, paired_amounts
 from retrain_ops.stats.thresholds import Threshold
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "bench" / "flights_pairs.json"
 SCORES = CACHE.with_suffix(".npz")
+AMOUNTS = CACHE.with_name("flights_minutes_pairs.npz")
 FIRST, LAST = date(2013, 1, 1), date(2013, 12, 31)
 TRAIN_DAYS, STEP_DAYS, HORIZON_DAYS = 22, 7, 21
 COLUMNS = ("origin", "carrier")
@@ -89,16 +92,61 @@ def _read(stored: dict[str, Any], scored: Any) -> Pair:
     return Pair(first_day=first_day, cells=cells, rows=rows, at_floor=at_floor)
 
 
-def _count_year() -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    source = os.environ.setdefault("FLIGHTS_SOURCE", str(ROOT / "build" / "data" / "flights"))
+def load_amounts() -> list[PairedRows]:
+    """The same weeks with the delay in minutes; trained once, then read."""
+    if not AMOUNTS.exists():
+        AMOUNTS.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(AMOUNTS, **_predict_year())
+    with np.load(AMOUNTS) as stored:
+        weeks = sorted({name.partition(".")[0] for name in stored})
+        columns = [[stored[f"{week}.{name}"] for name in COLUMNS_OF_ROWS] for week in weeks]
+    return [
+        paired_amounts(day, HORIZON_DAYS, label, (older, newer))
+        for day, label, older, newer in columns
+    ]
+
+
+def _predict_year() -> dict[str, np.ndarray]:
+    spec, table, days = _year("flights_minutes")
+    found, older = {}, None
+    for end in range(TRAIN_DAYS, len(days) - HORIZON_DAYS + 1, STEP_DAYS):
+        rows = _between(table, days[end - TRAIN_DAYS], days[end - 1])
+        newer = train_gbdt(_data(spec, rows), params=spec.train, seed=spec.model.seed, n_threads=0)
+        if older is not None:
+            judged = _between(table, days[end], days[end + HORIZON_DAYS - 1])
+            both = (model.scores(judged) for model in (older, newer))
+            columns = day_index(judged)[0], _data(spec, judged).label, *both
+            for name, column in zip(COLUMNS_OF_ROWS, columns, strict=True):
+                found[f"{days[end].isoformat()}.{name}"] = column
+        older = newer
+    return found
+
+
+def _data(spec: RetrainSpec, table: pa.Table) -> TrainingData:
+    return TrainingData(
+        table=table,
+        day=day_index(table)[0],
+        label=labels_of(spec).values(table, spec.source.label),
+        numeric=spec.features.numeric,
+        categorical=spec.features.categorical,
+        problem=spec.model.problem,
+    )
+
+
+def _year(name: str) -> tuple[RetrainSpec, pa.Table, list[date]]:
+    """A spec of flights, the labelled rows of its source, and their days."""
+    source = os.environ.setdefault(f"{name.upper()}_SOURCE", str(ROOT / "build" / "data" / name))
     if not Path(source).exists():
-        load_flights([source])
-    spec = load_spec(ROOT / "dags" / "flights.toml")
+        load_flights([source, "--label", "minutes" if name == "flights_minutes" else "late"])
+    spec = load_spec(ROOT / "dags" / f"{name}.toml")
     columns = (*spec.features.all, spec.source.label)
     days = [FIRST + timedelta(days=i) for i in range((LAST - FIRST).days + 1)]
     end = datetime(2014, 1, 2, tzinfo=UTC)
-    table = Source(spec).read(days, columns=columns, before=end)
-    table = table.filter(table[spec.source.label].is_valid())
+    return spec, labelled(Source(spec).read(days, columns=columns, before=end), spec), days
+
+
+def _count_year() -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    spec, table, days = _year("flights")
     pairs, scored, older = [], {}, None
     ends = range(TRAIN_DAYS, len(days) - HORIZON_DAYS + 1, STEP_DAYS)
     for end_index in ends:
@@ -106,8 +154,8 @@ def _count_year() -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
         if older is not None:
             judged = _between(table, days[end_index], days[end_index + HORIZON_DAYS - 1])
             first_day, models = days[end_index].isoformat(), (older[0], newer[0])
-            scores = [score(model, judged, n_threads=0) for model in models]
-            cells = _cells(spec, judged, models, scores)
+            scored_by = [BINARY.scored(model, judged, n_threads=0) for model in models]
+            scores, cells = [s.scores for s in scored_by], _cells(spec, judged, scored_by)
             thresholds = {
                 "thresholds": [model.threshold for model in models],
                 "floors": [older[1], newer[1]],
@@ -156,11 +204,9 @@ def _train(spec: RetrainSpec, table: pa.Table) -> tuple[Any, float]:
     return trainer(data, params=spec.train, seed=spec.model.seed, n_threads=0), rule.floor
 
 
-def _cells(
-    spec: RetrainSpec, table: pa.Table, models: Sequence[Any], scores: Sequence[np.ndarray]
-) -> dict[str, Any]:
+def _cells(spec: RetrainSpec, table: pa.Table, scored_by: Sequence[Scored]) -> dict[str, Any]:
     codes, days = day_index(table)
-    decisions = [decide(m, s) for m, s in zip(models, scores, strict=True)]
+    said = [decisions(scored) for scored in scored_by]
     cells = {}
     for column in ("", *COLUMNS):
         if column:
@@ -168,7 +214,7 @@ def _cells(
         else:
             levels, level = [""], np.zeros(table.num_rows, dtype=np.int32)
         counts = _core.joint_cells(
-            codes, level, _labels(spec, table), decisions[0], decisions[1], len(days), len(levels)
+            codes, level, _labels(spec, table), said[0], said[1], len(days), len(levels)
         )
         cells[column] = {name: counts[:, i, :].tolist() for i, name in enumerate(levels)}
     return cells

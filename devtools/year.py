@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from devtools.weeks import SPEC
 from retrain_ops import _core
-from retrain_ops.comparison.scoring import decide, score
 from retrain_ops.data.categories import slice_codes
 from retrain_ops.data.source import Source, day_index
 from retrain_ops.decisions.earlier import MOST
 from retrain_ops.models.training import TrainingData, resolve_trainer
+from retrain_ops.problems import BINARY
+from retrain_ops.problems.binary import decisions as decisions_of
 from retrain_ops.spec.spec import RetrainSpec, load_spec
 from retrain_ops.spec.window import DAY
 from retrain_ops.stats.cells import day_cells
@@ -74,7 +75,7 @@ def _train_year(spec: RetrainSpec, every: int) -> World:
     decisions = np.zeros((len(runs), table.num_rows), dtype=np.uint8)
     for i, run in enumerate(runs):
         model = _train(spec, table, spec.window_at(run).train)
-        decisions[i] = decide(model, score(model, table, n_threads=0))
+        decisions[i] = decisions_of(BINARY.scored(model, table, n_threads=0))
     return World(
         days=found,
         day=codes,

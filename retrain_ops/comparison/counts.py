@@ -19,7 +19,7 @@ from retrain_ops.data.categories import slice_codes
 from retrain_ops.data.labels import labels_of
 from retrain_ops.data.source import day_index
 from retrain_ops.models.training import TrainedModel
-from retrain_ops.problems import Problem, Scored, problem_of
+from retrain_ops.problems import Scored, problem_of
 from retrain_ops.problems.problem import LabelledDays, Scores
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
@@ -76,8 +76,8 @@ def count_models(
             one.
     """
     problem, labels = problem_of(run.spec), labelled_days(run, table)
-    old = None if champion is None else _scored(run, problem, champion, table)
-    new = _scored(run, problem, challenger, table)
+    old = None if champion is None else problem.scored(champion, table, n_threads=run.n_threads)
+    new = problem.scored(challenger, table, n_threads=run.n_threads)
     rows = problem.pair(labels, constant if old is None else old, new)
     columns = {}
     for column in slices:
@@ -100,15 +100,17 @@ def version_rows(run: Run, table: pa.Table, champion: Version, challenger: Versi
     problem = problem_of(run.spec)
     if table.num_rows == 0:
         return no_rows(run)
-    labels = labelled_days(run, table)
-    old, new = (_scored(run, problem, load_version(run, v), table) for v in (champion, challenger))
-    return problem.pair(labels, old, new)
+    old, new = (
+        problem.scored(load_version(run, version), table, n_threads=run.n_threads)
+        for version in (champion, challenger)
+    )
+    return problem.pair(labelled_days(run, table), old, new)
 
 
 def no_rows(run: Run) -> PairedRows:
     """Two models on no rows."""
     none = LabelledDays(day=np.zeros(0, np.int32), days=(), label=np.zeros(0, np.uint8))
-    nothing = Scored(np.zeros(0), 0.5)
+    nothing = Scored(np.zeros(0))
     return problem_of(run.spec).pair(none, nothing, nothing)
 
 
@@ -117,8 +119,3 @@ def labelled_days(run: Run, table: pa.Table) -> LabelledDays:
     day, days = day_index(table)
     label = labels_of(run.spec).values(table, run.spec.source.label)
     return LabelledDays(day=day, days=days, label=label, n_threads=run.n_threads)
-
-
-def _scored(run: Run, problem: Problem, model: TrainedModel, table: pa.Table) -> Scored:
-    scores = problem.scores(model, table, n_threads=run.n_threads)
-    return Scored(scores, model.threshold)

@@ -23,7 +23,7 @@ from retrain_ops.stats.rounding import to_significant
 from retrain_ops.stats.shadow import ShadowRules, ShadowVerdict, Traffic, judge_shadow
 from retrain_ops.stats.tables import PairedRows
 
-__all__ = ["BINARY", "auc_of"]
+__all__ = ["BINARY", "auc_of", "decisions"]
 
 
 class _Binary:
@@ -33,10 +33,15 @@ class _Binary:
     def threshold(self, model: TrainedModel) -> float | None:
         return to_significant(model.threshold)
 
-    def scores(self, model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scores:
+    def scored(self, model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scored:
+        return Scored(self._scores(model, table, n_threads), model.threshold)
+
+    def _scores(self, model: TrainedModel, table: pa.Table, n_threads: int) -> Scores:
         if isinstance(model, TabularModel):
             if model.amounts:
-                raise DataError('the model predicts amounts, problem = "binary" needs one of yes')
+                raise DataError(
+                    'the model predicts amounts, problem = "binary" needs one of probabilities'
+                )
             return model.scores(table, n_threads=n_threads)
         found = np.asarray(model.predict_proba(table, n_threads=n_threads), dtype=np.float64)
         if found.shape not in ((table.num_rows,), (table.num_rows, 2)):
@@ -61,12 +66,12 @@ class _Binary:
         """The constant model decides 1 for every row, and has no scores."""
         scores, old = None, np.ones(len(rows.label), dtype=np.uint8)
         if isinstance(champion, Scored):
-            scores, old = (champion.scores, challenger.scores), _decisions(champion)
+            scores, old = (champion.scores, challenger.scores), decisions(champion)
         return PairedRows(
             day=rows.day,
             n_days=len(rows.days),
             label=rows.label,
-            decisions=(old, _decisions(challenger)),
+            decisions=(old, decisions(challenger)),
             scores=scores,
             n_threads=rows.n_threads,
         )
@@ -113,8 +118,8 @@ def auc_of(label: NDArray[np.uint8], scores: Scores | None) -> float | None:
     return to_significant(roc_auc(label, scores))
 
 
-def _decisions(model: Scored) -> NDArray[np.uint8]:
-    """At the model's own threshold; a NaN score decides 0."""
+def decisions(model: Scored) -> NDArray[np.uint8]:
+    """At the model's own threshold, uint8 (rows,); a NaN score decides 0."""
     return np.asarray(model.scores >= model.threshold, dtype=np.uint8)
 
 

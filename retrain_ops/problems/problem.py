@@ -5,6 +5,7 @@ What its labels are is in :mod:`retrain_ops.data.labels`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -27,10 +28,10 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A model's scores, float64 (rows,), and from where on they mean yes."""
+    """A model's scores, float64 (rows,), and from where on they mean yes, where they do."""
 
     scores: Scores
-    threshold: float
+    threshold: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class Problem(Protocol):
     def threshold(self, model: TrainedModel) -> float | None:
         """From where on its scores mean yes; None where there is no such thing."""
 
-    def scores(self, model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scores:
-        """What the model says of each row, float64 (rows,).
+    def scored(self, model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scored:
+        """What the model says of each row.
 
         Raises:
             DataError: it is a model of another problem, or gives another shape.

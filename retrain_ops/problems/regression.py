@@ -33,13 +33,20 @@ class _Regression:
     def threshold(self, model: TrainedModel) -> float | None:
         return None
 
-    def scores(self, model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scores:
+    def scored(self, model: TrainedModel, table: pa.Table, *, n_threads: int) -> Scored:
+        return Scored(self._amounts(model, table, n_threads))
+
+    def _amounts(self, model: TrainedModel, table: pa.Table, n_threads: int) -> Scores:
         if isinstance(model, TabularModel):
             if not model.amounts:
                 raise DataError(
                     'the model predicts probabilities, problem = "regression" needs one of amounts'
                 )
             return model.scores(table, n_threads=n_threads)
+        if not hasattr(model, "predict"):
+            raise DataError(
+                f'a {type(model).__name__} has no predict, which problem = "regression" asks for'
+            )
         found = np.asarray(model.predict(table, n_threads=n_threads), dtype=np.float64)
         if found.shape != (table.num_rows,):
             raise DataError(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from retrain_ops.comparison.live import SETTLES, judge_live, live_pairs
 from retrain_ops.comparison.scoring import load_version
 from retrain_ops.errors import NotYet
-from retrain_ops.problems import Scored, problem_of
+from retrain_ops.problems import problem_of
 from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
 from retrain_ops.rollout.looks import read_requests, record_look, said_first, traffic_of
 from retrain_ops.run import Run
@@ -102,8 +102,8 @@ def judge_once(
     requests = read_requests(run, since=candidate.opened_at, before=end)
     problem = problem_of(run.spec)
     old, new = (
-        Scored(problem.scores(model, requests, n_threads=run.n_threads), model.threshold)
-        for model in (load_version(run, champion), load_version(run, candidate))
+        problem.scored(load_version(run, version), requests, n_threads=run.n_threads)
+        for version in (champion, candidate)
     )
     # No latency: a replay would measure this machine's mood, and a verdict must replay.
     return problem.shadow(old, new, run.spec.shadow, n_threads=run.n_threads), {}

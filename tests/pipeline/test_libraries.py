@@ -17,9 +17,10 @@ from sklearn.preprocessing import StandardScaler
 
 from devtools.synthetic import FIRST, SPEC, bootstrap, toy_run, write_days
 from retrain_ops.cli.main import run_day
-from retrain_ops.comparison.scoring import load_version, score
+from retrain_ops.comparison.scoring import load_version
 from retrain_ops.models import load_model, train_estimator
 from retrain_ops.models.mlflow_flavor import _load_pyfunc
+from retrain_ops.problems import BINARY
 
 __all__ = ["_load_pyfunc", "load_model", "train_pipeline"]
 
@@ -79,7 +80,7 @@ def test_it_passes_is_read_in_a_bare_process_and_made_once(
     assert [line.partition("==")[0] for line in needed.split()][4:] == packages
     rows = tmp_path / "rows" / f"day={CHANGED}" / "part-0.parquet"
     model = load_version(run, run.registry.version("2"))
-    here = [s.hex() for s in score(model, pq.read_table(rows), n_threads=3).tolist()]
+    here = [s.hex() for s in BINARY.scored(model, pq.read_table(rows), n_threads=3).scores.tolist()]
     file = str(run.workspace.absolute(run.path("model.rtm")))
     command = [sys.executable, "-c", BARE, loader[1], file, str(rows)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
