@@ -110,4 +110,4 @@ def test_a_canary_that_was_rolled_back_meanwhile_is_not_said_to_be_kept(waiting)
 
     run = overtaken(waiting, "promoted", rolled_back)
     with pytest.raises(ConflictError, match="version 2 was rolled back while it was judged"):
-        _act(run, version(run), CanaryResult("kept", "2"))
+        _act(run, version(run), CanaryResult("kept", "2"), run.instant)
