@@ -1,3 +1,5 @@
+/* The three sorts of sort_body.h: a most significant digit first, which deals the items
+ * out to threads, then two digits at once within each bucket. */
 #include "base/radix_sort.h"
 
 #include <assert.h>
@@ -11,8 +13,8 @@ enum {
     DIGIT_BITS = 10,  /* of a part; two make a head */
     TOP_BITS = 11,    /* digit of the first, parallel split */
     TOP_BUCKETS = 1 << TOP_BITS,
-    TOP_ITEMS = 1 << 14, /* below this one thread's cache holds everything */
-    BLOCK_ITEMS = 1 << 20
+    TOP_ITEMS = 1 << 14,  /* below this one thread's cache holds everything */
+    BLOCK_ITEMS = 1 << 20 /* items between two looks at the cancel flag */
 };
 
 static inline int32_t bits_of(uint64_t x)
@@ -44,6 +46,7 @@ static inline int32_t head_bits(int64_t count, int32_t spread)
 #undef KEY
 #undef ITEM
 
+/* Without the parallel split, which needs a table for each thread. */
 void rt_sort_keys(uint64_t *keys, uint64_t *scratch, int64_t count)
 {
     sort_part_u64(keys, scratch, count);

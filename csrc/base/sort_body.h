@@ -5,6 +5,7 @@
  * scores of a model share most of their exponent, and fixed digits would spend
  * whole passes on bits that all keys share. */
 
+/* Insertion sort, for parts of a few items: there is no table to clear. */
 static void NAMED(insert)(ITEM *items, int64_t count)
 {
     for (int64_t i = 1; i < count; i++) {
@@ -18,7 +19,7 @@ static void NAMED(insert)(ITEM *items, int64_t count)
     }
 }
 
-/* *least and the number of bits that (key - *least) may take. */
+/* *least and the number of bits that (key - *least) may take; 0: all keys are equal. */
 static int32_t NAMED(spread)(const ITEM *items, int64_t count, uint64_t *least)
 {
     uint64_t low = KEY(items[0]);
@@ -46,6 +47,8 @@ static void NAMED(scatter)(const ITEM *restrict from, ITEM *restrict to, int64_t
         position += here;
     }
     for (int64_t i = 0; i < count; i++) {
+        /* Every bucket is written front to back, so lines of memory are filled
+         * whole. */
         to[ends[(KEY(from[i]) - least) >> shift & mask]++] = from[i];
     }
 }
@@ -57,6 +60,7 @@ static void NAMED(scatter)(const ITEM *restrict from, ITEM *restrict to, int64_t
  * recursion is at most ten deep. */
 static void NAMED(sort_part)(ITEM *items, ITEM *other, int64_t count)
 {
+    /* 8 KB each: both tables stay in the first cache. */
     int64_t low_ends[1 << DIGIT_BITS];
     int64_t high_ends[1 << DIGIT_BITS];
     uint64_t least = 0;
@@ -87,6 +91,7 @@ static void NAMED(sort_part)(ITEM *items, ITEM *other, int64_t count)
         while (end < count && (KEY(items[end]) - least) >> shift == top) {
             end++;
         }
+        /* Few, if keys are spread evenly: most such parts are one item. */
         NAMED(sort_part)(items + begin, other + begin, end - begin);
     }
 }
@@ -100,6 +105,7 @@ typedef struct NAMED(split) {
     rt_ctl *ctl;
 } NAMED(split);
 
+/* Each share of the items has a table of its own: no two threads count in one. */
 static void NAMED(count_share)(const NAMED(split) *s, int32_t rank)
 {
     int64_t *table = s->tables + (int64_t)rank * TOP_BUCKETS;
@@ -109,11 +115,14 @@ static void NAMED(count_share)(const NAMED(split) *s, int32_t rank)
     }
 }
 
+/* Positions of a (bucket, share) belong to it alone, so threads write without locks. A
+ * share keeps its items' order within a bucket. */
 static void NAMED(scatter_share)(const NAMED(split) *s, int32_t rank)
 {
     int64_t *table = s->tables + (int64_t)rank * TOP_BUCKETS;
     int64_t end = rt_range_begin(s->count, rank + 1, s->team);
     for (int64_t i = rt_range_begin(s->count, rank, s->team); i < end; i++) {
+        /* Some milliseconds of work lie between two looks. */
         if (i % BLOCK_ITEMS == 0 && rt_ctl_cancelled(s->ctl)) {
             return;
         }
@@ -132,6 +141,8 @@ static void NAMED(finish_share)(const NAMED(split) *s, int32_t rank)
     for (int32_t bucket = 0; bucket < TOP_BUCKETS; bucket++) {
         if (begin >= first && begin < last && !rt_ctl_cancelled(s->ctl)) {
             const int64_t here = ends[bucket] - begin;
+            /* `items` is free to be the other array here: its range of the bucket is
+             * this thread's. */
             NAMED(sort_part)(s->scratch + begin, s->items + begin, here);
             memcpy(s->items + begin, s->scratch + begin, (size_t)here * sizeof(ITEM));
         }
@@ -183,6 +194,7 @@ rt_status NAMED(rt_sort)(ITEM *items, ITEM *scratch, int64_t count, int32_t n_th
     s = {items, scratch, count, 0, 0, n_threads > 1 ? n_threads : 1, NULL, ctl};
     void *tables = NULL;
 
+    /* Neither threads nor tables pay for so few. */
     if (count < TOP_ITEMS) {
         NAMED(sort_part)(items, scratch, count);
         return RT_OK;
@@ -191,6 +203,8 @@ rt_status NAMED(rt_sort)(ITEM *items, ITEM *scratch, int64_t count, int32_t n_th
     if (spread == 0) {
         return RT_OK;
     }
+    /* The top bits of what keys differ by: fixed bits could put all items into one
+     * bucket. */
     s.shift = spread > TOP_BITS ? spread - TOP_BITS : 0;
     rt_status status =
         rt_alloc(&tables, (int64_t)s.team * TOP_BUCKETS, sizeof *s.tables, where, err);
