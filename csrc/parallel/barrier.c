@@ -1,3 +1,5 @@
+/* A barrier by counting: the last to arrive opens it for all. Unit: one meeting, of
+ * which `generation` is the number. */
 #define _POSIX_C_SOURCE 200809L
 #include "parallel/barrier.h"
 
@@ -22,6 +24,8 @@ void rt_barrier_destroy(rt_barrier *barrier)
     pthread_mutex_destroy(&barrier->mutex);
 }
 
+/* Tells the core that this is a wait: it leaves its units to the other thread of a
+ * hyperthreaded pair, and notices the change without a pipeline flush. */
 static void relax(void)
 {
 #if defined(__x86_64__)
@@ -33,6 +37,8 @@ static void relax(void)
  * generation before it waits; who is, holds the mutex until it does. */
 static void open_barrier(rt_barrier *barrier)
 {
+    /* Before the generation changes: whoever sees the new one may arrive at once for
+     * the next meeting. */
     atomic_store(&barrier->arrived, 0);
     atomic_fetch_add(&barrier->generation, 1);
     if (atomic_load(&barrier->sleepers) > 0) {
@@ -44,6 +50,8 @@ static void open_barrier(rt_barrier *barrier)
 
 bool rt_barrier_wait(rt_barrier *barrier, int32_t size)
 {
+    /* Read before arriving: afterwards the last one may already have opened it. Only
+     * equality counts, so it may wrap. */
     uint32_t mine = atomic_load(&barrier->generation);
     if (atomic_fetch_add(&barrier->arrived, 1) + 1 == size) {
         open_barrier(barrier);
@@ -56,6 +64,7 @@ bool rt_barrier_wait(rt_barrier *barrier, int32_t size)
         relax();
     }
     pthread_mutex_lock(&barrier->mutex);
+    /* Counted before the last look at the generation: see open_barrier. */
     atomic_fetch_add(&barrier->sleepers, 1);
     while (atomic_load(&barrier->generation) == mine) {
         pthread_cond_wait(&barrier->opened, &barrier->mutex);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #if defined(__linux__)
+/* True for one thread only, by a single atomic step, however many ask at once. */
 static bool take(rt_spread *spread, size_t cpu)
 {
     const uint64_t bit = (uint64_t)1 << (cpu % 64);
@@ -29,6 +30,7 @@ void rt_spread_take(rt_spread *spread)
 {
     cpu_set_t allowed;
     const int here = sched_getcpu();
+    /* A hint, not a need: whatever fails, the thread stays where it is. */
     if (here < 0 || here >= RT_SPREAD_CPUS || take(spread, (size_t)here) ||
         sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
         return;
@@ -61,9 +63,13 @@ void rt_spread_team(int32_t threads)
 #pragma omp parallel num_threads(threads + 1) default(none)                            \
     shared(spread, here, threads)
     {
+        /* OpenMP may give fewer threads than asked for; to wait for those that do not
+         * exist would never end. */
         if (omp_get_thread_num() < threads && omp_get_num_threads() > threads) {
             rt_spread_take(&spread);
             atomic_fetch_add(&here, 1);
+            /* All are placed before any goes on; who waits leaves its processor to the
+             * others. */
             while (atomic_load(&here) < threads) {
                 sched_yield();
             }

@@ -1,3 +1,5 @@
+/* One thread for one piece of work. What the body leaves is read after the join; only
+ * whether it has finished is asked earlier, under the mutex. Unit: one task. */
 #define _GNU_SOURCE
 #include "parallel/task.h"
 
@@ -14,14 +16,16 @@
 struct rt_task {
     rt_task_body body;
     void *argument;
-    rt_error error;
+    rt_error error; /* of the body, read after the join */
     rt_status status;
-    bool finished;
+    bool finished; /* guarded by the mutex */
     pthread_t thread;
     pthread_mutex_t mutex;
-    pthread_cond_t condition;
+    pthread_cond_t condition; /* signalled once, when it has finished */
 };
 
+/* A new thread inherits its creator's control word, and OpenMP's threads inherit this
+ * one's: all of the team round and keep subnormals alike. */
 static void reset_floating_point(void)
 {
 #if defined(__x86_64__)
@@ -29,6 +33,7 @@ static void reset_floating_point(void)
 #endif
 }
 
+/* The status is written under the mutex as well, so whoever sees `finished` sees it. */
 static void *task_main(void *opaque)
 {
     rt_task *task = opaque;
@@ -52,6 +57,7 @@ static void init_condition(pthread_cond_t *condition)
     pthread_condattr_destroy(&attributes);
 }
 
+/* Only once the thread is gone, or was never there. */
 static void task_destroy(rt_task *task)
 {
     pthread_cond_destroy(&task->condition);
@@ -59,22 +65,26 @@ static void task_destroy(rt_task *task)
     rt_free(task);
 }
 
+/* The task is on the heap: it outlives this call, and the thread holds its address. */
 rt_status rt_task_start(rt_task **out, rt_task_body body, void *argument, rt_error *err)
 {
     rt_task *task = NULL;
     void *block = NULL;
     int failure = 0;
 
-    *out = NULL;
+    *out = NULL; /* unless a thread runs */
     rt_status status = rt_alloc(&block, 1, sizeof *task, "rt_task_start", err);
     if (status != RT_OK) {
         return status;
     }
     task = block;
+    /* All is set before the thread exists, which needs no lock then. */
     task->body = body;
     task->argument = argument;
     pthread_mutex_init(&task->mutex, NULL);
     init_condition(&task->condition);
+    /* The one failure to expect: a limit on threads or memory. Nothing runs yet, so the
+     * task is freed here. */
     failure = pthread_create(&task->thread, NULL, task_main, task);
     if (failure != 0) {
         task_destroy(task);
@@ -85,12 +95,15 @@ rt_status rt_task_start(rt_task **out, rt_task_body body, void *argument, rt_err
     return RT_OK;
 }
 
+/* An absolute time on the condition's clock, so that a wake-up without cause does not
+ * start the wait anew. */
 static struct timespec deadline_after(int32_t timeout_ms)
 {
     struct timespec when;
     clock_gettime(CLOCK_MONOTONIC, &when);
     when.tv_sec += timeout_ms / 1000;
     when.tv_nsec += (long)(timeout_ms % 1000) * 1000000L;
+    /* Nanoseconds must stay below a second; two parts below one carry once at most. */
     if (when.tv_nsec >= 1000000000L) {
         when.tv_sec += 1;
         when.tv_nsec -= 1000000000L;
@@ -103,18 +116,21 @@ bool rt_task_wait(rt_task *task, int32_t timeout_ms)
     struct timespec deadline = deadline_after(timeout_ms);
     int code = 0;
     pthread_mutex_lock(&task->mutex);
+    /* A condition may wake without a signal: `finished` is what counts. */
     while (!task->finished && code != ETIMEDOUT) {
         code = pthread_cond_timedwait(&task->condition, &task->mutex, &deadline);
     }
-    bool finished = task->finished;
+    bool finished = task->finished; /* also at the very deadline */
     pthread_mutex_unlock(&task->mutex);
     return finished;
 }
 
 rt_status rt_task_join(rt_task *task, rt_error *err)
 {
+    /* All that the thread wrote is visible from here on. */
     pthread_join(task->thread, NULL);
     rt_status status = task->status;
+    /* The task is freed below: the caller's copy is what remains of the error. */
     if (status != RT_OK && err != NULL) {
         *err = task->error;
     }
@@ -122,6 +138,7 @@ rt_status rt_task_join(rt_task *task, rt_error *err)
     return status;
 }
 
+/* For callers that have nothing to do meanwhile: no signals, no progress. */
 rt_status rt_task_run(rt_task_body body, void *argument, rt_error *err)
 {
     rt_task *task = NULL;
