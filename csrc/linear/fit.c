@@ -16,7 +16,11 @@
 #include "parallel/team.h"
 #include "parallel/threads.h"
 
+/* Runs of blocks: enough to share among threads, few enough that their sums take at
+ * most 2^23 doubles (64 MiB), though never fewer than eight. By default a fit has one
+ * thread for every 16,384 rows begun. */
 enum { MOST_RUNS = 64, LEAST_RUNS = 8, RUN_ROOM = 1 << 23, ROWS_PER_THREAD = 16384 };
+/* Of a column: weight, weight times (x - shift), weight times its square. */
 enum { MOMENTS = 3 };
 
 static const char *const where = "rt_linear_fit";
@@ -27,13 +31,13 @@ static int32_t count_runs(int64_t rows, int64_t length)
     int64_t blocks = (rows + RT_LINEAR_BLOCK - 1) / RT_LINEAR_BLOCK;
     int64_t runs = RUN_ROOM / length;
     runs = runs > MOST_RUNS ? MOST_RUNS : runs < LEAST_RUNS ? LEAST_RUNS : runs;
-    return (int32_t)(blocks < runs ? blocks : runs);
+    return (int32_t)(blocks < runs ? blocks : runs); /* none is empty */
 }
 
 static rt_status make_plan(rt_linear_state *f, rt_error *err)
 {
     const rt_linear_rows *rows = f->rows;
-    int64_t width = 1;
+    int64_t width = 1; /* the intercept */
     for (int32_t c = 0; c < rows->x.columns; c++) {
         width += rt_linear_width(rows->levels[c]);
     }
@@ -44,12 +48,15 @@ static rt_status make_plan(rt_linear_state *f, rt_error *err)
     f->plan.target = rows->target;
     f->plan.weight = rows->weight;
     f->plan.levels = rows->levels;
+    /* The system has the square of this many doubles, and its solution takes the
+     * cube. */
     if (width * f->plan.outputs > RT_LINEAR_MOST_NUMBERS) {
         return rt_fail(err, RT_LIMIT, where,
                        "%lld columns, with one for each category, times %d outputs "
                        "are more than %d: drop columns or rare categories",
                        (long long)width, f->plan.outputs, RT_LINEAR_MOST_NUMBERS);
     }
+    /* Columns are added up in tiles of four by four; those that only fill up are 0. */
     f->plan.width =
         (int32_t)((width + RT_LINEAR_TILE - 1) / RT_LINEAR_TILE * RT_LINEAR_TILE);
     f->plan.pair = (int64_t)f->plan.width * f->plan.width;
@@ -62,12 +69,14 @@ static rt_status make_plan(rt_linear_state *f, rt_error *err)
 static rt_status make_memory(rt_linear_state *f, rt_error *err)
 {
     const int64_t columns = f->rows->x.columns;
+    /* The moments come first and share the memory of the sums that follow. */
     const int64_t room = f->length > MOMENTS * columns ? f->length : MOMENTS * columns;
     f->length = room;
     const rt_block blocks[] = {
         RT_BLOCK(f->shift, columns),
         RT_BLOCK(f->scale, columns),
         RT_BLOCK(f->missing, columns),
+        /* Each thread its own block of rows, as columns. */
         RT_BLOCK(f->scratch, f->threads * rt_linear_scratch(&f->plan)),
         RT_BLOCK(f->sums, f->runs * room),
         RT_BLOCK(f->total, room),
@@ -88,6 +97,7 @@ static rt_status make_memory(rt_linear_state *f, rt_error *err)
     return status;
 }
 
+/* Also after a make_memory that failed, where all are NULL. */
 static void drop_memory(rt_linear_state *f)
 {
     void *const blocks[] = {f->shift, f->scale,       f->missing, f->scratch,
@@ -101,6 +111,8 @@ static void drop_memory(rt_linear_state *f)
 
 typedef enum pass { MOMENTS_PASS, NEWTON_PASS } pass;
 
+/* The sums of one run of blocks, in their order. They begin at 0, so they are those of
+ * these rows alone, whoever adds them. */
 static void sum_run(rt_linear_state *f, int32_t run, pass kind, double *scratch)
 {
     const int64_t rows = f->rows->x.rows;
@@ -121,7 +133,9 @@ static void sum_run(rt_linear_state *f, int32_t run, pass kind, double *scratch)
     }
 }
 
-/* total = the sums of all runs, in their order; ends with a barrier. */
+/* total = the sums of all runs, in their order; ends with a barrier. Runs go round the
+ * ranks; then each rank takes a range of the sums and adds that of every run, so the
+ * order of additions is the same for any team. */
 static void sum_rows(rt_linear_state *f, pass kind, rt_team team)
 {
     double *scratch = f->scratch + team.rank * rt_linear_scratch(&f->plan);
@@ -142,7 +156,8 @@ static void sum_rows(rt_linear_state *f, pass kind, rt_team team)
     rt_team_barrier(team);
 }
 
-/* After the first moments: the shift is the mean of the numbers that are there. */
+/* After the first moments: the shift, 0 so far, is the mean of the numbers that are
+ * there. */
 static void take_means(rt_linear_state *f)
 {
     for (int32_t c = 0; c < f->rows->x.columns; c++) {
@@ -156,31 +171,45 @@ static void take_means(rt_linear_state *f)
 static void take_scales(rt_linear_state *f)
 {
     const bool centred = rt_linear_setting(f, RT_LP_INTERCEPT) != 0.0;
-    int32_t at = 1;
+    int32_t at = 1; /* behind the intercept */
     for (int32_t c = 0; c < f->rows->x.columns; c++) {
         const double *sum = f->total + c * MOMENTS;
+        /* What the mean lacks: small, so the subtraction below does not cancel as a
+         * difference of large sums of squares would. */
         const double rest = sum[0] > 0.0 ? sum[1] / sum[0] : 0.0;
         const double mean = f->shift[c] + rest;
         const double spread = sum[0] > 0.0 ? sum[2] / sum[0] - rest * rest : 0.0;
+        /* Standard deviation; without an intercept the root of the mean square, as
+         * columns are not centred then. */
         const double size =
             sqrt((spread > 0.0 ? spread : 0.0) + (centred ? 0.0 : mean * mean));
+        /* Constant but for the rounding of its mean, or so small that 1 / size could
+         * not be squared. */
         const bool flat = !(size > 1e-13 * fabs(mean)) || size < 1e-150;
         f->scale[c] = flat ? 0.0 : 1.0 / size;
         f->shift[c] = centred ? mean : 0.0;
+        /* A missing number counts as the mean, which lies at 0 once columns are
+         * centred. */
         f->missing[c] = centred ? 0.0 : mean * f->scale[c];
         const bool number = f->rows->levels[c] == 0;
         const bool own_units = number && rt_linear_setting(f, RT_LP_STANDARDIZE) == 0.0;
+        /* l2 on slopes in the units of the data: (scale times coefficient)^2 is
+         * penalised. */
         const double unit = own_units ? f->scale[c] : 1.0;
         for (int64_t i = 0; i < rt_linear_width(f->rows->levels[c]); i++) {
             f->penalty[at++] = rt_linear_setting(f, RT_LP_L2) * unit * unit;
         }
         if (!isfinite(mean) || !isfinite(sum[2])) {
+            /* An infinity in the column, or sums that overflow: run() refuses the
+             * rows. */
             f->weight = NAN;
         }
     }
 }
 
-/* The intercept that fits best alone: [outputs] sums of weight are known. */
+/* The intercept that fits best alone: [outputs] sums of weight are known. Newton's
+ * method begins there, with all slopes 0: log-odds, logarithms of shares, the mean or
+ * its logarithm, by loss. */
 static void start(rt_linear_state *f, const double *class_weight, double mean)
 {
     const int32_t outputs = f->plan.outputs;
@@ -194,6 +223,7 @@ static void start(rt_linear_state *f, const double *class_weight, double mean)
     } else if (f->rows->loss == RT_LINEAR_LOGISTIC) {
         f->coefficient[0] = rt_log(class_weight[1] / class_weight[0]);
     }
+    /* exp(-40) is below the rounding error of 1: as good as absent, and finite. */
     for (int32_t k = 0; f->rows->loss == RT_LINEAR_SOFTMAX && k < outputs; k++) {
         f->coefficient[k * f->plan.width] =
             class_weight[k] > 0.0 ? rt_log(class_weight[k] / f->weight) : -40.0;
@@ -217,10 +247,12 @@ static bool begin(rt_linear_state *f)
             of_class[(int32_t)rows->target[i]] += weight;
         }
     }
+    /* A prior may know of the other class: with it the rows are fitted as usual. */
     const bool constant =
         f->prior == NULL && ((rows->loss == RT_LINEAR_LOGISTIC &&
                               (of_class[0] == 0.0 || of_class[1] == 0.0)) ||
                              (rows->loss == RT_LINEAR_POISSON && sum == 0.0));
+    /* Half a row of each class (Jeffreys), or half an event: a finite intercept. */
     for (int32_t k = 0; constant && k < 2; k++) {
         of_class[k] += 0.5;
     }
@@ -228,7 +260,8 @@ static bool begin(rt_linear_state *f)
     return !constant;
 }
 
-/* What every rank does, in step. */
+/* What every rank does, in step: two passes for means and scales, then one for each
+ * step of Newton's method. Between barriers rank 0 alone writes what all read. */
 static void run_team(rt_linear_state *f, rt_team team)
 {
     rt_spread_take(&f->spread);
@@ -258,7 +291,8 @@ static void run_team(rt_linear_state *f, rt_team team)
     }
 }
 
-/* Shares do not change when all outputs get the same: their mean is taken out. */
+/* Shares do not change when all outputs get the same: of all models that are equal the
+ * one whose outputs sum to 0 is kept, whatever way led there. */
 static void centre_outputs(rt_linear_state *f)
 {
     const int64_t width = f->plan.width;
@@ -273,7 +307,8 @@ static void centre_outputs(rt_linear_state *f)
     }
 }
 
-/* From standard deviations to the units of the data. */
+/* From standard deviations to the units of the data: slope = coefficient * scale, and
+ * the intercept takes back what the shifts moved, sum of slope * shift. */
 static void take_result(const rt_linear_state *f, rt_linear *linear)
 {
     for (int32_t k = 0; k < f->plan.outputs; k++) {
@@ -293,6 +328,7 @@ static void take_result(const rt_linear_state *f, rt_linear *linear)
     }
     for (int32_t c = 0; c < f->rows->x.columns; c++) {
         const bool number = f->rows->levels[c] == 0;
+        /* Either of shift and missing is 0: see take_scales. */
         const double mean = f->scale[c] == 0.0
                                 ? f->shift[c]
                                 : f->shift[c] + f->missing[c] / f->scale[c];
@@ -300,10 +336,13 @@ static void take_result(const rt_linear_state *f, rt_linear *linear)
     }
 }
 
+/* Without an answer to look for (all rows of one class, or no event at all) the passes
+ * stop after the moments, which still give the columns' means. */
 static rt_status run(rt_linear_state *f, rt_error *err)
 {
     f->done = !begin(f);
     f->report->converged = f->done;
+    /* The team is made before the region that needs it, a processor for each thread. */
     rt_spread_team(f->threads);
 #pragma omp parallel num_threads(f->threads) default(none) shared(f)
     {
@@ -313,9 +352,11 @@ static rt_status run(rt_linear_state *f, rt_error *err)
     if (rt_ctl_cancelled(f->ctl)) {
         return rt_fail(err, RT_CANCELLED, where, "the fit was asked to stop");
     }
+    /* The slow look for the infinity, now that there is one to name. */
     return isfinite(f->weight) ? RT_OK : rt_linear_refuse(f->rows, err);
 }
 
+/* Whatever fails, the memory of the fit goes. */
 static rt_status fit_all(rt_linear_state *f, rt_linear *linear, rt_error *err)
 {
     rt_status status = make_memory(f, err);
@@ -334,6 +375,7 @@ static rt_status fit_all(rt_linear_state *f, rt_linear *linear, rt_error *err)
         status = rt_linear_remember(linear, f->remember, err);
     }
     if (status == RT_OK && f->remember != RT_MEMORY_NONE) {
+        /* Of the last pass, so at the coefficients that the model has. */
         rt_linear_fill_system(f);
         rt_linear_keep(f, linear->memory);
     }
@@ -353,12 +395,14 @@ rt_status rt_linear_fit(const rt_linear_rows *rows, const rt_linear_params *para
                          .ctl = ctl,
                          .report = report,
                          .loops = rt_linear_loops_in_use()};
+    /* Zeroed first, so that a failure at any point can clear it. */
     memset(linear, 0, sizeof *linear);
     memset(report, 0, sizeof *report);
     rt_status status = rt_linear_params_check(params, err);
     status = status == RT_OK ? rt_linear_check(rows, err) : status;
     status = status == RT_OK ? make_plan(&f, err) : status;
     if (status == RT_OK) {
+        /* Few rows are done before a team has come together. */
         f.threads = rt_useful_threads(n_threads, rows->x.rows, ROWS_PER_THREAD);
         status = rt_linear_init(linear, rows->loss, f.plan.outputs, rows->x.columns,
                                 rows->levels, err);

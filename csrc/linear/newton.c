@@ -6,8 +6,10 @@
 
 #include "linear/solve.h"
 
+/* After 2^-40 of a step the loss is that of the best coefficients, but for rounding. */
 enum { MOST_HALVINGS = 40 };
 
+/* l2 / 2 times the sum of squared slopes; penalty[0], the intercept's, is 0. */
 static double penalty_of(const rt_linear_state *f)
 {
     double sum = 0.0;
@@ -19,12 +21,13 @@ static double penalty_of(const rt_linear_state *f)
 }
 
 /* The second derivatives of all outputs, of which tiles above the diagonal are known.
- */
+ * Each pair of outputs is symmetric by itself, so the rest is mirrored; pairs below the
+ * diagonal of pairs are left out, since the solver reads the upper triangle alone. */
 void rt_linear_fill_system(rt_linear_state *f)
 {
     const int32_t outputs = f->plan.outputs;
     const int64_t width = f->plan.width;
-    const double *pair = f->total;
+    const double *pair = f->total; /* those of one pair of outputs after the other */
     for (int64_t k = 0; k < outputs; k++) {
         for (int64_t l = k; l < outputs; l++, pair += f->plan.pair) {
             for (int64_t i = 0; i < width; i++) {
@@ -43,7 +46,7 @@ void rt_linear_fill_system(rt_linear_state *f)
     }
 }
 
-/* No intercept: its row is flat, and its step 0. */
+/* No intercept: its row is flat, so the solver leaves it out, and its step is 0. */
 static void drop_intercepts(rt_linear_state *f)
 {
     for (int64_t k = 0; k < f->numbers; k += f->plan.width) {
@@ -55,13 +58,14 @@ static void drop_intercepts(rt_linear_state *f)
     }
 }
 
-/* The step from `best`; what it can gain, twice. */
+/* The step from `best`, H^-1 g, and what it can gain, twice: g' H^-1 g, the square of
+ * the Newton decrement (Boyd, Vandenberghe 2004, section 9.5). */
 static double newton(rt_linear_state *f)
 {
     const int64_t width = f->plan.width;
     const int64_t outputs = f->plan.outputs;
     const double *gradient = f->total + outputs * (outputs + 1) / 2 * f->plan.pair;
-    double gain = 0.0;
+    double gain = 0.0; /* of the step, twice */
     f->report->gradient = 0.0;
     for (int64_t i = 0; i < f->numbers; i++) {
         f->step[i] = gradient[i] + f->penalty[i % width] * f->best[i];
@@ -72,9 +76,11 @@ static double newton(rt_linear_state *f)
         drop_intercepts(f);
     }
     for (int64_t i = 0; i < f->numbers; i++) {
+        /* By the sum of weights: twice as many rows of the same kind report the
+         * same. */
         const double share = fabs(f->step[i]) / f->weight;
         f->report->gradient = share > f->report->gradient ? share : f->report->gradient;
-        f->coefficient[i] = f->step[i];
+        f->coefficient[i] = f->step[i]; /* g, which the solver overwrites */
     }
     rt_linear_solve(f->system, (int32_t)f->numbers, f->step);
     for (int64_t i = 0; i < f->numbers; i++) {
@@ -84,13 +90,15 @@ static double newton(rt_linear_state *f)
     return gain;
 }
 
+/* Back to the best coefficients that a pass has confirmed. */
 static void stay(rt_linear_state *f)
 {
     memcpy(f->coefficient, f->best, (size_t)f->numbers * sizeof *f->best);
     f->done = true;
 }
 
-/* The pass went too far: half the way. */
+/* The pass went too far: half the way. The direction descends, so some fraction of it
+ * gains, unless rounding is all that is left. */
 static void go_back(rt_linear_state *f)
 {
     f->halvings++;
@@ -114,6 +122,8 @@ void rt_linear_decide(rt_linear_state *f, int32_t passes)
         f->done = true;
         return;
     }
+    /* Written so that a loss of NaN or infinity goes back too; equal but for rounding
+     * is taken as no worse. */
     if (passes > 1 && !(loss <= f->best_loss + 1e-12 * fabs(f->best_loss))) {
         go_back(f);
         return;
@@ -122,10 +132,13 @@ void rt_linear_decide(rt_linear_state *f, int32_t passes)
     f->null_loss = passes == 1 ? fabs(loss) : f->null_loss;
     f->best_loss = loss;
     f->report->loss = loss;
-    f->halvings = 0;
+    f->halvings = 0; /* of the step that begins here */
     const double gain = newton(f);
+    /* The share of the first loss is for a loss that goes to 0, as with separable rows
+     * or an exact line. */
     const double goal = fabs(loss) + 1e-16 * f->null_loss;
     f->report->iterations++;
+    /* The last step is still taken when it can gain less than the tolerance. */
     f->report->converged = gain <= rt_linear_setting(f, RT_LP_TOLERANCE) * goal;
     if (!f->report->converged &&
         passes >= (int32_t)rt_linear_setting(f, RT_LP_MAX_ITER)) {

@@ -6,6 +6,8 @@
 #else
 #pragma GCC target("avx2,bmi,bmi2,lzcnt,popcnt")
 #endif
+/* The target stands before any include: inline functions of base/ are built for it
+ * too. */
 #define RT_LINEAR_LOOPS rt_linear_loops_avx2
 #include "linear/simd/block.h"
 #if defined(__clang__)

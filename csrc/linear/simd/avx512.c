@@ -8,6 +8,8 @@
 #else
 #pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,bmi,bmi2,lzcnt,popcnt")
 #endif
+/* The target stands before any include: inline functions of base/ are built for it
+ * too. */
 #define RT_LINEAR_LOOPS rt_linear_loops_avx512
 #include "linear/simd/block.h"
 #if defined(__clang__)

@@ -7,16 +7,21 @@
 #include "base/math.h"
 #include "linear/simd/dispatch.h"
 
+/* PARTS: the moments of a column, as rt_linear_loops lists them. */
 enum { LANES = RT_LINEAR_LANES, RUN = RT_LINEAR_RUN, PARTS = 3 };
+/* Eight doubles, however many a register holds: narrower processors take them in two or
+ * four pieces, with the same operations on each. */
 typedef double lanes __attribute__((vector_size(64), may_alias));
 typedef int64_t lane_bits __attribute__((vector_size(64), may_alias));
 
+/* By halves, 8 to 4 to 2 to 1, as vectors are halved: one order for all builds. */
 static double lane_sum(const lanes *v)
 {
     const double *x = (const double *)v;
     return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
 }
 
+/* `rows` is a multiple of the lanes; what fills up is 0. */
 static double dot(const double *restrict a, const double *restrict b, int64_t rows)
 {
     lanes sum = {0};
@@ -27,7 +32,9 @@ static double dot(const double *restrict a, const double *restrict b, int64_t ro
     return lane_sum(&sum);
 }
 
-/* h[i][j] += sum over rows of a[i] b[j], for a tile of columns. */
+/* h[i][j] += sum over rows of a[i] b[j], for a tile of columns. Eight loads serve
+ * sixteen products, and the sixteen sums fit the 32 registers of AVX-512; the loops are
+ * unrolled, or an array of sums would lie in memory. */
 static void add_tile(const double *a, const double *b, int64_t rows, double *h,
                      int64_t width)
 {
@@ -49,12 +56,14 @@ static void add_tile(const double *a, const double *b, int64_t rows, double *h,
     }
     for (int32_t i = 0; i < RT_LINEAR_TILE; i++) {
         for (int32_t j = 0; j < RT_LINEAR_TILE; j++) {
+            /* Lanes are summed once a block, not once a row. */
             h[i * width + j] += lane_sum(&sum[i][j]);
         }
     }
 }
 
-/* h += Z' diag(q) Z, the tiles on and above the diagonal. */
+/* h += Z' diag(q) Z, the tiles on and above the diagonal. Four columns times q are made
+ * once and meet all columns from their own on. */
 static void add_products(const double *z, const double *q, int64_t rows, int32_t width,
                          double *weighted, double *h)
 {
@@ -73,13 +82,14 @@ static void add_products(const double *z, const double *q, int64_t rows, int32_t
     }
 }
 
-/* (x - shift) scale of some rows of one column. */
+/* (x - shift) scale of some rows of one column. The strided reads come first, into an
+ * array, so that the arithmetic after them is on vectors. */
 static void take_numbers(const rt_matrix *x, int64_t first, int64_t rows,
                          int32_t column, double shift, double scale, double missing,
                          double *restrict z)
 {
     const char *at = x->data + first * x->row_bytes + column * x->column_bytes;
-    double raw[RUN];
+    double raw[RUN]; /* float32 widens exactly */
     if (x->is_f64) {
         for (int64_t r = 0; r < rows; r++) {
             raw[r] = *(const double *)(const void *)(at + r * x->row_bytes);
@@ -90,10 +100,13 @@ static void take_numbers(const rt_matrix *x, int64_t first, int64_t rows,
         }
     }
     for (int64_t r = 0; r < rows; r++) {
+        /* NaN alone is not equal to itself. */
         z[r] = raw[r] == raw[r] ? (raw[r] - shift) * scale : missing;
     }
 }
 
+/* One column of 0 and 1 for each level. A level that is missing, unknown or not whole
+ * equals none, so all of its row are 0. */
 static void take_levels(const rt_matrix *x, int64_t first, int64_t rows, int32_t column,
                         int32_t levels, double *z)
 {
@@ -113,6 +126,7 @@ static void fill_block(const rt_linear_plan *plan, int64_t first, int64_t rows,
     const int64_t padded = (rows + LANES - 1) / LANES * LANES;
     for (int64_t r = 0; r < rows; r += RUN) {
         const int64_t run = rows - r < RUN ? rows - r : RUN;
+        /* Behind the column of the intercept. */
         double *out = z + RT_LINEAR_STRIDE + r;
         for (int32_t f = 0; f < plan->x.columns; f++) {
             const int32_t levels = plan->levels[f];
@@ -126,14 +140,16 @@ static void fill_block(const rt_linear_plan *plan, int64_t first, int64_t rows,
         }
     }
     for (int64_t r = 0; r < rows; r++) {
-        z[r] = 1.0;
+        z[r] = 1.0; /* the column of the intercept */
     }
     for (int32_t c = 0; c < plan->width; c++) {
+        /* The block before may have been longer. */
         memset(z + (int64_t)c * RT_LINEAR_STRIDE + rows, 0,
                (size_t)(padded - rows) * sizeof *z);
     }
 }
 
+/* Rows that only fill up have weight 0, so that they add nothing to any sum. */
 static void weights_of(const rt_linear_plan *plan, int64_t first, int64_t rows,
                        double *out)
 {
@@ -143,6 +159,8 @@ static void weights_of(const rt_linear_plan *plan, int64_t first, int64_t rows,
     }
 }
 
+/* eta = Z b. Column by column for all rows: vectors run over rows, and each row still
+ * adds its columns in order. */
 static void linear_sums(const double *z, const double *coefficient, int32_t width,
                         int64_t rows, double *restrict sum)
 {
@@ -156,7 +174,9 @@ static void linear_sums(const double *z, const double *coefficient, int32_t widt
     }
 }
 
-/* log(1 + e) for 0 <= e <= 1: twice the area tangent of e / (2 + e), at most 1/3. */
+/* log(1 + e) for 0 <= e <= 1: twice the area tangent of s = e / (2 + e), at most 1/3.
+ * The odd series 2 (s + s^3/3 + ...) to s^35 leaves out less than 1e-18. rt_log(1 + e)
+ * would lose the digits that 1 + e rounds off. */
 static inline double log1p_small(double e)
 {
     const double s = e / (2.0 + e);
@@ -169,15 +189,16 @@ static inline double log1p_small(double e)
     return 2.0 * s * sum;
 }
 
-/* Rows of one output: weights w and linear sums eta become the first derivative (in
- * eta), the second q, and the loss. */
+/* Rows of one output: weights w and linear sums eta become the first derivative w (p -
+ * y) (in eta), the second q = w p (1 - p), and the loss w (log(1 + exp(eta)) - y eta).
+ * All from exp(-|eta|), which never overflows nor cancels. */
 static void derive_logistic(const double *w, const double *y, int64_t rows,
                             double *restrict eta, double *restrict q,
                             double *restrict loss)
 {
     for (int64_t r = 0; r < rows; r++) {
         const double x = eta[r];
-        const double e = rt_exp(x < 0.0 ? x : -x);
+        const double e = rt_exp(x < 0.0 ? x : -x); /* at most 1 */
         const double p = (x < 0.0 ? e : 1.0) / (1.0 + e);
         q[r] = w[r] * (e / ((1.0 + e) * (1.0 + e)));
         loss[r] = w[r] * (log1p_small(e) + ((x > 0.0 ? x : 0.0) - y[r] * x));
@@ -185,6 +206,7 @@ static void derive_logistic(const double *w, const double *y, int64_t rows,
     }
 }
 
+/* Loss w (eta - y)^2 / 2, so that the second derivative is w. */
 static void derive_square(const double *w, const double *y, int64_t rows,
                           double *restrict eta, double *restrict q,
                           double *restrict loss)
@@ -197,19 +219,22 @@ static void derive_square(const double *w, const double *y, int64_t rows,
     }
 }
 
+/* Loss w (exp(eta) - y eta), without the log(y!) that no coefficient changes. rt_exp is
+ * finite for any eta. */
 static void derive_poisson(const double *w, const double *y, int64_t rows,
                            double *restrict eta, double *restrict q,
                            double *restrict loss)
 {
     for (int64_t r = 0; r < rows; r++) {
-        const double amount = rt_exp(eta[r]);
+        const double amount = rt_exp(eta[r]); /* the mean of y */
         q[r] = w[r] * amount;
         loss[r] = w[r] * (amount - y[r] * eta[r]);
         eta[r] = w[r] * (amount - y[r]);
     }
 }
 
-/* Linear sums of all outputs become shares; the loss is that of the row's own class. */
+/* Linear sums of all outputs become shares; the loss is that of the row's own class,
+ * log(sum exp(eta_k - most)) + most - own. */
 static void derive_softmax(const double *w, const double *y, int64_t rows,
                            int32_t outputs, double *eta, double *restrict most,
                            double *restrict loss)
@@ -223,14 +248,16 @@ static void derive_softmax(const double *w, const double *y, int64_t rows,
     }
     memset(loss, 0, (size_t)rows * sizeof *loss);
     for (int64_t r = 0; r < rows; r++) {
+        /* From here on most - own, at least 0: the sum is needed only for exp below. */
         most[r] -= eta[(int64_t)y[r] * RT_LINEAR_STRIDE + r];
     }
     for (int64_t r = 0; r < rows; r++) {
+        /* Before the loop writes over it. */
         const double own = eta[(int64_t)y[r] * RT_LINEAR_STRIDE + r];
-        double total = 0.0;
+        double total = 0.0; /* the largest adds some 1 */
         for (int32_t k = 0; k < outputs; k++) {
             double *sum = eta + (int64_t)k * RT_LINEAR_STRIDE + r;
-            *sum = rt_exp(*sum - (most[r] + own));
+            *sum = rt_exp(*sum - (most[r] + own)); /* most + own: the largest */
             total += *sum;
         }
         for (int32_t k = 0; k < outputs; k++) {
@@ -240,7 +267,8 @@ static void derive_softmax(const double *w, const double *y, int64_t rows,
     }
 }
 
-/* q = w p_k (1 - p_k) on the diagonal, -w p_k p_l beside it. */
+/* q = w p_k (1 - p_k) on the diagonal, -w p_k p_l beside it. The diagonal shows by its
+ * pointers: one output is given twice. */
 static void pair_weights(const double *w, const double *p, const double *other,
                          int64_t rows, double *restrict q)
 {
@@ -254,6 +282,7 @@ typedef struct parts {
     double *z, *eta, *residual, *weighted, *w, *y, *q, *loss;
 } parts;
 
+/* In the order of rt_linear_scratch, each of its columns a stride long. */
 static parts parts_of(const rt_linear_plan *plan, double *scratch)
 {
     const int64_t stride = RT_LINEAR_STRIDE;
@@ -268,6 +297,7 @@ static parts parts_of(const rt_linear_plan *plan, double *scratch)
     return p;
 }
 
+/* Every pair of outputs has second derivatives of its own: K (K + 1) / 2 products. */
 static void add_softmax(const rt_linear_plan *plan, parts p, int64_t rows, double *sums)
 {
     derive_softmax(p.w, p.y, rows, plan->outputs, p.eta, p.q, p.loss);
@@ -275,6 +305,8 @@ static void add_softmax(const rt_linear_plan *plan, parts p, int64_t rows, doubl
         const double *share = p.eta + (int64_t)k * RT_LINEAR_STRIDE;
         double *residual = p.residual + (int64_t)k * RT_LINEAR_STRIDE;
         for (int64_t r = 0; r < rows; r++) {
+            /* w (p_k - [y = k]), apart from the shares: later pairs still need
+             * those. */
             residual[r] = p.w[r] * (share[r] - (p.y[r] == (double)k ? 1.0 : 0.0));
         }
         for (int32_t l = k; l < plan->outputs; l++, sums += plan->pair) {
@@ -284,6 +316,7 @@ static void add_softmax(const rt_linear_plan *plan, parts p, int64_t rows, doubl
     }
 }
 
+/* The one output of the other losses. */
 static void add_single(const rt_linear_plan *plan, parts p, int64_t rows, double *sums)
 {
     if (plan->loss == RT_LINEAR_LOGISTIC) {
@@ -293,16 +326,20 @@ static void add_single(const rt_linear_plan *plan, parts p, int64_t rows, double
     } else {
         derive_poisson(p.w, p.y, rows, p.eta, p.q, p.loss);
     }
+    /* With one output the derivatives have taken the place of the linear sums. */
     memcpy(p.residual, p.eta, (size_t)rows * sizeof *p.eta);
     add_products(p.z, p.q, rows, plan->width, p.weighted, sums);
 }
 
+/* All sums of a block while it lies in the cache. Rows are filled up to whole lanes
+ * with weight 0 and columns of 0, so no loop has a remainder. */
 static void add_block(const rt_linear_plan *plan, const double *coefficient,
                       int64_t first, int64_t rows, double *scratch, double *sums)
 {
     const int64_t padded = (rows + LANES - 1) / LANES * LANES;
     const int64_t outputs = plan->outputs;
     const parts p = parts_of(plan, scratch);
+    /* Second derivatives come first, then the first ones, and the loss last. */
     double *gradient = sums + outputs * (outputs + 1) / 2 * plan->pair;
     lanes loss = {0};
     fill_block(plan, first, rows, p.z);
@@ -319,6 +356,7 @@ static void add_block(const rt_linear_plan *plan, const double *coefficient,
         add_single(plan, p, padded, sums);
     }
     for (int32_t k = 0; k < outputs; k++) {
+        /* Z' residual: the first derivatives by the coefficients of one output. */
         for (int32_t c = 0; c < plan->width; c++, gradient++) {
             *gradient += dot(p.residual + (int64_t)k * RT_LINEAR_STRIDE,
                              p.z + (int64_t)c * RT_LINEAR_STRIDE, padded);
@@ -330,7 +368,8 @@ static void add_block(const rt_linear_plan *plan, const double *coefficient,
     *gradient += lane_sum(&loss);
 }
 
-/* One column of up to a run of rows; what is missing has no weight. */
+/* One column of up to a run of rows. What is missing is NaN: its mask is 0, which takes
+ * it out of value and weight without a branch. */
 static void add_moments(const double *w, const double *z, int64_t rows, double *sums)
 {
     lanes sum[PARTS] = {{0}};
@@ -349,6 +388,8 @@ static void add_moments(const double *w, const double *z, int64_t rows, double *
     }
 }
 
+/* Categories have no moments: their columns are 0 and 1 as they are. Numbers lie in
+ * `y`, which this pass does not need. */
 static void moments_block(const rt_linear_plan *plan, int64_t first, int64_t rows,
                           double *scratch, double *sums)
 {
@@ -362,6 +403,7 @@ static void moments_block(const rt_linear_plan *plan, int64_t first, int64_t row
             if (plan->levels[f] != 0) {
                 continue;
             }
+            /* Missing numbers stay NaN, to be masked. */
             take_numbers(&plan->x, first + r, run, f, plan->shift[f], 1.0, NAN, z);
             memset(z + run, 0, (size_t)(padded - run) * sizeof *z);
             add_moments(w + r, z, padded, sums + (int64_t)f * PARTS);
@@ -371,4 +413,5 @@ static void moments_block(const rt_linear_plan *plan, int64_t first, int64_t row
 
 #include "linear/simd/course.h"
 
+/* All else is static: the builds share this source and no symbol. */
 const rt_linear_loops RT_LINEAR_LOOPS = {add_block, moments_block, learn_rows};

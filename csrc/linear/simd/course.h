@@ -2,7 +2,8 @@
  * or a sum of lanes by one tree, so all builds give the same bits. */
 
 /* The rows as lines: 1, then (x - shift) of numbers, 0 where they are missing, then 0
- * and 1 for each level. */
+ * and 1 for each level. Lines, not columns as in a block: one row is learnt before the
+ * next is looked at. */
 static void take_lines(const rt_linear_plan *plan, int64_t first, int64_t rows,
                        const rt_linear_course *course, double *restrict z)
 {
@@ -10,7 +11,7 @@ static void take_lines(const rt_linear_plan *plan, int64_t first, int64_t rows,
     double *out = z + 1;
     memset(z, 0, (size_t)(rows * width) * sizeof *z);
     for (int64_t r = 0; r < rows; r++) {
-        z[r * width] = course->intercept;
+        z[r * width] = course->intercept; /* 1, or 0 without one */
     }
     for (int32_t f = 0; f < plan->x.columns; f++) {
         const int32_t levels = plan->levels[f];
@@ -23,6 +24,7 @@ static void take_lines(const rt_linear_plan *plan, int64_t first, int64_t rows,
         }
         for (int64_t r = 0; levels > 0 && r < rows; r++) {
             const double value = rt_matrix_at(&plan->x, first + r, f);
+            /* NaN fails this, and what passes it can be cast. */
             if (value >= 0.0 && value < (double)levels &&
                 (double)(int32_t)value == value) {
                 out[r * width + (int32_t)value] = 1.0;
@@ -32,6 +34,7 @@ static void take_lines(const rt_linear_plan *plan, int64_t first, int64_t rows,
     }
 }
 
+/* The same tree as lane_sum. */
 static bool any_lane(const lane_bits *mask)
 {
     const int64_t *bit = (const int64_t *)mask;
@@ -39,8 +42,9 @@ static bool any_lane(const lane_bits *mask)
             ((bit[1] | bit[5]) | (bit[3] | bit[7]))) != 0;
 }
 
-/* A column that is larger than ever before: what was learnt of it holds for its share.
- */
+/* A column that is larger than ever before (linear/online.h, algorithm 3): what was
+ * learnt of it holds for its share. Weights shrink by the growth, squared gradients,
+ * which are in shares, by its square. */
 static void grow_sizes(rt_linear_course *c, int32_t outputs, const double *z)
 {
     for (int32_t i = 0; i < c->width; i++) {
@@ -48,7 +52,9 @@ static void grow_sizes(rt_linear_course *c, int32_t outputs, const double *z)
         if (!(large > c->size[i])) {
             continue;
         }
+        /* A column of zeros so far has learnt nothing that would have to shrink. */
         const double share = c->size[i] > 0.0 ? c->size[i] / large : 1.0;
+        /* This column of every output. */
         for (int64_t k = i; k < (int64_t)outputs * c->width; k += c->width) {
             c->weight[k] *= share;
             c->squares[k] *= share * share;
@@ -58,7 +64,8 @@ static void grow_sizes(rt_linear_course *c, int32_t outputs, const double *z)
     }
 }
 
-/* True where some |z| exceeds its size. */
+/* True where some |z| exceeds its size. Asked of every row by vectors, since the answer
+ * is seldom yes. */
 static bool outgrows(const rt_linear_course *c, const double *z)
 {
     lane_bits larger = {0};
@@ -70,7 +77,8 @@ static bool outgrows(const rt_linear_course *c, const double *z)
     return any_lane(&larger);
 }
 
-/* z becomes shares of the sizes; returns the sum of their squares. */
+/* z becomes shares of the sizes; returns the sum of their squares. z and u may be one:
+ * each lane is read before it is written. */
 static double take_shares(const rt_linear_course *c, const double *z, double *u)
 {
     lanes sum = {0};
@@ -83,8 +91,9 @@ static double take_shares(const rt_linear_course *c, const double *z, double *u)
     return lane_sum(&sum);
 }
 
-/* x becomes 1 / sqrt(x), to 1e-10, from a first guess by its bits and three steps of
- * Newton; large, and finite, at 0. */
+/* x becomes 1 / sqrt(x), to 1e-10, from a first guess by its bits (Robertson 2012) and
+ * three steps of Newton; large, and finite, at 0. A square root and a division would
+ * take longer. */
 static inline void invert_root(lanes *x)
 {
     lanes y = (lanes)(0x5fe6eb50c7b537a9 - ((lane_bits)*x >> 1));
@@ -94,7 +103,8 @@ static inline void invert_root(lanes *x)
     *x = y;
 }
 
-/* One output's step against its gradient. */
+/* One output's step against its gradient g: weight -= rate g / (size sqrt(sum g^2)),
+ * with g and its squares in shares of the size. */
 static void step_weights(const rt_linear_course *c, const double *u, double residual,
                          double rate, double *weight, double *squares)
 {
@@ -118,9 +128,11 @@ static void derive_row(const rt_linear_plan *plan, const rt_linear_course *c, do
         return;
     }
     if (plan->loss == RT_LINEAR_SQUARE) {
+        /* Amounts are learnt as (y - shift) / scale, whatever their unit. */
         sum[0] -= (y - c->target_shift) * c->target_unit;
         return;
     }
+    /* Softmax, the largest sum taken out so that no exp overflows. */
     double most = sum[0];
     double total = 0.0;
     for (int32_t k = 1; k < plan->outputs; k++) {
@@ -135,6 +147,9 @@ static void derive_row(const rt_linear_plan *plan, const rt_linear_course *c, do
     }
 }
 
+/* Sizes first, so that no share exceeds 1; then the prediction by the weights so far,
+ * and the step. rate * sqrt(rows / norm) divides by the root of a row's mean norm: many
+ * full columns share one step. */
 static void learn_row(const rt_linear_plan *plan, rt_linear_course *c, double *z,
                       double y, double weight)
 {
@@ -146,7 +161,7 @@ static void learn_row(const rt_linear_plan *plan, rt_linear_course *c, double *z
         sum[k] = dot(z, c->weight + k * c->width, c->width);
     }
     c->norm += take_shares(c, z, z);
-    c->rows += 1.0;
+    c->rows += 1.0; /* whatever their weight */
     derive_row(plan, c, y, sum);
     const double rate = c->norm > 0.0 ? c->rate * sqrt(c->rows / c->norm) : 0.0;
     for (int64_t k = 0; k < plan->outputs; k++) {
@@ -155,6 +170,7 @@ static void learn_row(const rt_linear_plan *plan, rt_linear_course *c, double *z
     }
 }
 
+/* Run by run, so that the lines of a run stay in the cache. */
 static void learn_rows(const rt_linear_plan *plan, int64_t first, int64_t rows,
                        rt_linear_course *course)
 {
@@ -165,6 +181,7 @@ static void learn_rows(const rt_linear_plan *plan, int64_t first, int64_t rows,
         take_lines(plan, at, run, course, z);
         for (int64_t r = 0; r < run; r++) {
             const double weight = plan->weight == NULL ? 1.0 : plan->weight[at + r];
+            /* A row of weight 0 is absent: it must not even change sizes. */
             if (weight > 0.0) {
                 learn_row(plan, course, z + r * course->width, plan->target[at + r],
                           weight);

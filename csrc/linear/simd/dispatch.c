@@ -1,4 +1,5 @@
-/* The baseline build of the loops, and the choice among the builds. */
+/* The baseline build of the loops, and the choice among the builds. This file has no
+ * target of its own, so it runs on every processor. */
 #include "linear/simd/dispatch.h"
 
 #include "base/isa.h"
@@ -8,7 +9,9 @@
 
 const rt_linear_loops *rt_linear_loops_in_use(void)
 {
+/* On other processors there is the baseline alone. */
 #if defined(__x86_64__)
+    /* Asked each time: tests hold the levels against each other in one process. */
     switch (rt_isa_in_use()) {
     case RT_ISA_AVX512:
         return &rt_linear_loops_avx512;
