@@ -1,4 +1,6 @@
-/* A recursive descent that only checks, and steps over text that was checked. Unit:
+/* A recursive descent that only checks, and steps over text that was checked: these
+ * need no bounds, as every text ends in a quote and every object in a bracket. Nothing
+ * is built in between, since a request's cells are read once, where they lie. Unit:
  * bytes. */
 #include "serving/json.h"
 
@@ -6,12 +8,14 @@
 
 #include "base/limits.h"
 
+/* The check's place. When it fails, `at` is the byte that may not stand there. */
 typedef struct scan {
     const char *at, *end;
-    int32_t depth;
-    bool too_deep;
+    int32_t depth; /* arrays and objects that are open */
+    bool too_deep; /* which has a message of its own */
 } scan;
 
+/* The four of RFC 8259; isspace() would ask the locale. */
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -29,6 +33,7 @@ static void skip_blanks(scan *s)
     }
 }
 
+/* Each of the take_* steps over what is wanted, or stays and says false. */
 static bool take(scan *s, char wanted)
 {
     const bool found = s->at < s->end && *s->at == wanted;
@@ -36,6 +41,7 @@ static bool take(scan *s, char wanted)
     return found;
 }
 
+/* What follows is not looked at: in "trues" the s is where a comma must be. */
 static bool take_word(scan *s, const char *word)
 {
     const size_t length = strlen(word);
@@ -45,6 +51,7 @@ static bool take_word(scan *s, const char *word)
     return found;
 }
 
+/* One at least. */
 static bool take_digits(scan *s)
 {
     const char *first = s->at;
@@ -54,6 +61,8 @@ static bool take_digits(scan *s)
     return s->at > first;
 }
 
+/* [-] digits [. digits] [e [+-] digits], without a zero in front of other digits: "01"
+ * ends after its 0, and the 1 is no comma. -Infinity begins like a number. */
 static bool check_number(scan *s)
 {
     (void)take(s, '-');
@@ -75,10 +84,13 @@ static bool check_number(scan *s)
     return true;
 }
 
+/* Behind the backslash. Which code points the four digits make is rt_json_unescape's to
+ * judge: texts that nobody reads need no answer. */
 static bool check_escape(scan *s)
 {
     if (take(s, 'u')) {
-        for (int i = 0; i < 4; i++, s->at++) {
+        for (int i = 0; i < 4; i++, s->at++) { /* stays at one that is none */
+            /* One test for capitals and small letters. */
             const char c = s->at < s->end ? (char)(*s->at | 0x20) : '\0';
             if (!is_digit(c) && !(c >= 'a' && c <= 'f')) {
                 return false;
@@ -86,18 +98,22 @@ static bool check_escape(scan *s)
         }
         return true;
     }
+    /* strchr finds its own end as well, hence the look at NUL. */
     const bool known =
         s->at < s->end && *s->at != '\0' && strchr("\"\\/bfnrt", *s->at) != NULL;
     s->at += known ? 1 : 0;
     return known;
 }
 
+/* With its quotes. Those inside are escaped, so the next bare one ends it. */
 static bool check_text(scan *s)
 {
     if (!take(s, '"')) {
         return false;
     }
     while (s->at < s->end && *s->at != '"') {
+        /* Control characters must be escaped. Bytes from 0x80 on pass: that the whole
+         * body is UTF-8 has been checked before. */
         if ((unsigned char)*s->at < 0x20) {
             return false;
         }
@@ -108,8 +124,11 @@ static bool check_text(scan *s)
     return take(s, '"');
 }
 
+/* Values nest, so it calls itself by way of check_elements, up to the limit on
+ * depth. */
 static bool check_value(scan *s);
 
+/* "name": value. That a name comes twice is no error of JSON; readers decide. */
 static bool check_member(scan *s)
 {
     skip_blanks(s);
@@ -120,6 +139,8 @@ static bool check_member(scan *s)
     return take(s, ':') && check_value(s);
 }
 
+/* Of an array or object, by the function for one element. The limit bounds the C stack
+ * that a body can take. */
 static bool check_elements(scan *s, char close, bool (*check)(scan *))
 {
     s->at++;
@@ -129,6 +150,7 @@ static bool check_elements(scan *s, char close, bool (*check)(scan *))
     }
     skip_blanks(s);
     if (!take(s, close)) {
+        /* After a comma an element must follow: [1,] is not JSON. */
         do {
             if (!check(s)) {
                 return false;
@@ -146,6 +168,7 @@ static bool check_elements(scan *s, char close, bool (*check)(scan *))
 static bool check_value(scan *s)
 {
     skip_blanks(s);
+    /* The first byte decides. At the end it is NUL, which is no number either. */
     switch (s->at < s->end ? *s->at : '\0') {
     case '{':
         return check_elements(s, '}', check_member);
@@ -170,10 +193,12 @@ rt_status rt_json_check(rt_text json, rt_error *err)
 {
     scan s = {.at = json.bytes, .end = json.bytes + json.length};
     bool good = check_value(&s);
+    /* One value is all that there may be. */
     if (good) {
         skip_blanks(&s);
         good = s.at == s.end;
     }
+    /* First, since such a body may be JSON all the same. */
     if (s.too_deep) {
         return rt_fail(err, RT_INVALID, "rt_json_check",
                        "the body is nested more than %d deep", RT_MAX_JSON_DEPTH);
@@ -181,11 +206,12 @@ rt_status rt_json_check(rt_text json, rt_error *err)
     if (!good) {
         return rt_fail(err, RT_INVALID, "rt_json_check",
                        "the body is not JSON: byte %lld is not what may stand there",
-                       (long long)(s.at - json.bytes) + 1);
+                       (long long)(s.at - json.bytes) + 1); /* bytes count from 1 */
     }
     return RT_OK;
 }
 
+/* Of checked text: something else than a blank always follows. */
 static void step_blanks(rt_json *json)
 {
     while (is_blank(*json->at)) {
@@ -193,6 +219,7 @@ static void step_blanks(rt_json *json)
     }
 }
 
+/* Of checked text, as everything below. */
 rt_json rt_json_start(rt_text json)
 {
     rt_json start = {json.bytes};
@@ -200,6 +227,7 @@ rt_json rt_json_start(rt_text json)
     return start;
 }
 
+/* One byte tells the kinds apart, but for -Infinity. */
 rt_json_kind rt_json_kind_of(const rt_json *json)
 {
     switch (json->at[0]) {
@@ -226,6 +254,8 @@ rt_json_kind rt_json_kind_of(const rt_json *json)
     }
 }
 
+/* From its first quote to behind its last. An escaped quote is stepped over with its
+ * backslash; the digits of a code point hold none. */
 static const char *after_text(const char *at)
 {
     for (at++; *at != '"'; at++) {
@@ -235,7 +265,8 @@ static const char *after_text(const char *at)
 }
 
 /* What a byte does outside of a text: it ends a number or word, or it opens or closes
- * something. Bodies are walked byte by byte, so this is a table. */
+ * something; a quote counts as that, since brackets inside of a text do not. Bodies are
+ * walked byte by byte, so this is a table. */
 enum { ENDS_WORD = 1, NESTS = 2 };
 static const uint8_t does[256] = {
     [' '] = ENDS_WORD,
@@ -247,9 +278,10 @@ static const uint8_t does[256] = {
     ['}'] = ENDS_WORD | NESTS,
     ['['] = NESTS,
     ['{'] = NESTS,
-    ['"'] = NESTS,
+    ['"'] = NESTS, /* a text is stepped over as a whole */
 };
 
+/* Brackets are counted, not matched: the check has matched them. */
 static void skip_nested(rt_json *json)
 {
     int32_t depth = 0;
@@ -258,6 +290,7 @@ static void skip_nested(rt_json *json)
             json->at++;
         }
         const char c = *json->at;
+        /* Brackets in a text do not count. */
         if (c == '"') {
             json->at = after_text(json->at);
             continue;
@@ -278,8 +311,10 @@ rt_text rt_json_take(rt_json *json)
         break;
     case '"':
         json->at = after_text(first);
+        /* Without either quote. */
         return (rt_text){first + 1, json->at - first - 2};
     default:
+        /* Numbers and words hold none of the bytes that may follow them. */
         while ((does[(uint8_t)*json->at] & ENDS_WORD) == 0) {
             json->at++;
         }
@@ -296,6 +331,7 @@ bool rt_json_enter(rt_json *json)
 {
     json->at++;
     step_blanks(json);
+    /* Which of the two would close it is known from the check. */
     const bool any = *json->at != '}' && *json->at != ']';
     json->at += any ? 0 : 1;
     return any;
@@ -304,6 +340,7 @@ bool rt_json_enter(rt_json *json)
 bool rt_json_next(rt_json *json)
 {
     step_blanks(json);
+    /* A comma or the closing bracket: both are stepped over. */
     const bool more = *json->at++ == ',';
     if (more) {
         step_blanks(json);
@@ -311,6 +348,7 @@ bool rt_json_next(rt_json *json)
     return more;
 }
 
+/* The name stays as it is written: few have escapes. Blanks may surround the colon. */
 rt_text rt_json_name(rt_json *json)
 {
     rt_text name = rt_json_take(json);
@@ -320,6 +358,7 @@ rt_text rt_json_name(rt_json *json)
     return name;
 }
 
+/* Four digits, which have been checked. */
 static uint32_t hexadecimal(const char *at)
 {
     uint32_t value = 0;
@@ -330,11 +369,12 @@ static uint32_t hexadecimal(const char *at)
     return value;
 }
 
-/* UTF-8 of a code point; its length. */
+/* UTF-8 of a code point (RFC 3629); its length. Six bits to each byte from the back,
+ * and what is left beside the mark of the length. */
 static int32_t encode(uint32_t code, char *out)
 {
     const int32_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    static const uint8_t lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
+    static const uint8_t lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0}; /* by length */
     for (int32_t i = length - 1; i > 0; i--) {
         out[i] = (char)(0x80 | (code & 0x3f));
         code >>= 6;
@@ -343,28 +383,34 @@ static int32_t encode(uint32_t code, char *out)
     return length;
 }
 
-/* The escape behind a backslash; its length, or -1 for half a pair. */
+/* The escape behind a backslash; its length, or -1 for half a pair. Code points beyond
+ * 16 bits come as two escapes, a high surrogate and a low one; either alone has no
+ * UTF-8. */
 static int32_t unescape(const char *at, const char *end, char *out, int32_t *length)
 {
     static const char names[] = "bfnrt";
-    static const char codes[] = "\b\f\n\r\t";
+    static const char codes[] = "\b\f\n\r\t"; /* in the same order */
     if (*at != 'u') {
         const char *named = strchr(names, *at);
+        /* Quote, backslash and slash stand for themselves. */
         out[0] = named != NULL ? codes[named - names] : *at;
         *length = 1;
         return 1;
     }
     uint32_t code = hexadecimal(at + 1);
-    int32_t taken = 5;
+    int32_t taken = 5; /* u and four digits */
+    /* 11: both escapes without the first backslash. */
     if (code >= 0xd800 && code < 0xdc00 && end - at >= 11 && at[5] == '\\' &&
         at[6] == 'u') {
-        const uint32_t low = hexadecimal(at + 7);
+        const uint32_t low = hexadecimal(at + 7); /* the other half */
         if (low >= 0xdc00 && low < 0xe000) {
+            /* Ten bits from each half. */
             code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
             taken = 11;
         }
     }
     *length = encode(code, out);
+    /* Still a surrogate: its other half is missing, or it is the second one alone. */
     return code >= 0xd800 && code < 0xe000 ? -1 : taken;
 }
 
@@ -372,16 +418,19 @@ rt_status rt_json_unescape(rt_text raw, rt_dynbuf *room, rt_text *out, rt_error 
 {
     const char *at = raw.bytes;
     const char *end = raw.bytes + raw.length;
+    /* Most texts have no escape and stay where they are, without a copy. */
     const char *slash = memchr(at, '\\', (size_t)raw.length);
     rt_status status = RT_OK;
-    *out = raw;
+    *out = raw; /* where there is nothing to undo */
     if (slash == NULL) {
         return RT_OK;
     }
+    /* What lay there before is gone: a text lives until the next one with escapes. */
     rt_dynbuf_clear(room);
     while (status == RT_OK && slash != NULL) {
         char bytes[4];
         int32_t length = 0;
+        /* What lies between two escapes is copied in one piece. */
         status = rt_dynbuf_add(room, at, slash - at, err);
         int32_t taken = unescape(slash + 1, end, bytes, &length);
         if (status == RT_OK && taken < 0) {
@@ -389,7 +438,7 @@ rt_status rt_json_unescape(rt_text raw, rt_dynbuf *room, rt_text *out, rt_error 
                            "the body is not UTF-8: a \\u escape is half a pair");
         }
         status = status == RT_OK ? rt_dynbuf_add(room, bytes, length, err) : status;
-        at = slash + 1 + taken;
+        at = slash + 1 + taken; /* behind the escape */
         slash = memchr(at, '\\', (size_t)(end - at));
     }
     status = status == RT_OK ? rt_dynbuf_add(room, at, end - at, err) : status;

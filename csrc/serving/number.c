@@ -1,6 +1,8 @@
 /* Up to 19 digits a number is a fraction of two integers, and 128-bit arithmetic rounds
  * it once; what has more digits or a larger exponent goes through strtod, written
- * without a point, since that is what locales differ in. Unit: one number. */
+ * without a point, since that is what locales differ in. To write, the fewest digits
+ * that read back the same are looked for, from 15, which survive a double, to 17, which
+ * always suffice. Unit: one number. */
 #include "serving/number.h"
 
 #include <float.h>
@@ -13,6 +15,8 @@
 
 typedef unsigned __int128 wide;
 
+/* 19 digits fit 64 bits. Exponents are held within a million: far beyond any double,
+ * and sums of them with the at most 1,024 digits of a text cannot overflow. */
 enum { EXACT_DIGITS = 19, EXPONENT_MOST = 1000000, DOUBLE_BITS = 53 };
 
 /* 10^0 to 10^19, the powers that 64 bits hold. */
@@ -52,7 +56,9 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* A run of digits, leading zeros left out; returns its end. */
+/* A run of digits, leading zeros left out; returns its end. Called for both sides of
+ * the point, so the head goes on where it stopped. Digits beyond the 19th are only
+ * counted: strtod will look at them. */
 static const char *take_digits(decimal *d, const char *at, const char *end)
 {
     uint64_t head = d->head;
@@ -75,17 +81,20 @@ static bool scan_digits(decimal *d, const char *at, const char *end)
 {
     d->first = at;
     d->end = take_digits(d, at, end);
+    /* Written ones, zeros included: "0" and ".5" are numbers, "." is none. */
     int64_t digits = d->end - at;
     if (d->end < end && *d->end == '.') {
         const char *fraction = d->end + 1;
         d->plain = false;
         d->end = take_digits(d, fraction, end);
+        /* Each digit behind the point is a tenth of the one before. */
         d->exponent = fraction - d->end;
         digits += d->end - fraction;
     }
     return digits > 0;
 }
 
+/* True when an exponent, or nothing, is all that is left of the text. */
 static bool scan_exponent(decimal *d, const char *at, const char *end)
 {
     int64_t exponent = 0;
@@ -103,6 +112,7 @@ static bool scan_exponent(decimal *d, const char *at, const char *end)
     }
     for (; at < end && is_digit(*at); at++) {
         exponent = 10 * exponent + (*at - '0');
+        /* Held back at every digit, so that no length of it overflows. */
         exponent = exponent > EXPONENT_MOST ? EXPONENT_MOST : exponent;
     }
     d->plain = false;
@@ -110,6 +120,7 @@ static bool scan_exponent(decimal *d, const char *at, const char *end)
     return at == end;
 }
 
+/* Bits of x without leading zeros. */
 static int32_t bits_of(wide x)
 {
     const uint64_t high = (uint64_t)(x >> 64);
@@ -119,9 +130,11 @@ static int32_t bits_of(wide x)
                       : 0;
 }
 
-/* head / 10^places by extended precision, where there is one: both are exact in its 64
- * bits, so the quotient lies on the right side of the middle between two doubles,
- * unless it was rounded to that middle: false. */
+/* head / 10^places by x87's extended precision, where there is one: both are exact in
+ * its 64 bits, so the quotient lies on the right side of the middle between two
+ * doubles, unless it was rounded to that middle: false. The lower 11 bits of the 64 say
+ * so. This spares the division of 128 bits, which is a call into the compiler's
+ * library. */
 static bool divide_extended(uint64_t head, int32_t places, double *out)
 {
 #if LDBL_MANT_DIG == 64
@@ -137,8 +150,9 @@ static bool divide_extended(uint64_t head, int32_t places, double *out)
 }
 
 /* head / 10^places, rounded once. Two doubles that hold their integers exactly divide
- * so by themselves; else the quotient has at least 63 bits before its remainder is
- * dropped, more than the 54 that rounding looks at. */
+ * so by themselves (Clinger 1990; powers of ten are exact up to 10^22); else the
+ * quotient has at least 63 bits before its remainder is dropped, more than the 54 that
+ * rounding looks at. */
 static double divide(uint64_t head, int32_t places)
 {
     double found = 0.0;
@@ -148,6 +162,7 @@ static double divide(uint64_t head, int32_t places)
     if (divide_extended(head, places, &found)) {
         return found;
     }
+    /* As far up as 127 bits go. */
     const int32_t up = 127 - bits_of(head);
     const wide numerator = (wide)head << up;
     wide quotient = numerator / powers[places];
@@ -156,6 +171,8 @@ static double divide(uint64_t head, int32_t places)
     const wide half = (wide)1 << (spare - 1);
     const wide rest = quotient & ((half << 1) - 1);
     quotient >>= spare;
+    /* To nearest, halves to even; a remainder that was dropped makes a half more than
+     * one. */
     if (rest > half || (rest == half && (inexact || (quotient & 1) != 0))) {
         quotient++;
     }
@@ -176,6 +193,8 @@ static double by_strtod(const decimal *d)
     return strtod(text, NULL);
 }
 
+/* The cheapest exact way: a number without a fraction is converted, which rounds once;
+ * a decimal fraction is divided; the rest is rare. */
 static double magnitude(const decimal *d)
 {
     if (d->n_digits == 0) {
@@ -191,6 +210,8 @@ static double magnitude(const decimal *d)
     return by_strtod(d);
 }
 
+/* -2^63 is an integer as well, though 2^63 is not. Negated as unsigned, which is
+ * defined for it too. */
 static void take_integer(const decimal *d, rt_number *out)
 {
     const uint64_t most = (uint64_t)INT64_MAX + (d->negative ? 1 : 0);
@@ -204,6 +225,7 @@ bool rt_number_read(const char *text, int64_t length, rt_number *out)
 {
     decimal d = {.plain = true};
     const char *end = text + length;
+    /* The bound is that of by_strtod's array. */
     if (length < 1 || length > RT_NUMBER_TEXT_MOST) {
         return false;
     }
@@ -218,7 +240,9 @@ bool rt_number_read(const char *text, int64_t length, rt_number *out)
     return true;
 }
 
-/* Digits and exponent to the text: 0.00123, 123.4, 5.0, 1.2e+30. */
+/* Digits and exponent to the text: 0.00123, 123.4, 5.0, 1.2e+30. The point lies behind
+ * `point` digits. Exponents begin where Python's repr begins with them, which is what
+ * MLflow's answers look like. */
 static int32_t lay_out(const char *digits, int32_t n, int32_t point, char *out)
 {
     int32_t at = 0;
@@ -234,6 +258,7 @@ static int32_t lay_out(const char *digits, int32_t n, int32_t point, char *out)
         }
         return at + snprintf(out + at, 8, "e%+03d", point - 1);
     }
+    /* Place by place, digit i or a zero, with one digit at least on either side. */
     for (int32_t i = point < 1 ? point : 1; i <= (n > point + 1 ? n : point + 1); i++) {
         if (i == point + 1) {
             out[at++] = '.';
@@ -245,7 +270,8 @@ static int32_t lay_out(const char *digits, int32_t n, int32_t point, char *out)
 
 /* m 10^places / 2^shift as an integer, halves to even, if it becomes m / 2^shift again:
  * lies within half a unit of m. All products stay below 2^126 for shift 1 to 66 and
- * places 0 to 20. */
+ * places 0 to 20. A half of a unit on the very border is refused, as it reads back by
+ * evenness alone. */
 static bool scaled(uint64_t m, int32_t shift, int32_t places, uint64_t *out)
 {
     const uint64_t high = powers[places > 19 ? places - 19 : 0];
@@ -269,13 +295,17 @@ static bool scaled(uint64_t m, int32_t shift, int32_t places, uint64_t *out)
 static bool fast_digits(double x, char *digits, int32_t *n, int32_t *point)
 {
     int32_t exponent = 0;
+    /* x = m 2^-shift with all 53 bits of m: x is not subnormal here. */
     const uint64_t m = (uint64_t)ldexp(frexp(x, &exponent), DOUBLE_BITS);
     const int32_t shift = DOUBLE_BITS - exponent;
     uint64_t found = 0;
     *point = x < 0.001 ? -3 : x < 0.01 ? -2 : x < 0.1 ? -1 : 0;
+    /* Powers below 10^16 are exact doubles, so the number of digits is never one
+     * off. */
     for (; x >= 1.0 && x >= (double)powers[*point]; ++*point) {
     }
     for (int32_t wanted = 15; wanted <= 17; wanted++) {
+        /* Rounding up to 10^wanted would be a digit too many. */
         if (scaled(m, shift, wanted - *point, &found) && found < powers[wanted]) {
             *n = wanted;
             for (int32_t i = wanted; i > 0; i--) {
@@ -289,7 +319,8 @@ static bool fast_digits(double x, char *digits, int32_t *n, int32_t *point)
 }
 
 /* Shortest digits of any positive number, by printf, point left out: 15 digits survive
- * a double unless it is subnormal. */
+ * a double unless it is subnormal, and 17 always tell it from its neighbours. Whether
+ * fewer do is tried by reading them back. */
 static void slow_digits(double x, char *digits, int32_t *n, int32_t *point)
 {
     char text[RT_NUMBER_TEXT_ROOM];
@@ -297,6 +328,7 @@ static void slow_digits(double x, char *digits, int32_t *n, int32_t *point)
     for (int32_t wanted = x < DBL_MIN ? 1 : 15;; wanted++) {
         int32_t found = 0;
         (void)snprintf(text, sizeof text, "%.*e", wanted - 1, x);
+        /* Digits alone are taken: the point may be a comma in the process's locale. */
         const char *e = strchr(text, 'e');
         for (const char *at = text; at < e; at++) {
             if (is_digit(*at)) {
@@ -317,6 +349,7 @@ int32_t rt_number_write(double x, char out[RT_NUMBER_TEXT_ROOM])
     char digits[RT_NUMBER_TEXT_ROOM];
     int32_t n = 1;
     int32_t point = 1;
+    /* -0.0 keeps its sign, NaN has none that means anything. */
     const int32_t sign = signbit(x) && !isnan(x) ? 1 : 0;
     out[0] = '-';
     if (isnan(x) || isinf(x)) {
