@@ -90,9 +90,10 @@ static bool check_escape(scan *s)
 {
     if (take(s, 'u')) {
         for (int i = 0; i < 4; i++, s->at++) { /* stays at one that is none */
-            /* One test for capitals and small letters. */
-            const char c = s->at < s->end ? (char)(*s->at | 0x20) : '\0';
-            if (!is_digit(c) && !(c >= 'a' && c <= 'f')) {
+            const char c = s->at < s->end ? *s->at : '\0';
+            const char small =
+                (char)(c | 0x20); /* of letters; of others something else */
+            if (!is_digit(c) && !(small >= 'a' && small <= 'f')) {
                 return false;
             }
         }
