@@ -308,7 +308,7 @@ class BootstrapGate(TypedDict):
 
 
 class ChallengerRecord(TypedDict):
-    """What train made, from which days."""
+    """What train made, from which days; `left_out` are rows whose labels taught nothing."""
 
     model_sha256: str
     reference_sha256: NotRequired[str]
@@ -320,6 +320,7 @@ class ChallengerRecord(TypedDict):
     train_start: str
     train_end: str
     threshold_end: str
+    left_out: NotRequired[dict[str, dict[str, int]]]
 
 
 class Hashes(TypedDict):

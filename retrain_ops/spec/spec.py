@@ -30,6 +30,7 @@ from retrain_ops.spec.validate import ValidateTable
 from retrain_ops.spec.window import DAY, Window, window_of
 from retrain_ops.stats.degraded import DegradedRules
 from retrain_ops.stats.gate_rules import GateRules
+from retrain_ops.stats.noise import NoiseRules
 from retrain_ops.stats.rules import Days, Level, Psi, Share, quiet, recorded, require
 from retrain_ops.stats.sequential import CanaryRules
 from retrain_ops.stats.shadow import ShadowRules
@@ -50,6 +51,7 @@ _DECISIVE = (
     "canary",
     "rollout",
     "degraded",
+    "noise",
 )
 
 
@@ -249,6 +251,7 @@ class RetrainSpec:
     registry: RegistryTable = field(default_factory=RegistryTable)
     notify: NotifyTable = field(default_factory=NotifyTable)
     degraded: DegradedRules | None = quiet(None)
+    noise: NoiseRules | None = quiet(None)
     serving: ServingTable = quiet(_SERVING)
     origin: TableReader | None = field(default=None, compare=False, repr=False)
 
@@ -371,6 +374,7 @@ TABLES: Mapping[str, type] = {
     "canary": CanaryRules,
     "rollout": RolloutTable,
     "degraded": DegradedRules,
+    "noise": NoiseRules,
     "serving": ServingTable,
     "publish": PublishTable,
     "registry": RegistryTable,
@@ -395,6 +399,7 @@ def _check_together(
     _check_trainer(reader, spec)
     _check_columns(reader, spec)
     _check_margins(reader, spec)
+    _check_noise(reader, spec)
     if (by := spec.model.threshold) in ("fbeta", "net_benefit") and by not in spec.gate.names:
         raise reader.error("model", "threshold", f"[gate] has to name {by}, as metric or guard")
     for name in spec.drift.features:
@@ -403,6 +408,15 @@ def _check_together(
     longest = spec.window.train_days + spec.window.holdout_days + spec.source.label_delay_days - 1
     if spec.drift.current_days > longest:
         raise reader.error("drift", "current_days", f"is longer than the window ({longest} days)")
+
+
+def _check_noise(reader: TableReader, spec: RetrainSpec) -> None:
+    if spec.noise is None:
+        return
+    if spec.model.problem != "binary":
+        raise reader.error("noise", "", 'doubtful are labels of problem = "binary" only')
+    if spec.noise.days > spec.window.train_days:
+        raise reader.error("noise", "days", f"train_days is {spec.window.train_days}")
 
 
 def _check_margins(reader: TableReader, spec: RetrainSpec) -> None:

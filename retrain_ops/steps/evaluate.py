@@ -238,6 +238,7 @@ def _metrics(
         for role, said in (("challenger", CHALLENGER), ("champion", CHAMPION))
         if role == "challenger" or not bootstrap
     }
+    left_out = trained.get("left_out")
     metrics = {
         "rows_train": float(trained["rows"]),
         "rows_holdout": float(result.rows),
@@ -245,6 +246,7 @@ def _metrics(
         "auc_challenger": result.auc_challenger,
         "auc_champion": result.auc_champion,
         "psi_max": drift["psi_max"],
+        **({"rows_left_out": sum(left_out["day"].values())} if left_out else {}),
         **scores,
     }
     return {k: float(v) for k, v in metrics.items() if v is not None}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from retrain_ops.comparison.noise import LeftOut, without_noise
 from retrain_ops.comparison.scoring import REFERENCE_FILE
 from retrain_ops.data.labels import labelled, labels_of, rows_of_days
 from retrain_ops.data.processed import read_processed
@@ -30,7 +31,8 @@ LOSSES_FILE = "losses.json"
 class TrainResult:
     """What was trained; `threshold_end` is the newest day that chose the threshold.
 
-    `threshold_by` and `threshold_value` are the rule that did, where it is not the best F1.
+    `threshold_by` and `threshold_value` are the rule that did, where it is not the best F1;
+    `left_out` counts the rows whose labels `[noise]` found too doubtful, by day and slice.
     """
 
     model_sha256: str
@@ -43,6 +45,7 @@ class TrainResult:
     threshold_end: str
     threshold_by: str = quiet("f1")
     threshold_value: float | None = quiet(None)
+    left_out: LeftOut | None = quiet(None)
 
     @property
     def status(self) -> str:
@@ -52,7 +55,9 @@ class TrainResult:
     @property
     def summary(self) -> str:
         """One line for people."""
-        return f"{self.rows} rows, {self.train_start} to {self.train_end}"
+        doubtful = sum((self.left_out or {}).get("day", {}).values())
+        without = f", without {doubtful} whose labels are doubtful" if doubtful else ""
+        return f"{self.rows} rows, {self.train_start} to {self.train_end}{without}"
 
 
 def train(run: Run) -> TrainResult:
@@ -63,8 +68,11 @@ def train(run: Run) -> TrainResult:
     """
     table = read_processed(run.workspace, run.window.end, days=run.window.train, columns=_seen(run))
     trainer = resolve_trainer(run.spec.model.trainer)
+    rows, left_out = training_data(run, table), None
+    if run.spec.noise is not None:
+        rows, left_out = without_noise(run, rows, trainer, run.spec.noise)
     model = trainer(
-        training_data(run, table),
+        rows,
         params=run.spec.train,
         seed=run.spec.model.seed,
         n_threads=run.n_threads,
@@ -75,18 +83,18 @@ def train(run: Run) -> TrainResult:
     losses = [to_significant(loss) for loss in getattr(model, "losses", ())]
     run.workspace.write_json(run.path(LOSSES_FILE), {"oof_log_loss": losses})
     first, last = run.window.train[0].isoformat(), run.window.train[-1].isoformat()
-    label = table[run.spec.source.label]
     return TrainResult(
         model_sha256=hashlib.sha256(data).hexdigest(),
         reference_sha256=hashlib.sha256(reference).hexdigest(),
         threshold=problem_of(run.spec).threshold(model),
-        rows=table.num_rows - label.null_count,
-        positives=labels_of(run.spec).positives(label),
+        rows=len(rows.label),
+        positives=labels_of(run.spec).positives(rows.table[run.spec.source.label]),
         train_start=first,
         train_end=last,
         threshold_end=last,
         threshold_by=run.spec.model.threshold,
         threshold_value=run.spec.model.threshold_value,
+        left_out=left_out,
     )
 
 
