@@ -144,7 +144,8 @@ def _warm_up() -> None:
 
     for step in STEPS:
         importlib.import_module(f"retrain_ops.steps.{step}")
-    report._template("page.html.j2")
+    for template in ("page.html.j2", "days.html.j2"):
+        report._template(template)
 
 
 def _leave_out_what_is_slow() -> None:

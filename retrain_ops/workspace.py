@@ -15,6 +15,7 @@ is damaged: a run sets it aside under ``attempts/``, names it, and makes it anew
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -35,12 +36,13 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from retrain_ops.busy import busy_with
-from retrain_ops.errors import BusyError, DamagedError
+from retrain_ops.errors import BusyError, ConfigError, DamagedError
 from retrain_ops.lease import lease
 
 log = logging.getLogger(__name__)
 
 LOCK_PATIENCE_S = 900.0
+_WRONG_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS)
 SHA256 = re.compile(r"[0-9a-f]{64}")
 KEY_FOLDER = re.compile(r"window_end=(\d{4}-\d\d-\d\d)")
 
@@ -326,6 +328,7 @@ class Workspace:
 
         Raises:
             BusyError: another run held the lock for `patience_s`.
+            ConfigError: there can be no folder, or nothing may be written there.
         """
         if not self.is_local:
             objects = self.absolute(f"{self.model}/.lock")
@@ -333,14 +336,27 @@ class Workspace:
                 yield
             return
         folder = Path(self.absolute(self.model))
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = _open_lock(folder)
         try:
             with busy_with(f"waiting for another run, which holds {folder}/.lock"):
                 _acquire(handle, folder, patience_s)
             yield
         finally:
             os.close(handle)
+
+
+def _open_lock(folder: Path) -> int:
+    """Makes the model's folder and its lock file; the file's descriptor."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        if problem.errno not in _WRONG_PLACE:
+            raise
+        raise ConfigError(
+            f"the workspace cannot be at {folder.parent}: {problem.filename}: {problem.strerror}; "
+            "name another by --workspace or RETRAIN_OPS_WORKSPACE"
+        ) from problem
 
 
 def earlier_attempt(name: str, sha256: str) -> str:

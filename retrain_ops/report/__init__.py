@@ -20,6 +20,7 @@ from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts
 from retrain_ops.decisions.judge import DRIFT_COUNTS_FILE
 from retrain_ops.decisions.record import Decision, read_decision, recover_decision
 from retrain_ops.mlflow.tracking import find_run, upload_once
+from retrain_ops.mlflow.types import MlflowRun
 from retrain_ops.report.days import days_page
 from retrain_ops.report.page import HISTORY_DAYS, WORD_END, page
 from retrain_ops.run import Run
@@ -28,6 +29,7 @@ from retrain_ops.spec.window import days_between
 __all__ = ["HTML_FILE", "render", "render_days", "write_report"]
 
 HTML_FILE = "report.html"
+DAYS_FILE = "days.html"
 READERS = ("check_drift", "pull_data", "validate_data")
 """The steps that read rows, in order; a quiet day ends after the first."""
 
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 
 def write_report(run: Run) -> bool:
     """Writes the key's `report.html` and logs it to its MLflow run, if it has one.
+
+    The model's newest run also gets `days.html`, the page of the thirty days up to it.
 
     Returns:
         False when there is nothing to show, or no Jinja2 to show it with.
@@ -63,7 +67,18 @@ def write_report(run: Run) -> bool:
     logged = find_run(run) if "gate" in decision else None
     if logged is not None:
         upload_once(run, logged, HTML_FILE, html)
+        _log_days(run, logged)
     return True
+
+
+def _log_days(run: Run, logged: MlflowRun) -> None:
+    """The page of the days up to this one, with the model's newest run; older runs keep theirs."""
+    later = (end for end in run.workspace.list_keys() if end > run.window.end)
+    decided = (recover_decision(run.workspace, end) for end in later)
+    if any(decision is not None and "gate" in decision for decision in decided):
+        return
+    first = run.window.end - timedelta(days=HISTORY_DAYS - 1)
+    upload_once(run, logged, DAYS_FILE, render_days(run, first, run.window.end)[0].encode())
 
 
 def render(

@@ -125,7 +125,7 @@ def _charts(
     most = math.inf if metric.span is None else 1.0
     both = {"champion": "champion", "challenger": "challenger"}
     auc = {"champion": "auc_champion", "challenger": "auc_challenger"}
-    note = "Both models on the same rows, on days that judged a challenger."
+    note = "Both models on the same rows, on days that judged a challenger; the first has no other."
     ranked = []
     if metric.problem == "binary":
         chart = _chart(rows, places, auc, (0.0, 1.0))

@@ -195,7 +195,10 @@ SURROUNDINGS: dict[str, Surrounding] = {
     "a tracking server of files": Surrounding(2, _tracking_by_files, ("http(s)://host:port",), 0),
     "no workspace": Surrounding(2, _no_workspace, ("RETRAIN_OPS_WORKSPACE",), 0),
     "a workspace that is a file": Surrounding(
-        1, _workspace("plain", lambda path: path.write_text("x")), ("plain",), 0
+        2,
+        _workspace("plain", lambda path: path.write_text("x")),
+        ("the workspace cannot be at ", "plain: Not a directory; name another by --workspace"),
+        0,
     ),
     "a day that is none": Surrounding(
         2, _nothing, ("2020-13-01",), 0, arguments=("--date", "2020-13-01")

@@ -52,6 +52,26 @@ def test_the_page_is_logged_to_the_run_of_the_day(world, client):
     assert client.download_artifact(logged.artifact_uri, "report.html") == page
 
 
+def test_the_page_across_days_is_logged_to_the_newest_run(world, client):
+    from retrain_ops.mlflow.tracking import find_run
+
+    def page_of(run):
+        artifacts = find_run(run).artifact_uri
+        return client.download_artifact(artifacts, "days.html").decode()
+
+    first = toy_run(world, client, START)
+    before = page_of(first)
+    assert str(START) in before
+    run_day(toy_run(world, client, START + timedelta(days=1)))
+    assert page_of(first) == before  # a quiet day asks MLflow for nothing more
+    newest = toy_run(world, client, START + timedelta(days=2), context=RunContext(forced=True))
+    run_day(newest)
+    days = [START + timedelta(days=n) for n in range(3)]
+    assert [str(day) in page_of(newest) for day in days] == [True] * 3
+    run_day(first)
+    assert page_of(first) == before
+
+
 def test_without_jinja_the_day_is_complete_and_the_log_says_what_to_install(
     world, client, monkeypatch, caplog
 ):
