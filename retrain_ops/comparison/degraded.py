@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -18,6 +19,8 @@ from retrain_ops.stats.cells import ALL_ROWS
 from retrain_ops.stats.degraded import DegradedReport, DegradedRules, judge_degraded
 from retrain_ops.stats.sums import DaySums
 from retrain_ops.stats.tables import Counts
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
@@ -46,8 +49,13 @@ def compare_matured(run: Run, champion: Version) -> DegradedReport | None:
 
 
 def seen_until(version: Version) -> str:
-    """The newest day that a model learnt from or chose its threshold on, as ISO text."""
-    return max(version.tags.get("train_end", ""), version.tags.get("threshold_end", ""))
+    """The newest day that a model learnt from or chose its threshold on, as ISO text.
+
+    Where a hand spoilt or removed the tags it is the window's end, which no such day lies behind.
+    """
+    trained, chosen = (version.tags.get(name, "") for name in ("train_end", "threshold_end"))
+    known = DAY.fullmatch(trained) and (not chosen or DAY.fullmatch(chosen))
+    return max(trained, chosen) if known else version.window_end.isoformat()
 
 
 def _windows(run: Run, rules: DegradedRules) -> list[tuple[date, ...]]:

@@ -61,6 +61,6 @@ def _asked_elsewhere(candidate: Version) -> bool:
     try:
         with get_client(sync_client=True) as client:
             state = client.read_flow_run(UUID(asked)).state
-    except ObjectNotFound:
+    except (ObjectNotFound, ValueError):  # a tag set by hand names no run
         return False
     return state is not None and not state.is_final()

@@ -46,6 +46,8 @@ ASKED_AT_TAG = "retrain.approval_asked_at"
 SHADOW_DAYS_TAG = "retrain.shadow_days"
 REPLACES_TAG = "retrain.replaces"  # the served version of the same key that a person replaces
 
+YEARS = range(1900, 3000)
+
 
 def utc_text(instant: datetime) -> str:
     """An instant as tags and records write it: ISO 8601, UTC, whole seconds."""
@@ -56,12 +58,29 @@ def utc_instant(text: str) -> datetime:
     """The instant that :func:`utc_text` wrote.
 
     Raises:
-        ValueError: it is none, or has no time zone.
+        ValueError: it is none, has no time zone, or lies where days cannot be added.
     """
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
+    if instant.year not in YEARS:
+        raise ValueError(f"{text!r} is no time of a window")
     return instant
+
+
+def _json(text: str) -> dict[str, Any]:
+    """The JSON object in a tag, which anybody may have written.
+
+    Raises:
+        ValueError: it is none, or nested deeper than anything of ours.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as problem:
+        raise ValueError(f"{text[:80]!r} is nested too deep") from problem
+    if not isinstance(value, dict):
+        raise ValueError(f"{text[:80]!r} is no object")
+    return value
 
 
 T = TypeVar("T")
@@ -107,9 +126,7 @@ class Intent:
         Raises:
             ValueError: it is not one.
         """
-        value = json.loads(text)
-        if not isinstance(value, dict):
-            raise ValueError(text)
+        value = _json(text)
         opened, closed, life = (value.get(name) for name in ("opened_at", "closed_at", "life"))
         for instant in (opened, closed):
             if instant is not None:
@@ -196,12 +213,15 @@ def _read(number: str, run_id: str, source: str, tags: Mapping[str, str]) -> Ver
         shown = _shown_intent(tags, junk)
         intents.append(replace(shown, life=max((i.life for i in intents), default=0)))
     intent = max(intents, key=lambda i: i.order)
+    window_end = _window_end(number, tags, junk)
+    if not tags["retrain_key"].endswith(f"/{window_end.isoformat()}"):
+        junk.append("retrain_key")
     return Version(
         number=number,
         run_id=run_id,
         source=source,
         retrain_key=tags["retrain_key"],
-        window_end=_window_end(number, tags, junk),
+        window_end=window_end,
         model_sha256=sha256,
         state=intent.state,
         opened_at=utc_instant(intent.opened_at) if intent.opened_at else None,
@@ -323,10 +343,10 @@ class Event:
         """
         names = {f.name for f in fields(cls)}
         try:
-            event = cls(**{k: v for k, v in json.loads(text).items() if k in names})
+            event = cls(**{k: v for k, v in _json(text).items() if k in names})
             event._check()
             return event
-        except (ValueError, TypeError, AttributeError) as problem:
+        except (ValueError, TypeError) as problem:
             raise ConflictError(
                 f"a tag {EVENT_TAG}* holds {text[:80]!r}, which is no event of the promotion "
                 "protocol; remove it by hand if somebody wrote it by hand"

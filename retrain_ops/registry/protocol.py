@@ -45,6 +45,7 @@ from retrain_ops.registry.events import (
     World,
     utc_text,
 )
+from retrain_ops.registry.tags import spoilt
 
 # -- deciding ------------------------------------------------------------------------
 
@@ -428,12 +429,18 @@ def findings(world: World) -> tuple[str, ...]:
                 f"version {promotion.previous}, which the canary of version {version.number} is "
                 "compared with, was deleted: the next watch_canary keeps the canary"
             )
-        found += [
-            f"version {version.number}: the tag {tag} holds {version.tags[tag][:80]!r}, which "
-            "retrain_ops does not write there; set it right or remove it"
-            for tag in version.junk
-        ]
+        found += [_odd(version, tag) for tag in (*version.junk, *spoilt(version))]
     return tuple(found)
+
+
+def _odd(version: Version, tag: str) -> str:
+    """A tag that holds what we do not write there, and what to do about it."""
+    end = version.window_end.isoformat()
+    right = {"retrain_key": f"set it to <model>/{end}", "execution_date": f"set it to {end}"}
+    return (
+        f"version {version.number}: the tag {tag} holds {version.tags[tag][:80]!r}, which "
+        f"retrain_ops does not write there; {right.get(tag, 'set it right or remove it')}"
+    )
 
 
 def doubled(versions: Iterable[Version]) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ from retrain_ops.decisions.record import (
 )
 from retrain_ops.errors import NotYet
 from retrain_ops.notify import send
-from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, Version, utc_instant, utc_text
+from retrain_ops.registry.events import APPROVAL_TAG, ASKED_AT_TAG, Version, utc_text
+from retrain_ops.registry.tags import APPROVED_AT_TAG, instant_of
 from retrain_ops.run import Run
 
 APPROVAL_POLL = timedelta(minutes=15)
@@ -75,9 +76,9 @@ def answer_of(run: Run, candidate: Version, now: datetime) -> Answer | None:
 
 
 def _given(candidate: Version, verdict: Verdict, now: datetime) -> Answer:
-    at = candidate.tags.get(f"retrain.{verdict}_at")
+    at = instant_of(candidate, f"retrain.{verdict}_at")
     by = candidate.tags.get(f"retrain.{verdict}_by", UNNAMED)
-    return Answer(verdict, by, utc_instant(at) if at else now)
+    return Answer(verdict, by, at or now)
 
 
 def approval_of(run: Run, candidate: Version, at: datetime) -> Answer | None:
@@ -85,13 +86,13 @@ def approval_of(run: Run, candidate: Version, at: datetime) -> Answer | None:
     answer = answer_of(run, candidate, at)
     if answer is None or answer.verdict != "rejected":
         return answer
-    return _given(candidate, "approved", at) if "retrain.approved_at" in candidate.tags else None
+    return _given(candidate, "approved", at) if APPROVED_AT_TAG in candidate.tags else None
 
 
 def expires_at(run: Run, candidate: Version) -> datetime | None:
     """When silence becomes an answer; None before anybody was asked."""
-    asked = candidate.tags.get(ASKED_AT_TAG)
-    return utc_instant(asked) + timedelta(days=run.spec.rollout.approval_days) if asked else None
+    asked = instant_of(candidate, ASKED_AT_TAG)
+    return asked + timedelta(days=run.spec.rollout.approval_days) if asked else None
 
 
 def give_answer(
@@ -138,7 +139,7 @@ def ask(run: Run, candidate: Version, *, link: str | None = None) -> datetime:
         link: where to answer; by default the version's page in MLflow.
     """
     now = datetime.now(UTC)
-    if ASKED_AT_TAG not in candidate.tags:
+    if instant_of(candidate, ASKED_AT_TAG) is None:
         run.registry.set_tag(candidate, ASKED_AT_TAG, utc_text(now))
         candidate = run.registry.version(candidate.number)
     expires = expires_at(run, candidate)

@@ -18,7 +18,8 @@ import pyarrow as pa
 from retrain_ops.comparison.live import LivePairs
 from retrain_ops.data.source import Source
 from retrain_ops.errors import ConflictError
-from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
+from retrain_ops.registry.events import Version, utc_text
+from retrain_ops.registry.tags import shadow_days
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
 from retrain_ops.stats.rounding import to_json_value
@@ -70,8 +71,7 @@ def said_first(run: Run, step: str, result: Any) -> Iterator[None]:
 def shadow_end(run: Run, candidate: Version) -> datetime:
     """The nominal end of the shadow, extensions included."""
     assert candidate.opened_at is not None
-    days = int(candidate.tags.get(SHADOW_DAYS_TAG, "1"))
-    return candidate.opened_at + timedelta(hours=run.spec.shadow.hours) * days
+    return candidate.opened_at + timedelta(hours=run.spec.shadow.hours) * shadow_days(candidate)
 
 
 def read_requests(run: Run, *, since: datetime, before: datetime) -> pa.Table:

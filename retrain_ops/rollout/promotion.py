@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from retrain_ops.errors import ConflictError, NotYet
 from retrain_ops.registry.events import Event, State, Version, utc_instant
+from retrain_ops.registry.tags import REJECTED_AT_TAG, instant_of
 from retrain_ops.rollout import news
 from retrain_ops.rollout.approval import (
     Answer,
@@ -152,9 +153,9 @@ def _promoted(run: Run, event: Event) -> ChampionResult:
     """Records with the candidate how it took `@champion`, and reports it."""
     candidate = run.registry.version(event.version)
     content = {k: getattr(event, k) for k in ("kind", "effective_from", "share")}
-    rejected_at = candidate.tags.get("retrain.rejected_at")
+    rejected_at = instant_of(candidate, REJECTED_AT_TAG)
     if rejected_at is not None:  # it came too late; who closed by it may have died there
-        withdraw_look(run, candidate, utc_instant(rejected_at), "promotion")
+        withdraw_look(run, candidate, rejected_at, "promotion")
     answer = approval_of(run, candidate, utc_instant(event.recorded_at))
     if answer is not None:
         content["approval"] = answer.to_json()

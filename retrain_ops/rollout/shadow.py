@@ -11,6 +11,7 @@ from retrain_ops.comparison.scoring import load_version
 from retrain_ops.errors import NotYet
 from retrain_ops.problems import problem_of
 from retrain_ops.registry.events import SHADOW_DAYS_TAG, Version, utc_text
+from retrain_ops.registry.tags import shadow_days
 from retrain_ops.rollout.looks import read_requests, record_look, said_first, traffic_of
 from retrain_ops.run import Run
 from retrain_ops.stats.shadow import ShadowVerdict
@@ -75,7 +76,7 @@ def _judge_until_decided(
     """Extends by a day while rows are too few, up to the spec's limit."""
     assert candidate.opened_at is not None
     step = timedelta(hours=run.spec.shadow.hours)
-    days = int(candidate.tags.get(SHADOW_DAYS_TAG, "1"))
+    days = shadow_days(candidate)
     while True:
         end = candidate.opened_at + step * days
         known = end + SETTLES if run.spec.serving.log else end

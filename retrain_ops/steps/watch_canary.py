@@ -179,15 +179,24 @@ def _word(action: str, run: Run) -> str:
 
 
 def _act(run: Run, candidate: Version, result: CanaryResult, as_of: datetime) -> None:
+    """Does what the result says.
+
+    Raises:
+        ConflictError: somebody without a common lock was faster, and did something else.
+    """
     if result.verdict == "rolled_back":
         now = datetime.now(UTC)
         event = run.registry.rollback(candidate, effective_from=as_of, recorded_at=now)
-        if event is not None:
-            news.report(run, event)
+        if event is None:
+            raise _overtaken(candidate, "replaced")
+        news.report(run, event)
     elif result.verdict == "kept":
         run.registry.set_state(candidate, "promoted", closed_at=run.instant)
         if run.registry.version(candidate.number).state == "rolled_back":
-            raise ConflictError(
-                f"version {candidate.number} was rolled back while it was judged; run this step "
-                "again"
-            )
+            raise _overtaken(candidate, "rolled back")
+
+
+def _overtaken(candidate: Version, how: str) -> ConflictError:
+    return ConflictError(
+        f"version {candidate.number} was {how} while it was judged; run this step again"
+    )

@@ -111,3 +111,12 @@ def test_a_canary_that_was_rolled_back_meanwhile_is_not_said_to_be_kept(waiting)
     run = overtaken(waiting, "promoted", rolled_back)
     with pytest.raises(ConflictError, match="version 2 was rolled back while it was judged"):
         _act(run, version(run), CanaryResult("kept", "2"), run.instant)
+
+
+def test_a_canary_that_was_replaced_meanwhile_is_not_said_to_be_rolled_back(waiting):
+    promoted_elsewhere(waiting)()
+    canary = version(waiting)
+    promote(elsewhere(waiting), registered(elsewhere(waiting), C))
+    with pytest.raises(ConflictError, match="version 2 was replaced while it was judged"):
+        _act(waiting, canary, CanaryResult("rolled_back", "2"), instant(C))
+    assert waiting.registry.snapshot().aliases["champion"] == "3"
