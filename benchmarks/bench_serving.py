@@ -1,4 +1,5 @@
-"""Our scoring server beside `mlflow models serve` with the same model, in one run.
+"""Our scoring server with everything on beside `mlflow models serve` with the same model, and
+beside itself without log, shadow and canary, in one run.
 
     python benchmarks/bench_serving.py [--seconds 5]
 
@@ -41,6 +42,8 @@ from retrain_ops.spec.spec import load_spec  # noqa: E402
 COLUMNS = [f"x{i}" for i in range(30)]
 CONNECTIONS = 16
 GATES = {"one row": 1 / 300, "100 rows": 1 / 20}
+EVERYTHING = 1.5
+"""CPU of log, shadow and canary together, over an answer without them."""
 SPEC = f"""
 [model]
 name = "bench"
@@ -133,25 +136,40 @@ def load(peer: Peer, body: bytes, seconds: float) -> dict[str, float]:
     }
 
 
-def prepare(folder: Path) -> tuple[list[str], list[str], int, int]:
-    """A state that our server serves without a registry, and the model as MLflow loads it."""
+@dataclass(frozen=True)
+class Servers:
+    """The commands of the three servers, and their ports."""
+
+    everything: list[str]
+    plain: list[str]
+    mlflow: list[str]
+    ports: tuple[int, int, int]
+
+
+def prepare(folder: Path) -> Servers:
+    """States that our servers serve without a registry, and the model as MLflow loads it."""
     model = small_model(30, trees=100)
-    (folder / "bench.toml").write_text(SPEC)
-    client = Client(Server())
-    promoted(client, "bench", model)
-    Router(load_spec(folder / "bench.toml"), client=client).close()  # type: ignore[arg-type]
+    for name, more in (("everything", '[serving]\nlog = "live"\n'), ("plain", "")):
+        own = folder / name
+        own.mkdir()
+        (own / "bench.toml").write_text(SPEC + more)
+        client = Client(Server())
+        promoted(client, "bench", model)
+        if more:
+            promoted(client, "bench", small_model(30, trees=100, seed=2), share=0.1)
+        Router(load_spec(own / "bench.toml"), client=client).close()  # type: ignore[arg-type]
     theirs = folder / "model"
     theirs.mkdir()
     (theirs / MODEL_FILE).write_bytes(model.to_bytes())
     (theirs / "MLmodel").write_text(mlmodel_yaml())
-    port, their_port = free_port(), free_port()
-    serve = [sys.executable, "-m", "retrain_ops.cli", "serve", "--spec", str(folder / "bench.toml")]
+    ports = free_port(), free_port(), free_port()
+    serve = [sys.executable, "-m", "retrain_ops.cli", "serve", "--spec"]
     mlflow = [str(mlflow_python()), "-m", "mlflow", "models", "serve", "-m", str(theirs)]
-    return (
-        [*serve, "--port", str(port)],
-        [*mlflow, "--port", str(their_port), "--env-manager", "local", "--workers", "1"],
-        port,
-        their_port,
+    return Servers(
+        [*serve, str(folder / "everything" / "bench.toml"), "--port", str(ports[0])],
+        [*serve, str(folder / "plain" / "bench.toml"), "--port", str(ports[1])],
+        [*mlflow, "--port", str(ports[2]), "--env-manager", "local", "--workers", "1"],
+        ports,
     )
 
 
@@ -161,35 +179,51 @@ def body_of(rows: int) -> bytes:
     return json.dumps({"dataframe_split": {"columns": COLUMNS, "data": data}}).encode()
 
 
+def of_mlflow() -> dict[str, str]:
+    """MLflow starts the uvicorn that it finds first, and loads our model."""
+    path = f"{mlflow_python().parent}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": path, "PYTHONPATH": str(ROOT)}
+
+
+def row_of(
+    row: str, peer: str, gate: float, mine: dict[str, float], other: dict[str, float]
+) -> dict[str, Any]:
+    """One comparison by CPU."""
+    return {
+        "row": f"{row}, CPU of an answer",
+        "peer": peer,
+        "ours_s": round(mine["cpu"], 7),
+        "peer_s": round(other["cpu"], 7),
+        "ratio": round(mine["cpu"] / other["cpu"], 5),
+        "gate": round(gate, 5),
+        "aim": round(gate, 5),
+        "quality_delta": 0,
+        "threads": 1,
+        "p99_s": [round(mine["p99"], 5), round(other["p99"], 5)],
+        "answers_per_second": [round(mine["rate"]), round(other["rate"])],
+    }
+
+
 def bench(folder: Path, seconds: float) -> list[dict[str, Any]]:
     """All rows."""
-    ours, theirs, port, their_port = prepare(folder)
+    servers = prepare(folder)
     rows = []
     with (
-        running(ours, port) as our_server,
-        running(theirs, their_port, PYTHONPATH=str(ROOT)) as peer,
+        running(servers.everything, servers.ports[0]) as everything,
+        running(servers.plain, servers.ports[1]) as plain,
+        running(servers.mlflow, servers.ports[2], **of_mlflow()) as peer,
     ):
         for row, count in (("one row", 1), ("100 rows", 100)):
             body = body_of(count)
-            for server in (our_server, peer):
+            for server in (everything, plain, peer):
                 load(server, body, seconds=1.0)
-            mine, other = load(our_server, body, seconds), load(peer, body, seconds)
-            rows.append(
-                {
-                    "row": f"{row}, CPU of an answer",
-                    "peer": "mlflow models serve 3.17.2",
-                    "ours_s": round(mine["cpu"], 7),
-                    "peer_s": round(other["cpu"], 7),
-                    "ratio": round(mine["cpu"] / other["cpu"], 5),
-                    "gate": round(GATES[row], 5),
-                    "aim": round(GATES[row], 5),
-                    "quality_delta": 0,
-                    "threads": 1,
-                    "p99_s": [round(mine["p99"], 5), round(other["p99"], 5)],
-                    "answers_per_second": [round(mine["rate"]), round(other["rate"])],
-                }
-            )
-            print(json.dumps(rows[-1]), flush=True)
+            mine, bare, other = (load(s, body, seconds) for s in (everything, plain, peer))
+            rows.append(row_of(row, "mlflow models serve 3.17.2", GATES[row], mine, other))
+            if count == 1:
+                name = "one row, log, shadow and canary"
+                rows.append(row_of(name, "without them", EVERYTHING, mine, bare))
+    for found in rows:
+        print(json.dumps(found), flush=True)
     return rows
 
 
