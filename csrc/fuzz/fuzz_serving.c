@@ -118,7 +118,8 @@ static void try_log(rt_body_kind kind, rt_text body, int64_t n)
     rt_log_rows answers = {.numbers = numbers, .scores = scores, .x = x, .rows = n};
     rt_log_rows none = {.rows = 0};
     open_columns(&model, &columns, levels);
-    REQUIRE(rt_log_read(bytes, &totals, &columns, &answers, &none, &unread, NULL) == RT_OK);
+    REQUIRE(rt_log_read(bytes, &totals, &columns, &answers, &none, &unread, NULL) ==
+            RT_OK);
     REQUIRE(answers.done == n && unread == 0);
     for (int64_t i = 0; i < n; i++) {
         const double id = x[i * (TEST_FEATURES + 1) + TEST_FEATURES];

@@ -49,6 +49,7 @@ def test_what_cannot_be_is_refused(met, units, share):
     with pytest.raises(DataError):
         sample_ratio_p(met, units, share)
 
+
 def test_a_few_slow_requests_are_not_a_slow_model():
     taken = np.full(100, 20_000)
     taken[:3] = 50_000_000
