@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from retrain_ops.comparison.scoring import load_version, score
+from retrain_ops.comparison.scoring import load_version
 from retrain_ops.data.live_log import ANSWERS, SHADOWS
 from retrain_ops.data.source import Source
+from retrain_ops.problems import problem_of
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
@@ -68,7 +69,9 @@ def write_traffic(
     n, numbers = rows.num_rows, (int(old.number), int(new.number))
     unit = rng.integers(0, 2**64, n, dtype=np.uint64)
     met = np.zeros(n, bool) if share is None else unit < np.uint64(share * fault.share_off * 2**64)
-    scores = [score(load_version(run, v), rows, n_threads=1) for v in (old, new)]
+    problem = problem_of(run.spec)
+    scored = (problem.scored(load_version(run, v), rows, n_threads=1) for v in (old, new))
+    scores = [one.scores for one in scored]
     scores[1] = fault.scores(scores[1])
     took = TOOK_NS + rng.integers(0, 1000, (2, n)) + np.array([[0], [fault.slower_ns]])
     failed = rng.random(n) < fault.fails

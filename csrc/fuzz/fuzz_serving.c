@@ -4,6 +4,7 @@
  *   the answer is JSON with a prediction for each row;
  *   a number is strtod's;
  *   JSON that jansson takes is taken, unless it is nested too deep;
+ *   a logged body is read back by columns, as many rows as were answered;
  *   an error is UTF-8.
  *
  * RT_FUZZ_PLANTED builds in a bug that the fuzzer must find (make -C csrc
@@ -15,6 +16,8 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "serving/read_log.h"
+#include "serving/record.h"
 #include "serving/request.h"
 #include "tests/gbdt_data.h"
 
@@ -68,6 +71,68 @@ static void check_answer(const rt_request_rows *rows)
     rt_dynbuf_free(&answer);
 }
 
+/* The columns of the schema in use, whose categories take any level, and the id. */
+static void open_columns(rt_model *model, rt_schema *columns,
+                         rt_levels levels[TEST_FEATURES + 1])
+{
+    static const char names[] = "numbergapslevelconstantextremewho";
+    static const int32_t lengths[] = {6, 4, 5, 8, 7, 3};
+    REQUIRE(rt_model_init(model, TEST_FEATURES + 1, TEST_FEATURES + 1, sizeof names - 1,
+                          NULL) == RT_OK);
+    memcpy(model->text, names, sizeof names - 1);
+    for (int32_t f = 0; f <= TEST_FEATURES; f++) {
+        model->text_start[f + 1] = model->text_start[f] + lengths[f];
+        model->features[f].kind = f == 2 || f == 5 ? RT_CATEGORICAL : RT_NUMERIC;
+        rt_levels_init(&levels[f]);
+    }
+    REQUIRE(rt_model_link(model, NULL) == RT_OK);
+    REQUIRE(rt_schema_init(columns, model, NULL) == RT_OK);
+    columns->levels = levels;
+    columns->last_is_optional = true;
+}
+
+/* What the model takes, the log's columns take too. */
+static void try_log(rt_body_kind kind, rt_text body, int64_t n)
+{
+    double scores[MOST_ROWS] = {0};
+    uint64_t units[MOST_ROWS] = {0};
+    int64_t numbers[RT_LOG_NUMBERS * MOST_ROWS];
+    double x[MOST_ROWS * (TEST_FEATURES + 1)];
+    rt_model model;
+    rt_schema columns;
+    rt_levels levels[TEST_FEATURES + 1];
+    rt_log_totals totals;
+    int64_t unread = 0;
+    const rt_record record = {
+        .head = {.kind = RT_RECORD_ANSWER, .rows = n, .outputs = 1, .csv = kind},
+        .scores = (const char *)scores,
+        .units = (const char *)units,
+        .id = {"id", 2},
+        .body = body};
+    rt_dynbuf segment;
+    rt_dynbuf_init(&segment, 1 << 20);
+    REQUIRE(rt_record_write(&segment, &record, NULL) == RT_OK);
+    const rt_text bytes = {segment.data, segment.size_bytes};
+    rt_log_scan(bytes, &totals);
+    REQUIRE(totals.answer_rows == n && totals.sound_bytes == bytes.length);
+    rt_log_rows answers = {.numbers = numbers, .scores = scores, .x = x, .rows = n};
+    rt_log_rows none = {.rows = 0};
+    open_columns(&model, &columns, levels);
+    REQUIRE(rt_log_read(bytes, &totals, &columns, &answers, &none, &unread, NULL) ==
+            RT_OK);
+    REQUIRE(answers.done == n && unread == 0);
+    for (int64_t i = 0; i < n; i++) {
+        const double id = x[i * (TEST_FEATURES + 1) + TEST_FEATURES];
+        REQUIRE(id >= 0.0 && id < (double)levels[TEST_FEATURES].count);
+    }
+    for (int32_t f = 0; f <= TEST_FEATURES; f++) {
+        rt_levels_clear(&levels[f]);
+    }
+    rt_schema_clear(&columns);
+    rt_model_clear(&model);
+    rt_dynbuf_free(&segment);
+}
+
 static void try_body(rt_body_kind kind, rt_text body)
 {
     static const rt_unit who = {.name = {"who", 3}};
@@ -79,6 +144,7 @@ static void try_body(rt_body_kind kind, rt_text body)
     if (rt_request_read(&rows, kind, body, &err) == RT_OK) {
         check_cells(&rows);
         check_answer(&rows);
+        try_log(kind, body, rows.rows);
     }
     REQUIRE(rt_text_is_utf8((rt_text){err.message, (int64_t)strlen(err.message)}));
     rt_request_rows_clear(&rows);

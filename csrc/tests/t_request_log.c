@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "base/isa.h"
 #include "serving/log.h"
 #include "serving/read_log.h"
 #include "serving/record.h"
@@ -26,6 +27,21 @@ static void the_checksum_is_castagnolis(void)
     CHECK(rt_crc32c(0, "123456789", 9) == 0xe3069283U); /* RFC 3720, B.4 */
     CHECK(rt_crc32c(0, zeroes, sizeof zeroes) == 0x8a9136aaU);
     CHECK(rt_crc32c(rt_crc32c(0, "12345", 5), "6789", 4) == 0xe3069283U);
+}
+
+static void the_checksum_is_the_same_without_the_instruction(void)
+{
+    const rt_isa best = rt_isa_in_use();
+    uint8_t bytes[100];
+    for (int32_t i = 0; i < 100; i++) {
+        bytes[i] = (uint8_t)(i * 7);
+    }
+    for (size_t n = 0; n < sizeof bytes; n++) {
+        CHECK(rt_isa_force(RT_ISA_BASELINE));
+        const uint32_t plain = rt_crc32c(3, bytes, n);
+        CHECK(rt_isa_force(best));
+        CHECK(rt_crc32c(3, bytes, n) == plain);
+    }
 }
 
 static void a_record_is_read_whole_or_not_at_all(void)
@@ -330,6 +346,8 @@ static void levels_are_numbered_as_they_come(void)
 
 static const rt_test tests[] = {
     {"the_checksum_is_castagnolis", the_checksum_is_castagnolis},
+    {"the_checksum_is_the_same_without_the_instruction",
+     the_checksum_is_the_same_without_the_instruction},
     {"a_record_is_read_whole_or_not_at_all", a_record_is_read_whole_or_not_at_all},
     {"answers_are_in_the_log_and_scored_by_the_other_model",
      answers_are_in_the_log_and_scored_by_the_other_model},

@@ -175,6 +175,7 @@ static void json_is_taken_by_its_grammar(void)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         CHECK(rt_json_check(text_of(bad[i]), NULL) == RT_INVALID);
     }
+    CHECK(rt_json_check(text_of("\"\\u\20\21\22\23\""), NULL) == RT_INVALID);
 }
 
 static void brackets_go_no_deeper_than_the_limit(void)
@@ -376,7 +377,7 @@ static rt_status name_levels(rt_model *model, rt_error *err)
     return rt_model_link(model, err);
 }
 
-static void categories_are_numbers_and_truth_values_too(void)
+static void categories_are_numbers_and_truths_too(void)
 {
 #define CSV_ROW(level) "number,gaps,level,constant,extreme\n1,2," level ",4,5"
     static const struct {
@@ -493,8 +494,7 @@ static const rt_test tests[] = {
      what_a_model_would_score_wrongly_names_its_column},
     {"bodies_of_no_shape_are_refused", bodies_of_no_shape_are_refused},
     {"memory_stays_in_proportion_to_the_body", memory_stays_in_proportion_to_the_body},
-    {"categories_are_numbers_and_truth_values_too",
-     categories_are_numbers_and_truth_values_too},
+    {"categories_are_numbers_and_truths_too", categories_are_numbers_and_truths_too},
     {"a_unit_is_hashed_by_its_text", a_unit_is_hashed_by_its_text},
     {"an_answer_says_what_the_model_predicts", an_answer_says_what_the_model_predicts},
 };

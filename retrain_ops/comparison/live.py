@@ -19,12 +19,13 @@ from retrain_ops.run import Run
 from retrain_ops.spec.window import DAY
 from retrain_ops.stats.shadow import ShadowVerdict
 from retrain_ops.stats.tables import PairedRows
-from retrain_ops.stats.traffic import sample_ratio_p
+from retrain_ops.stats.traffic import p99_ms, sample_ratio_p
 
 LATE = timedelta(seconds=60)
 """A score that came so long after its answer is counted as late."""
-LEAST_TIMED = 100
-"""Requests of a model below which its latency is not judged."""
+LATENCY_CONFIDENCE = 0.999
+"""A challenger is slow when its p99 is beyond doubt; a few requests that a busy machine held up
+are none."""
 SETTLES = timedelta(minutes=10)
 """How long after a request it is Parquet: segments are open for five minutes."""
 
@@ -36,7 +37,8 @@ class LivePairs:
     """Requests that `old` or `new` answered since both scored.
 
     `both` are those with a number from each: request id, `old`, `new`. `noise` are scores of the
-    model that answered, once more: `first`, `again`. Latencies are in nanoseconds.
+    model that answered, once more: `first`, `again`. Latencies are in nanoseconds; `newest` is
+    when `new` answered last, whoever else scored.
     """
 
     both: pa.Table
@@ -95,6 +97,7 @@ def live_pairs(
             "new": pc.if_else(by_old, *reversed(scores)),
         }
     )
+    by_new = pc.equal(live.answers["log_version"], int(new.number))
     late = pc.sum(pc.greater(cross["log_delay_ns"], LATE // timedelta(microseconds=1) * 1000))
     return LivePairs(
         both=both,
@@ -104,7 +107,7 @@ def live_pairs(
         late=late.as_py() or 0,
         repeated=live.repeated,
         timed=_timed(answers, noise, cross, old, new),
-        newest=pc.max(answers[time].filter(pc.equal(answers["log_version"], versions[1]))).as_py(),
+        newest=pc.max(live.answers[time].filter(by_new)).as_py(),
         sample_p=_sample_p(answers, int(new.number), time),
     )
 
@@ -156,15 +159,14 @@ def judge_live(run: Run, old: Version, new: Version, pairs: LivePairs) -> Shadow
     """The rules of `[shadow]` on live requests, latency included: it is in the log, so that who
     judges again finds the same."""
     seen = pairs.both.num_rows + pairs.failed
-    p99 = [_p99_ms(taken) for taken in pairs.timed]
     return problem_of(run.spec).shadow(
         *_scored(run, old, new, pairs.both),
         run.spec.shadow,
         n_threads=run.n_threads,
         coverage=min(seen / pairs.answered, 1.0) if pairs.answered else 0.0,
         error_rate=pairs.failed / seen if seen else 0.0,
-        champion_p99_ms=p99[0],
-        challenger_p99_ms=p99[1],
+        champion_p99_ms=p99_ms(pairs.timed[0], 0.5),
+        challenger_p99_ms=p99_ms(pairs.timed[1], LATENCY_CONFIDENCE),
     )
 
 
@@ -173,12 +175,6 @@ def _scored(run: Run, old: Version, new: Version, both: pa.Table) -> tuple[Score
         Scored(both["old"].to_numpy(), load_version(run, old).threshold),
         Scored(both["new"].to_numpy(), load_version(run, new).threshold),
     )
-
-
-def _p99_ms(taken: npt.NDArray[np.int64]) -> float | None:
-    if len(taken) < LEAST_TIMED:
-        return None
-    return float(np.quantile(taken, 0.99, method="higher")) * 1e-6
 
 
 def live_rows(run: Run, table: pa.Table, old: Version, new: Version, both: pa.Table) -> PairedRows:

@@ -7,7 +7,9 @@ process each; of all routers of a folder the one that holds the lock turns close
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from retrain_ops.spec.spec import RetrainSpec
 COMPACT_EVERY_S = 10.0
 LOCK_FILE = "compact.lock"
 LONGEST_ID = 128
+VISIBLE = re.compile(rb"[!-~]+")
 
 
 class RequestLog:
@@ -40,11 +43,18 @@ class RequestLog:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.problem: str | None = None
+        self._prefix, self._made = os.urandom(12).hex().encode() + b"-", itertools.count()
         waiting = max(32 * 2**20, 2 * spec.serving.max_body)
         self.core = open_log(self._folder, counters.log, BOUNDS, waiting_bytes=waiting)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retrain-ops-log", daemon=True)
         self._thread.start()
+
+    def id_of(self, request_id: bytes | None) -> bytes:
+        """The id of a request; a new one when it has none of 1 to 128 visible ASCII characters."""
+        if request_id and len(request_id) <= LONGEST_ID and VISIBLE.fullmatch(request_id):
+            return request_id
+        return b"%s%x" % (self._prefix, next(self._made))
 
     def close(self) -> None:
         """Ends the log; its segment is Parquet afterwards, if the disk takes it."""
@@ -72,12 +82,3 @@ class RequestLog:
             self.problem = f"the request log does not become Parquet: {text_of(problem)}"
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
-
-
-def sound_id(request_id: bytes | None) -> bytes:
-    """The id of a request; a new one when it has none that is 1 to 128 visible ASCII characters."""
-    if request_id and len(request_id) <= LONGEST_ID:
-        text = request_id.decode("latin-1")
-        if text.isascii() and text.isprintable() and " " not in text:
-            return request_id
-    return os.urandom(16).hex().encode()

@@ -15,7 +15,7 @@ from retrain_ops.registry.registry import Registry
 from retrain_ops.serving.arms import Arms, load_arms
 from retrain_ops.serving.counters import Counters, render_gauges
 from retrain_ops.serving.keeper import Keeper
-from retrain_ops.serving.request_log import RequestLog, sound_id
+from retrain_ops.serving.request_log import RequestLog
 from retrain_ops.serving.state import State
 from retrain_ops.serving.supervisor import Supervisor
 from retrain_ops.spec.spec import RetrainSpec, load_spec
@@ -139,7 +139,7 @@ class Router:
         self, arms: Arms, body: bytes, csv: bool, unit: bytes | None, request_id: bytes | None
     ) -> tuple[Answer, tuple[int, int]]:
         log = self.log
-        known = b"" if log is None else sound_id(request_id)
+        known = b"" if log is None else log.id_of(request_id)
         try:
             scored, rows, others = answer_request(
                 arms.core,

@@ -90,7 +90,8 @@ def _look(
 ) -> tuple[datetime, Mapping[str, Any]]:
     """As of when the canary was judged, and the record of it.
 
-    Labels count as of the run's instant; live requests up to now, unless the day is an older one.
+    Labels count as of the run's instant; live requests up to now, unless the day is an older one,
+    and what they end, they end now.
     """
     if not run.spec.serving.log:
         rows = version_rows(run, _matured(run, since), previous, candidate)
@@ -101,7 +102,8 @@ def _look(
     rows = live_rows(run, _matured(run, since), previous, candidate, pairs.both)
     verdict, broken = _judge(run, rows, since), broken_guards(run, previous, candidate, pairs)
     verdict = guarded(run, verdict, broken, pairs, as_of)
-    return as_of, {**verdict.to_json(), **traffic_of(pairs)}
+    ended = as_of if verdict.action == "rollback" else run.instant
+    return ended, {**verdict.to_json(), **traffic_of(pairs)}
 
 
 def _keep_alone(run: Run, candidate: Version) -> CanaryResult:

@@ -29,6 +29,7 @@ MEASURED = {
     "training": "build/bench/training.json",
     "evaluation": "build/bench/evaluation.json",
     "registry": "build/bench/registry.json",
+    "serving": "build/bench/serving.json",
 }
 
 
@@ -126,12 +127,18 @@ def registry_table(figures: Mapping[str, Any]) -> str:
     return ratios_table(figures["registry"])
 
 
+def serving_table(figures: Mapping[str, Any]) -> str:
+    """CPU seconds of an answer of the scoring server."""
+    return ratios_table(figures["serving"])
+
+
 PAGES = {
     README: {"week": week_table, "doubling": doubling_table, "weeks": weeks_table},
     BENCHMARKS: {
         "training": training_table,
         "evaluation": evaluation_table,
         "registry": registry_table,
+        "serving": serving_table,
     },
 }
 

@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.stats import beta, binom
 
 from retrain_ops.errors import DataError
-from retrain_ops.stats.traffic import CONCENTRATION, SAMPLE_RATIO_ALPHA, sample_ratio_p
+from retrain_ops.stats.traffic import CONCENTRATION, SAMPLE_RATIO_ALPHA, p99_ms, sample_ratio_p
 
 
 def test_it_is_the_bayes_factor_of_a_beta_prior():
@@ -48,3 +48,13 @@ def test_a_whole_share_meets_everybody():
 def test_what_cannot_be_is_refused(met, units, share):
     with pytest.raises(DataError):
         sample_ratio_p(met, units, share)
+
+
+def test_a_few_slow_requests_are_not_a_slow_model():
+    taken = np.full(100, 20_000)
+    taken[:3] = 50_000_000
+    assert p99_ms(taken, 0.999) == 0.02
+    taken[:20] = 50_000_000
+    assert p99_ms(taken, 0.999) == 50.0
+    assert p99_ms(np.arange(1, 100_001) * 1_000_000, 0.5) == pytest.approx(99_000, rel=1e-3)
+    assert p99_ms(taken[:99], 0.5) is None
