@@ -1,13 +1,15 @@
 """What the rows of a source say, whoever wrote them: equal values of equal type on every day.
 
 A text stays text, whether it came as a dictionary, a large string, a view, bytes, a UUID or the
-digits of a whole number; a label of any type of number is int8; instants are in UTC.
+digits of a whole number; a label of any type of number is int8, an amount float64; instants are
+in UTC.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ import pyarrow.compute as pc
 from retrain_ops.data.categories import kind_of, numbers, plain, texts
 from retrain_ops.errors import DataError, SourceError
 from retrain_ops.spec.spec import RetrainSpec
+from retrain_ops.spec.train import ProblemName
 
 Reader = Callable[[pa.ChunkedArray, str], pa.ChunkedArray]
 
@@ -41,7 +44,7 @@ def _readers(spec: RetrainSpec) -> dict[str, Reader]:
     readers |= dict.fromkeys(spec.features.numeric, _number)
     instant = partial(_instant, zone=spec.source.time_zone)
     readers |= {spec.source.request_id: _name, spec.source.event_time: instant}
-    return {**readers, spec.source.label: _label}
+    return {**readers, spec.source.label: _LABELS[spec.model.problem]}
 
 
 def _words(spec: RetrainSpec) -> list[str]:
@@ -57,7 +60,8 @@ def _number(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def _floats(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.array(numbers(column, name), pa.float64(), from_pandas=True)])
+    wide = numbers(column, name).astype(np.float64, copy=False)
+    return pa.chunked_array([pa.array(wide, pa.float64(), from_pandas=True)])
 
 
 def _label(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -71,6 +75,17 @@ def _label(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         return column
     whole = np.where(missing, 0, values).astype(np.int8)
     return pa.chunked_array([pa.array(whole, mask=missing)])
+
+
+def _amount(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """float64, null where it is missing or NaN, whatever kind of number a day has; what is no
+    number as it is, for validation to show."""
+    column = plain(column, name)
+    amounts = kind_of(column) in ("number", "nothing") and not pa.types.is_boolean(column.type)
+    return _floats(column, name) if amounts else column
+
+
+_LABELS: Mapping[ProblemName, Reader] = MappingProxyType({"binary": _label, "regression": _amount})
 
 
 def _name(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

@@ -119,7 +119,7 @@ class _Amount:
         return found
 
     def lacking(self, label: NDArray[Any]) -> str:
-        return "that all have one label" if label.size == 0 or label.min() == label.max() else ""
+        return "of fewer than two values" if label.size == 0 or label.min() == label.max() else ""
 
     def positives(self, label: pa.ChunkedArray) -> int:
         return 0

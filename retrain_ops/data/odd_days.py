@@ -83,10 +83,9 @@ def _is_one(label: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _alike(table: pa.Table, label: str, days: Sequence[date]) -> list[float | None]:
     """The one label of each day whose labels are all equal."""
-    ends = table.group_by("day").aggregate([(label, "min"), (label, "max")])
-    found = zip(
-        *(ends[n].to_pylist() for n in ("day", f"{label}_min", f"{label}_max")), strict=True
-    )
+    both = pa.table({"day": table["day"], "label": table[label]})
+    ends = both.group_by("day").aggregate([("label", "min"), ("label", "max")])
+    found = zip(*(ends[n].to_pylist() for n in ("day", "label_min", "label_max")), strict=True)
     one = {day: float(low) for day, low, high in found if low is not None and low == high}
     return [one.get(day) for day in days]
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 from retrain_ops.data.pins import Sourced, source_of
 from retrain_ops.errors import ConfigError, DataError
 from retrain_ops.run import Run
-from retrain_ops.stats.metrics import Metric, MetricName, metric_of_record
+from retrain_ops.stats.metrics import Metric, MetricRef, metric_of_record
 from retrain_ops.stats.thresholds import ThresholdRule
 from retrain_ops.workspace import Workspace
 
@@ -104,7 +104,7 @@ class CostsRecord(TypedDict):
 class MetricRecord(TypedDict):
     """A metric other than F1, with what the spec has set of it."""
 
-    name: MetricName
+    name: MetricRef
     beta: NotRequired[str]
     costs: NotRequired[CostsRecord]
     quantile: NotRequired[str]
@@ -155,7 +155,7 @@ class DriftRecord(TypedDict):
 class GuardRulesRecord(TypedDict):
     """One entry of `guards`; see :class:`retrain_ops.stats.gate_rules.Guard`."""
 
-    metric: MetricName
+    metric: MetricRef
     max_drop: str
 
 
@@ -180,7 +180,7 @@ class RulesRecord(TypedDict):
     min_label_coverage: NotRequired[float]
     max_model_bytes: NotRequired[int]
     max_calibration_error: NotRequired[float]
-    metric: NotRequired[MetricName]
+    metric: NotRequired[MetricRef]
     beta: NotRequired[str]
     costs: NotRequired[CostsRecord]
     quantile: NotRequired[str]
@@ -238,7 +238,7 @@ class CheckRecord(TypedDict):
 class GuardRecord(TypedDict):
     """One further metric; see :class:`retrain_ops.stats.guards.GuardVerdict`."""
 
-    metric: MetricName
+    metric: MetricRef
     max_drop: str
     verdict: Verdict
     reason: Literal["", "not_shown", "undefined", "too_few_days"]

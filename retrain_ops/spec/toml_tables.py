@@ -150,6 +150,9 @@ def _hint_name(hint: Any) -> str:
     }
     if hint in names:
         return names[hint]
+    if origin in (typing.Union, types.UnionType):
+        kinds = (a for a in typing.get_args(hint) if a is not type(None))
+        return " or ".join(map(_hint_name, kinds))
     if origin is tuple:
         items = typing.get_args(hint)
         count = "" if items[-1] is Ellipsis else f"{len(items)}, each "

@@ -18,7 +18,7 @@ from retrain_ops.stats.drift import DriftReport, DriftRules, drift_report
 from retrain_ops.stats.fairness import FairnessReport, fairness_report
 from retrain_ops.stats.gate_rules import GateRules, Guard
 from retrain_ops.stats.gates import GateReport, judge
-from retrain_ops.stats.metrics import Costs
+from retrain_ops.stats.metrics import Costs, RowMetric
 from retrain_ops.stats.psi import PsiResult, day_permutation_p, psi, psi_from_counts
 from retrain_ops.stats.ranks import (
     DelongResult,
@@ -56,6 +56,7 @@ __all__ = [
     "Guard",
     "KsResult",
     "PsiResult",
+    "RowMetric",
     "ScoreMetrics",
     "ShadowRules",
     "ShadowVerdict",

@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args
 
 from retrain_ops.errors import DataError
-from retrain_ops.stats.metrics import MEDIAN, Costs, Metric, MetricName, metric_named
+from retrain_ops.stats.metrics import MEDIAN, Costs, Metric, MetricName, MetricRef, metric_named
+from retrain_ops.stats.metrics.own import is_own
 from retrain_ops.stats.rounding import to_json_value
 from retrain_ops.stats.rules import (
     Bytes,
@@ -30,7 +31,7 @@ __all__ = ["GateRules", "Guard", "rules_of_record"]
 class Guard:
     """A further metric, and how much of it a challenger may lose; exact, like `min_improvement`."""
 
-    metric: MetricName
+    metric: MetricRef
     max_drop: ExactScore
 
     def __post_init__(self) -> None:
@@ -70,7 +71,7 @@ class GateRules:
         max_model_bytes: largest model file that passes.
         max_calibration_error: largest expected calibration error that passes.
         metric: what the models are compared by, here, in the canary and by `[degraded]`; where
-            less is better, a drop is an increase.
+            less is better, a drop is an increase. "package.module:object" is one of your own.
         beta: of "fbeta"; recall counts this many times as much as precision.
         costs: of "net_benefit"; what a row costs in money, `{tn = 0, fp = 5, fn = 80, tp = 5}`; a
             gain is below zero.
@@ -99,7 +100,7 @@ class GateRules:
     min_label_coverage: Share = quiet(0.0)
     max_model_bytes: Bytes = quiet(0)
     max_calibration_error: Share = quiet(0.0)
-    metric: MetricName = quiet("f1")
+    metric: MetricRef = quiet("f1")
     beta: Annotated[Fraction, "ratio"] = quiet(Fraction(1))
     costs: Annotated[Costs, "money per row"] = quiet(Costs())
     quantile: Annotated[Fraction, "probability"] = quiet(MEDIAN)
@@ -163,8 +164,11 @@ class GateRules:
         named = [guard.metric for guard in self.guards]
         used = self.names
         for name in used:
-            known = ", ".join(get_args(MetricName))
-            require(name in get_args(MetricName), f"metric: {name!r} is none of {known}")
+            known = ", ".join(map(repr, get_args(MetricName)))
+            require(
+                name in get_args(MetricName) or is_own(name),
+                f'metric: must be one of {known} or "package.module:object", it is {name!r}',
+            )
         require(0 < self.beta <= 100, "beta: must lie in (0, 100]")
         require(
             self.beta == 1 or "fbeta" in used,

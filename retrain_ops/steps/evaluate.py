@@ -224,6 +224,11 @@ def _params(run: Run, trained: Mapping[str, Any], drift: Mapping[str, Any]) -> d
     }
 
 
+def _logged_name(metric: Metric) -> str:
+    """Older servers of MLflow refuse the colon of a metric of one's own."""
+    return metric.name.replace(":", ".")
+
+
 def _metrics(
     result: EvaluateResult, trained: Mapping[str, Any], drift: Mapping[str, Any], metric: Metric
 ) -> dict[str, float]:
@@ -231,7 +236,9 @@ def _metrics(
     cells = day_cells(result.cells[ALL_ROWS][ALL_ROWS])
     bootstrap = drift["champion"] is None  # nobody is there to compare with: no sums either
     scores = {
-        f"{scored_by.name}_{role}": to_significant(score_by_days(days, said, scored_by)[0])
+        f"{scored_by.name.replace(':', '.')}_{role}": to_significant(
+            score_by_days(days, said, scored_by)[0]
+        )
         for scored_by in ((F1, metric) if metric.problem == "binary" else (metric,))
         if not (bootstrap and scored_by.kind and scored_by.kind not in (result.sums or {}))
         for days in [metric_days(cells, scored_by, result.sums or {}, ALL_ROWS, ALL_ROWS)]

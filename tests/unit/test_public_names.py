@@ -23,7 +23,7 @@ PUBLIC = {
     "retrain_ops.stats": """
         CalibrationLine CanaryRules CanaryVerdict Chi2Result Costs DelongResult Distances
         DriftReport DriftRules FairnessReport GateReport GateRules Guard KsResult PsiResult
-        ScoreMetrics ShadowRules ShadowVerdict average_precision calibration_line
+        RowMetric ScoreMetrics ShadowRules ShadowVerdict average_precision calibration_line
         chi2_homogeneity compare_models day_permutation_p delong_test distances drift_report
         fairness_report judge judge_canary
         judge_shadow ks_test psi psi_from_counts psi_tolerance_p roc_auc score_metrics slice_report

@@ -7,11 +7,13 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+from retrain_ops.errors import DataError
 from retrain_ops.stats.metrics.amounts import BY_NAME as AMOUNTS
 from retrain_ops.stats.metrics.amounts import pinball
 from retrain_ops.stats.metrics.decisions import BY_NAME as DECISIONS
 from retrain_ops.stats.metrics.decisions import Costs, fbeta, net_benefit
 from retrain_ops.stats.metrics.metric import Confusion, Influence, Metric, Totals
+from retrain_ops.stats.metrics.own import RowMetric, is_own, own_metric
 from retrain_ops.stats.metrics.scores import BY_NAME as SCORES
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "Influence",
     "Metric",
     "MetricName",
+    "MetricRef",
+    "RowMetric",
     "Totals",
     "metric_named",
     "metric_of_record",
@@ -52,6 +56,9 @@ MetricName = Literal[
     "smape",
 ]
 
+MetricRef = MetricName | str
+"""One of ours by its name, or one of your own as "package.module:object"."""
+
 MEDIAN: Final = Fraction(1, 2)
 """The quantile of the pinball loss where the spec names none."""
 
@@ -73,7 +80,10 @@ def metric_named(
 
     Raises:
         KeyError: there is no such metric.
+        ValueError: it is one of your own, and cannot be loaded or judged by.
     """
+    if is_own(name):
+        return own_metric(name)
     if name == "fbeta":
         return fbeta(beta)
     if name == "net_benefit":
@@ -84,13 +94,20 @@ def metric_named(
 
 
 def metric_of_record(record: Mapping[str, Any] | None) -> Metric:
-    """The metric that a record names, `{"name": ..., **arguments}`; F1 where it names none."""
+    """The metric that a record names, `{"name": ..., **arguments}`; F1 where it names none.
+
+    Raises:
+        DataError: it was one of your own, and cannot be loaded any more.
+    """
     if record is None:
         return F1
     costs = record.get("costs")
-    return metric_named(
-        record["name"],
-        beta=Fraction(record.get("beta", 1)),
-        costs=None if costs is None else Costs(**costs),
-        quantile=Fraction(record.get("quantile", MEDIAN)),
-    )
+    try:
+        return metric_named(
+            record["name"],
+            beta=Fraction(record.get("beta", 1)),
+            costs=None if costs is None else Costs(**costs),
+            quantile=Fraction(record.get("quantile", MEDIAN)),
+        )
+    except ValueError as problem:
+        raise DataError(f"the record is judged by a {problem}") from problem
