@@ -151,24 +151,23 @@ static void every_double_survives_its_text(void)
 static void json_is_taken_by_its_grammar(void)
 {
     static const char *const good[] = {
-        "{}",
-        " [ ] ",
+        " [ {} ] ",
         "\"\\u00e9\\n\\/\"",
         "-0.5e+7",
         "[NaN,Infinity,-Infinity]",
         "{\"a\":[true,false,null]}\n",
-        "0",
-        "[[[[]]]]",
+        "[[[[0]]]]",
         "\"\xc3\xa9\"",
     };
     static const char *const bad[] = {
-        "",    "{",       "[1,]",        "{\"a\"}", "{\"a\":1,}", "01",
-        "+1",  ".5",      "1.",          "1e",      "-",          "tru",
-        "'a'", "\"\\x\"", "\"\\u12g4\"", "\"a",     "\"\n\"",     "[1 2]",
-        "{}x", "/**/1",   "{1:2}",       "[1}",     "nan",        "-NaN",
+        "",           "{",       "[1,]",        "{\"a\"}",
+        "{\"a\":1,}", "01",      "+1",          ".5",
+        "1.",         "1e",      "-",           "tru",
+        "'a'",        "\"\\x\"", "\"\\u12g4\"", "\"\\u\x10\x11\x12\x13\"",
+        "\"a",        "\"\n\"",  "[1 2]",       "{}x",
+        "/**/1",      "{1:2}",   "[1}",         "nan",
+        "-NaN",
     };
-    static const char control[] = "\"\\u\x10\x11\x12\x13\""; /* no hex digits */
-    CHECK(rt_json_check(text_of(control), NULL) == RT_INVALID);
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         CHECK(rt_json_check(text_of(good[i]), NULL) == RT_OK);
     }
