@@ -156,8 +156,7 @@ static void json_is_taken_by_its_grammar(void)
         "-0.5e+7",
         "[NaN,Infinity,-Infinity]",
         "{\"a\":[true,false,null]}\n",
-        "[[[[0]]]]",
-        "\"\xc3\xa9\"",
+        "[[[[0, \"\xc3\xa9\"]]]]",
     };
     static const char *const bad[] = {
         "",           "{",       "[1,]",        "{\"a\"}",
