@@ -35,8 +35,17 @@ class Guard:
     max_drop: ExactScore
 
     def __post_init__(self) -> None:
+        _check_name(self.metric)
         if isinstance(self.max_drop, float | int):
             object.__setattr__(self, "max_drop", Fraction(str(self.max_drop)))
+
+
+def _check_name(name: str) -> None:
+    known = ", ".join(map(repr, get_args(MetricName)))
+    require(
+        name in get_args(MetricName) or is_own(name),
+        f'metric: must be one of {known} or "package.module:object", it is {name!r}',
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +172,7 @@ class GateRules:
     def _check_metrics(self) -> None:
         named = [guard.metric for guard in self.guards]
         used = self.names
-        for name in used:
-            known = ", ".join(map(repr, get_args(MetricName)))
-            require(
-                name in get_args(MetricName) or is_own(name),
-                f'metric: must be one of {known} or "package.module:object", it is {name!r}',
-            )
+        _check_name(self.metric)
         require(0 < self.beta <= 100, "beta: must lie in (0, 100]")
         require(
             self.beta == 1 or "fbeta" in used,

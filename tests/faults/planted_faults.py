@@ -42,13 +42,13 @@ class SpecFault:
 
 SPEC_FAULTS: dict[str, SpecFault] = {
     "unknown table": SpecFault("", "\n[gates]", "[gates]: ", "unknown table; known tables: model"),
-    "unknown key": SpecFault("seed = 1", "sead = 1", "[model] sead: ", "known keys: name, seed"),
+    "unknown key": SpecFault("seed = 1", "sead = 1", "[model] sead: ", "known keys: name, problem"),
     "no name": SpecFault('name = "toy"\n', "", "[model] name: ", "required and missing"),
     "name with a slash": SpecFault('"toy"', '"a/b"', "[model] name: ", "letters"),
     "seed of text": SpecFault("seed = 1", 'seed = "1"', "[model] seed: ", "an integer, it is '1'"),
     "seed below 0": SpecFault("seed = 1", "seed = -1", "[model] seed: ", "must lie in [0"),
     "unknown trainer": SpecFault(
-        "seed = 1", 'trainer = "catboost"', "[model] trainer: ", '"logistic", "xgboost", '
+        "seed = 1", 'trainer = "catboost"', "[model] trainer: ", '"linear", "xgboost", '
     ),
     "trainer that cannot be loaded": SpecFault(
         "seed = 1", 'trainer = "no.such:train"', "[model] trainer: ", "No module named 'no'"

@@ -197,7 +197,7 @@ SURROUNDINGS: dict[str, Surrounding] = {
     "a workspace that is a file": Surrounding(
         2,
         _workspace("plain", lambda path: path.write_text("x")),
-        ("the workspace cannot be at ", "plain: Not a directory; name another by --workspace"),
+        ("the workspace cannot be at ", "plain/toy: Not a directory; name another by --workspace"),
         0,
     ),
     "a day that is none": Surrounding(
