@@ -204,7 +204,7 @@ def _answered_last(run: Run) -> Version:
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
     run, when = _acting(options)
-    with run.workspace.lock():
+    with nullcontext() if options.dry_run else run.workspace.lock():
         if not options.dry_run:
             run.registry.finish()
         version = _chosen(run, options)

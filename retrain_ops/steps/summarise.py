@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain_ops.decisions.record import Decision, recover_decision, require_decision
-from retrain_ops.errors import CancelledError
+from retrain_ops.errors import CancelledError, is_expected
 from retrain_ops.notify import send
 from retrain_ops.report import write_report
 from retrain_ops.run import Run, run_record
@@ -72,7 +72,8 @@ def _report(run: Run) -> None:
     except CancelledError:
         raise
     except Exception as problem:
-        log.warning("%s: no report.html: %s", run.retrain_key, problem, exc_info=True)
+        origin = not is_expected(problem)  # a full disk is no mistake in code
+        log.warning("%s: no report.html: %s", run.retrain_key, problem, exc_info=origin)
 
 
 def _failure(run: Run, steps: dict[str, Any]) -> tuple[str, str] | None:

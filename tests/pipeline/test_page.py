@@ -1,5 +1,6 @@
 """Every decided day leaves its page, in the workspace and in MLflow; none can fail the day."""
 
+import errno
 import importlib.util
 import logging
 from datetime import timedelta
@@ -91,3 +92,17 @@ def test_a_page_that_cannot_be_made_fails_nothing(world, client, monkeypatch, ca
     run = toy_run(world, client, START + timedelta(days=1))
     assert run_day(run)["outcome"] == "no_train"
     assert "no report.html: division by zero" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_a_disk_without_room_for_the_page_is_named_without_a_traceback(
+    world, client, monkeypatch, caplog
+):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "report.html")
+
+    monkeypatch.setattr(retrain_ops.report, "render", full)
+    run = toy_run(world, client, START + timedelta(days=1))
+    assert run_day(run)["outcome"] == "no_train"
+    assert "no report.html: [Errno 28] No space left on device" in caplog.text
+    assert "Traceback" not in caplog.text

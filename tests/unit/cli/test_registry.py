@@ -171,6 +171,14 @@ def test_promote_puts_other_bytes_of_the_serving_window_through_shadow(registry,
 
 
 @pytest.mark.parametrize("name", ["promote", "rollback"])
+def test_a_dry_run_leaves_no_file_and_waits_for_no_lock(registry, say, tmp_path, name):
+    candidate(registry)
+    code, _ = say(name, "--dry-run")
+    assert code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["promote", "rollback"])
 def test_a_dry_run_lists_the_writes_and_makes_none(registry, say, name):
     candidate(registry)
     writes = registry.client.server.writes
