@@ -103,8 +103,9 @@ def _write_days(spec: RetrainSpec, table: pa.Table, folder: Path, name: str) -> 
 
 def _write_whole(table: pa.Table, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
+    few = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
+    with part.open("wb") as file:  # numbers that hardly repeat gain nothing from a dictionary
+        pq.write_table(table, file, compression="zstd", use_dictionary=few)
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
