@@ -323,14 +323,16 @@ def resolve_loader(name: str) -> Callable[[bytes], TrainedModel]:
     return load_model if ours else _function_of(name, "load_model")
 
 
-def refused_by_library(name: str, params: Mapping[str, object]) -> tuple[str, str] | None:
+def refused_by_library(
+    name: str, params: Mapping[str, object], problem: ProblemName = "binary"
+) -> tuple[str, str] | None:
     """The first parameter that the library of a trainer does not take and why; None where all
     are, or where the trainer is of no library."""
     if not is_library(name):
         return None
     from retrain_ops.models.libraries.model import library_of
 
-    return library_of(name).refused(params)
+    return library_of(name, amounts=problem == "regression").refused(params)
 
 
 def _function_of(name: str, function: str) -> Callable[..., Any]:

@@ -44,9 +44,7 @@ _CLASS = re.compile(r"sklearn:[A-Za-z_]\w*")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-_ONLY: Mapping[str, ProblemName] = MappingProxyType(
-    {"logistic": "binary", "linear": "regression", "xgboost": "binary", "lightgbm": "binary"}
-)
+_ONLY: Mapping[str, ProblemName] = MappingProxyType({"logistic": "binary", "linear": "regression"})
 """Trainers of one problem alone."""
 
 
@@ -55,7 +53,8 @@ def refused_problem(trainer: str, problem: ProblemName) -> str | None:
     only: ProblemName | None = "binary" if trainer.startswith("sklearn:") else _ONLY.get(trainer)
     if only in (None, problem):
         return None
-    others = ", ".join(f'"{name}"' for name in DEFAULTS if _ONLY.get(name) in (None, problem))
+    known = (*DEFAULTS, "xgboost", "lightgbm")
+    others = ", ".join(f'"{name}"' for name in known if _ONLY.get(name) in (None, problem))
     return (
         f'"{trainer}" trains for problem = "{only}" alone; for "{problem}" take {others} or a '
         "function of your own"

@@ -131,7 +131,7 @@ def check_spec(source: Source, window: Window) -> None:
     source.check_columns(window.days)
     try:
         resolve_trainer(spec.model.trainer)
-        refused = refused_by_library(spec.model.trainer, spec.train)
+        refused = refused_by_library(spec.model.trainer, spec.train, spec.model.problem)
     except ConfigError as problem:
         raise spec.error("model", "trainer", str(problem)) from problem
     if refused is not None:

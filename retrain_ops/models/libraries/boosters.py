@@ -34,6 +34,27 @@ def _categorical(features: tuple[Feature, ...]) -> list[int]:
     return [i for i, feature in enumerate(features) if feature.kind == "categorical"]
 
 
+AMOUNT_OBJECTIVES: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "xgboost": (
+        "reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror",
+        "reg:squaredlogerror", "reg:gamma", "reg:tweedie", "count:poisson",
+    ),
+    "lightgbm": (
+        "regression", "regression_l1", "huber", "fair", "poisson", "quantile", "mape", "gamma",
+        "tweedie",
+    ),
+})  # fmt: skip
+"""What a model of amounts may make small; the first unless `[train]` says another."""
+
+
+def refused_objective(package: str, params: Mapping[str, object]) -> tuple[str, str] | None:
+    """An objective that is none of amounts, and why."""
+    known = AMOUNT_OBJECTIVES[package]
+    if params.get("objective", known[0]) in known:
+        return None
+    return "objective", f'must be one of {", ".join(known)}, as problem = "regression"'
+
+
 class XGBoost:
     """Kept as UBJSON. Its sums depend on the number of threads, so that is a parameter: `n_jobs`
     of `[train]`, 1 unless it is given."""
@@ -49,10 +70,17 @@ class XGBoost:
         ),
     })  # fmt: skip
 
+    def __init__(self, *, amounts: bool = False) -> None:
+        self.amounts = amounts
+
     def refused(self, params: Mapping[str, object]) -> tuple[str, str] | None:
-        """By the names of `xgboost.XGBModel`."""
+        """By the names of `xgboost.XGBModel`, and of the objectives of amounts."""
         names = inspect.signature(load_xgboost().XGBModel.__init__).parameters
-        return refused_name(params, [n for n in names if n not in ("self", "kwargs")], self.FIXED)
+        known = [n for n in names if n not in ("self", "kwargs")]
+        if not self.amounts:
+            return refused_name(params, known, self.FIXED)
+        refused = refused_name(params, [*known, *_OF_OBJECTIVES], _without_objective(self.FIXED))
+        return refused or refused_objective("xgboost", params)
 
     def train(
         self, rows: Rows, params: Mapping[str, object], *, seed: int, n_threads: int
@@ -60,6 +88,14 @@ class XGBoost:
         """Trains on `n_jobs` threads, whatever `n_threads` says."""
         del n_threads
         return apart(lambda stop: _train_xgboost(rows, params, seed, stop))
+
+
+_OF_OBJECTIVES = ("quantile_alpha", "huber_slope", "tweedie_variance_power")
+"""Parameters of XGBoost that its `XGBModel` takes by any name."""
+
+
+def _without_objective(fixed: Mapping[str, str]) -> dict[str, str]:
+    return {name: why for name, why in fixed.items() if name != "objective"}
 
 
 def load_xgboost() -> Any:
@@ -79,7 +115,10 @@ def _train_xgboost(rows: Rows, params: Mapping[str, object], seed: int, stop: Ev
     chosen: dict[str, Any] = {"n_estimators": 100, "n_jobs": 1}
     chosen |= {name: _constraint(name, value) for name, value in params.items()}
     rounds, threads = chosen.pop("n_estimators"), chosen.pop("n_jobs")
-    fixed = {"objective": "binary:logistic", "seed": seed % LARGEST_SEED, "verbosity": 0}
+    objective = "binary:logistic"
+    if rows.amounts:
+        objective = chosen.pop("objective", AMOUNT_OBJECTIVES["xgboost"][0])
+    fixed = {"objective": objective, "seed": seed % LARGEST_SEED, "verbosity": 0}
     try:
         booster = xgboost.train(
             {**chosen, **fixed, "nthread": threads, "device": "cpu"},
@@ -144,28 +183,35 @@ class LightGBM:
         ),
     })  # fmt: skip
 
+    def __init__(self, *, amounts: bool = False) -> None:
+        self.amounts = amounts
+
     def refused(self, params: Mapping[str, object]) -> tuple[str, str] | None:
         """By LightGBM's own names and their aliases."""
         canonical = _canonical_names()
+        fixed = _without_objective(self.FIXED) if self.amounts else self.FIXED
         seen: dict[str, str] = {}
         for name in params:
             meant = canonical.get(name, name)
-            refused = refused_name({meant: None}, list(canonical.values()), self.FIXED)
+            refused = refused_name({meant: None}, list(canonical.values()), fixed)
             if refused is not None:
                 return name, refused[1]
             if meant in seen:
                 return name, f"is {meant}, as {seen[meant]} is: give one of them"
             seen[meant] = name
-        return None
+        named = {canonical.get(name, name): value for name, value in params.items()}
+        return refused_objective("lightgbm", named) if self.amounts else None
 
     def train(
         self, rows: Rows, params: Mapping[str, object], *, seed: int, n_threads: int
     ) -> bytes:
         """Trains on `n_threads` threads, which leave no trace in the bytes."""
         canonical = _canonical_names()
+        named = {canonical[name]: value for name, value in params.items()}
+        amounts = named.get("objective", AMOUNT_OBJECTIVES["lightgbm"][0])
         chosen: dict[str, Any] = {
-            **{canonical[name]: value for name, value in params.items()},
-            "objective": "binary",
+            **named,
+            "objective": amounts if rows.amounts else "binary",
             "seed": seed % LARGEST_SEED,
             "num_threads": threads_of(n_threads),
             "deterministic": True,

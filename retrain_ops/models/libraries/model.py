@@ -52,8 +52,12 @@ class LibraryModel:
     payload: bytes = field(repr=False)
     score: Scorer = field(repr=False)
     threshold: float = 0.5
+    amounts: bool = False
 
-    objective = "binary"
+    @property
+    def objective(self) -> str:
+        """Of amounts it is whatever the library was given; readers ask whether it is one."""
+        return "squared_error" if self.amounts else "binary"
 
     @property
     def kind(self) -> str:
@@ -75,7 +79,7 @@ class LibraryModel:
         return replace(self, threshold=threshold)
 
     def predict(self, x: ArrayLike, *, n_threads: int = 0) -> NDArray[np.float64]:
-        """P(label = 1) of each row of a matrix [n, F], float64 [n].
+        """P(label = 1) or the amount of each row of a matrix [n, F], float64 [n].
 
         A row whose infinities or missing values the library refuses scores NaN, which decides
         no and counts as a row without a score.
@@ -104,6 +108,7 @@ class LibraryModel:
             "library": self.library,
             "threshold": self.threshold,
             "version": self.version,
+            **({"amounts": True} if self.amounts else {}),
         }
         text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         encoded = text.encode()
@@ -111,19 +116,22 @@ class LibraryModel:
         return body + hashlib.sha256(body).digest()
 
 
-def library_of(trainer: str) -> Library:
-    """The library behind "xgboost", "lightgbm" or "sklearn:Name"."""
-    boosters: Mapping[str, Callable[[], Library]] = {"xgboost": XGBoost, "lightgbm": LightGBM}
-    return boosters[trainer]() if trainer in boosters else Scikit(trainer.partition(":")[2])
+def library_of(trainer: str, *, amounts: bool = False) -> Library:
+    """The library behind "xgboost", "lightgbm" or "sklearn:Name"; `amounts` for a model of such,
+    which scikit-learn's classifiers are not."""
+    boosters: Mapping[str, Callable[..., Library]] = {"xgboost": XGBoost, "lightgbm": LightGBM}
+    if trainer in boosters:
+        return boosters[trainer](amounts=amounts)
+    return Scikit(trainer.partition(":")[2])
 
 
 def library_model(
     trainer: str, rows: Rows, *, params: Mapping[str, object], seed: int, n_threads: int
 ) -> LibraryModel:
     """A model by another library, scored from the bytes that will be its file."""
-    library = library_of(trainer)
+    library = library_of(trainer, amounts=rows.amounts)
     payload = library.train(rows, params, seed=seed, n_threads=n_threads)
-    return _model(library.package, rows.features, payload)
+    return _model(library.package, rows.features, payload, amounts=rows.amounts)
 
 
 def estimator_model(estimator: Any, rows: Rows, *, seed: int, n_threads: int) -> LibraryModel:
@@ -133,9 +141,12 @@ def estimator_model(estimator: Any, rows: Rows, *, seed: int, n_threads: int) ->
     return _model("sklearn", rows.features, payload)
 
 
-def _model(library: str, features: tuple[Feature, ...], payload: bytes) -> LibraryModel:
+def _model(
+    library: str, features: tuple[Feature, ...], payload: bytes, *, amounts: bool = False
+) -> LibraryModel:
     version = str(load_package(library, library).__version__)
-    return LibraryModel(library, version, features, payload, LOADERS[library](payload, features))
+    score = LOADERS[library](payload, features)
+    return LibraryModel(library, version, features, payload, score, amounts=amounts)
 
 
 def read_library_model(data: bytes) -> LibraryModel:
@@ -153,7 +164,8 @@ def read_library_model(data: bytes) -> LibraryModel:
             Feature(name, kind, tuple(levels)) for name, kind, levels in header["features"]
         )
         model = {key: header[key] for key in ("library", "version", "threshold")}
-        _check(features, **model)
+        amounts = header.get("amounts", False)
+        _check(features, amounts=amounts, **model)
     except (KeyError, TypeError, ValueError) as problem:
         raise CorruptError(f"the header of the model file is damaged: {problem}") from problem
     _note_version(model["library"], model["version"])
@@ -163,7 +175,7 @@ def read_library_model(data: bytes) -> LibraryModel:
         raise
     except Exception as problem:  # whatever a library raises at bytes that it does not know
         raise CorruptError(f"{model['library']} cannot read its model: {problem}") from problem
-    return LibraryModel(columns=features, payload=payload, score=score, **model)
+    return LibraryModel(columns=features, payload=payload, score=score, amounts=amounts, **model)
 
 
 def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -186,9 +198,16 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _check(
-    features: tuple[Feature, ...], *, library: object, version: object, threshold: object
+    features: tuple[Feature, ...],
+    *,
+    library: object,
+    version: object,
+    threshold: object,
+    amounts: object,
 ) -> None:
     """Raises ValueError for what no writer writes."""
+    if not isinstance(amounts, bool):
+        raise ValueError(f"amounts is {amounts!r}")
     if library not in LOADERS or not isinstance(version, str):
         raise ValueError(f"unknown library {library!r} {version!r}")
     if not isinstance(threshold, float) or not math.isfinite(threshold):

@@ -22,16 +22,18 @@ SEED = "is [model] seed"
 PLACE = "cannot be set: where it runs and what it writes is not the model's"
 
 Scorer = Callable[[Matrix, int], NDArray[np.float64]]
-"""P(label = 1) of each row of a matrix [n, F], float64 [n], on so many threads."""
+"""P(label = 1) or the amount of each row of a matrix [n, F], float64 [n], on so many threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`x` is a matrix [n, F] as `encode` makes it, `y` uint8 [n] in {0, 1}."""
+    """`x` is a matrix [n, F] as `encode` makes it, `y` uint8 [n] in {0, 1}, or float64 [n] where
+    the library is to predict `amounts`."""
 
     x: Matrix
-    y: NDArray[np.uint8]
+    y: NDArray[Any]
     features: tuple[Feature, ...]
+    amounts: bool = False
 
 
 class Library(Protocol):

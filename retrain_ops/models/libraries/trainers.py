@@ -32,7 +32,8 @@ class _LibraryFit(_Fit):
         self, rows: NDArray[np.bool_] | slice, watched: NDArray[np.bool_] | None = None
     ) -> tuple[Core, list[float]]:
         """The model; no losses."""
-        chosen = Rows(self.x[rows], self.y[rows], self.features)
+        amounts = self.objective != "binary"
+        chosen = Rows(self.x[rows], self.y[rows], self.features, amounts)
         return self.make(chosen, seed=self.seed, n_threads=self.n_threads), []
 
 
@@ -48,13 +49,14 @@ def library_trainer(name: str) -> Trainer:
 def train_library(
     name: str, data: TrainingData, *, params: Mapping[str, object], seed: int, n_threads: int
 ) -> TabularModel:
-    """Trains by another library, with an F1-optimal threshold found as in `train_gbdt`.
+    """Trains by another library, with an F1-optimal threshold found as in `train_gbdt`, or for
+    amounts, with an `objective` of the library's own if `params` name one.
 
     `params` are the library's own, by its own names. Raises ConfigError for parameters that it
     refuses, DataError for rows.
     """
     _check(data)
-    refused = library_of(name).refused(params)
+    refused = library_of(name, amounts=data.problem == "regression").refused(params)
     if refused is not None:
         raise ConfigError(f"training parameter {refused[0]}: {refused[1]}")
     kind = partial(_LibraryFit, make=partial(library_model, name, params=params))

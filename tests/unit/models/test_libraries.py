@@ -10,6 +10,7 @@ import re
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -315,3 +316,44 @@ def test_importing_the_package_imports_no_library():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+AMOUNTS = {
+    "xgboost": {"n_estimators": 40, "objective": "reg:absoluteerror"},
+    "lightgbm": {"n_estimators": 40, "objective": "quantile", "alpha": 0.9},
+}
+
+
+def amount_rows() -> TrainingData:
+    plain = rows()
+    a = plain.table["a"].to_numpy()
+    label = 10 * a + np.random.default_rng(4).exponential(5, ROWS)
+    return replace(plain, label=label, problem="regression")
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+@pytest.mark.parametrize("default", [False, True])
+def test_a_library_predicts_amounts_by_an_objective_of_its_own(name, default):
+    data = amount_rows()
+    params = {"n_estimators": 40} if default else AMOUNTS[name]
+    made = resolve_trainer(name)(data, params=params, seed=5, n_threads=1)
+    model = load_model(made.to_bytes())
+    assert model.amounts
+    assert model.to_bytes() == made.to_bytes()
+    found = model.predict(data.table)
+    assert found.tolist() == made.scores(data.table).tolist()
+    below = (data.label <= found).mean()
+    aimed = {"xgboost": (0.4, 0.6), "lightgbm": (0.8, 0.97)}[name]
+    assert (0.5 < below < 0.75) if default else (aimed[0] < below < aimed[1])
+    again = resolve_trainer(name)(data, params=params, seed=5, n_threads=1)
+    assert again.to_bytes() == made.to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "objective"), [("xgboost", "binary:logistic"), ("lightgbm", "multiclass")]
+)
+def test_an_objective_of_another_problem_is_refused(name, objective):
+    with pytest.raises(ConfigError, match="objective: must be one of reg"):
+        resolve_trainer(name)(amount_rows(), params={"objective": objective}, seed=1, n_threads=1)
+    with pytest.raises(ConfigError, match="objective: cannot be set"):
+        resolve_trainer(name)(rows(), params={"objective": "quantile"}, seed=1, n_threads=1)

@@ -44,7 +44,11 @@ def test_a_share_of_an_amount_has_defaults(tmp_path):
         ("gross_drop = 8.0\n", "[degraded]\n", "gross_drop: mae is in units of late"),
         ("gross_drop = 8.0\n", "gross_drop = 8.0\n[degraded]\n", r"\[degraded\] margin: mae"),
         ("seed", 'trainer = "logistic"\nseed', '"logistic" trains for problem = "binary" alone'),
-        ("seed", 'trainer = "sklearn:Ridge"\nseed', 'take "gbdt", "linear" or a function'),
+        (
+            "seed",
+            'trainer = "sklearn:Ridge"\nseed',
+            'take "gbdt", "linear", "xgboost", "lightgbm" or a',
+        ),
         ("seed", 'threshold = "recall"\nseed', r"\[model\] threshold: is of labels 0 and 1"),
         ("[validate]", "[validate]\nlabel_rate = [0.1, 0.9]", r"give late a range in \[validate"),
         ("[gate]", "[gate]\nmax_calibration_error = 0.1", "max_calibration_error: is of labels"),
