@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,28 @@ def test_a_writer_that_died_before_the_file_leaves_the_old_one_sound(workspace, 
     assert workspace.read_json(path) == {"rows": 1}
     workspace.write_json(path, {"rows": 2})
     assert workspace.read_json(path) == {"rows": 2}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_in_pieces_is_checked_as_one_in_memory(workspace, damage):
+    path = workspace.processed_path(DAY)
+    rows = BytesIO(b"rows 1" * 500_000)  # more than a piece
+    assert workspace.opened(path) is None
+    assert workspace.write_file(path, rows)
+    assert not workspace.write_file(path, rows)
+    assert workspace.is_sound(path)
+    with workspace.opened(path) as file:
+        assert file.read() == rows.getvalue()
+    DAMAGES[damage](Path(workspace.absolute(path)))
+    with pytest.raises(DamagedError, match=r"part-0\.parquet is damaged"):
+        workspace.opened(path)
+    assert not workspace.is_sound(path)  # and out of the way
+    assert workspace.opened(path) is None
+    assert workspace.write_file(path, BytesIO(b"other rows"))
+    assert workspace.read(path) == b"other rows"
+    DAMAGES[damage](Path(workspace.absolute(path)))
+    assert workspace.write_file(path, rows)
+    assert workspace.is_sound(path)
 
 
 def test_files_of_an_older_release_have_no_hash_and_are_read(workspace):
