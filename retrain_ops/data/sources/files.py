@@ -321,6 +321,7 @@ class FileSource:
         keys = self._folder_columns(file, opened.schema)
         check_names(file.path, [*opened.schema.names, *keys], columns)
         table = opened.table([name for name in columns if name not in keys])
+        self._check_own_columns(file, table)
         for name in (name for name in columns if name in keys):
             value = self._key_value(name, file.keys[name], file.path)
             table = table.append_column(name, pa.repeat(value, table.num_rows))
@@ -339,6 +340,17 @@ class FileSource:
                 "to their day, or correct the column or leave it out"
             )
 
+    def _check_own_columns(self, file: DayFile, table: pa.Table) -> None:
+        """A column that has a hive folder too must say what the folder says."""
+        for name in (n for n in table.column_names if n in file.keys):
+            text = file.keys[name]
+            others = [v for v in pc.unique(table[name]).to_pylist() if not _says(v, text)]
+            if others and name != self._files.partition:
+                raise SourceError(
+                    f"{file.path}: its column {name} says {others[0]!r}, its folder {text}: move "
+                    "the rows to their folder, or correct the column or leave it out"
+                )
+
     def _folder_columns(self, file: DayFile, schema: pa.Schema) -> list[str]:
         """The hive folders that stand for columns: the file's own column goes before."""
         return [k for k in file.keys if k not in schema.names and k != self._files.partition]
@@ -352,6 +364,19 @@ class FileSource:
             return pc.cast(value, pa.float64())
         except pa.ArrowException as problem:
             raise SourceError(f"{path}: {name}={text} is no number") from problem
+
+
+def _says(value: Any, text: str) -> bool:
+    """Whether a folder's text stands for the value; of types that have several texts it may."""
+    if value is None or value != value:
+        return text == HIVE_NULL
+    if isinstance(value, bool):
+        return text.lower() == str(value).lower()
+    if isinstance(value, int | float):
+        with suppress(ValueError):
+            return float(text) == value
+        return False
+    return not isinstance(value, str | date) or isinstance(value, datetime) or str(value) == text
 
 
 def _as_written(spec: RetrainSpec) -> list[str]:

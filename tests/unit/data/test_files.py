@@ -183,3 +183,34 @@ def test_two_days_whose_types_differ_are_both_named_past_days_of_nulls(tmp_path)
     expected = r"column 'b' is string in .*day=2020-01-03.*float in .*day=2020-01-02"
     with pytest.raises(DataError, match=expected):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "values", "refused"),
+    [
+        ("c=north", ["north", "south"], "'south'"),
+        ("c=north", ["north", "north"], None),
+        ("c=north", ["north", None], "None"),
+        ("c=true", [True, False], "False"),
+        ("c=__HIVE_DEFAULT_PARTITION__", [None, None], None),
+        ("b=3", [3, 4], "4"),
+        ("b=03", [3.0, 3.0], None),
+        ("b=many", [3.0, 3.0], "3.0"),
+        ("b=__HIVE_DEFAULT_PARTITION__", [float("nan"), None], None),
+    ],
+)
+def test_a_column_that_contradicts_its_folder_is_named(tmp_path, folder, values, refused):
+    write_days(tmp_path / "rows", 1, rows=2)
+    day = tmp_path / "rows" / f"day={FIRST}"
+    table = pq.ParquetFile(day / "part-0.parquet").read()
+    (day / "part-0.parquet").unlink()
+    (day / folder).mkdir()
+    column = pa.array(values)
+    place = table.schema.get_field_index(folder[0])
+    pq.write_table(table.set_column(place, folder[0], column), day / folder / "a.parquet")
+    if refused is None:
+        assert read(tmp_path).num_rows == 2
+        return
+    expected = f"a.parquet: its column {folder[0]} says {refused}, its folder {folder[2:]}: move"
+    with pytest.raises(SourceError, match=expected):
+        read(tmp_path)
