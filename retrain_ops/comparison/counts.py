@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from retrain_ops.comparison.scoring import load_version
-from retrain_ops.data.categories import slice_codes
 from retrain_ops.data.labels import labels_of
+from retrain_ops.data.reference import slice_levels
 from retrain_ops.data.source import day_index
 from retrain_ops.models.training import TrainedModel
 from retrain_ops.problems import Scored, problem_of
@@ -81,7 +81,7 @@ def count_models(
     rows = problem.pair(labels, constant if old is None else old, new)
     columns = {}
     for column in slices:
-        levels, codes = slice_codes(table[column], column)
+        levels, codes = slice_levels(table, column)
         columns[column] = codes, levels
     rules = run.spec.gate if champion is not None else problem.first_rules(run.spec.gate)
     cells, sums = count_tables(rows, columns, rules)

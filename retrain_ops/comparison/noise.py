@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from retrain_ops.data.categories import slice_codes
+from retrain_ops.data.reference import slice_levels
 from retrain_ops.models.training import Trainer, TrainingData
 from retrain_ops.problems import problem_of
 from retrain_ops.run import Run
@@ -63,7 +63,7 @@ def _part(data: TrainingData, rows: NDArray[np.bool_]) -> TrainingData:
 def _counted(run: Run, table: pa.Table) -> LeftOut:
     found = {"day": _counts([str(day) for day in table["day"].to_pylist()])}
     for column in run.spec.slice_columns:
-        levels, codes = slice_codes(table[column], column)
+        levels, codes = slice_levels(table, column)
         found[column] = _counts([levels[code] for code in codes])
     return found
 

@@ -48,8 +48,13 @@ def build_reference(
         "days": [d.isoformat() for d in day_index(table)[1]],
         "rows": table.num_rows,
         "features": features,
-        "slices": {name: slice_codes(table[name], name)[0] for name in slices},
+        "slices": {name: slice_levels(table, name)[0] for name in slices},
     }
+
+
+def slice_levels(table: pa.Table, name: str) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Levels of a slice column and each row's code, int32 (rows,); what is missing is the last."""
+    return slice_codes(table[name], name)
 
 
 def count_feature(
