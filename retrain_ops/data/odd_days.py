@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from retrain_ops import _core
 from retrain_ops.data.labels import labels_of
 from retrain_ops.data.source import Columns, day_index
+from retrain_ops.errors import ValidationError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import Window
 from retrain_ops.stats.rules import OddDay
@@ -145,6 +146,21 @@ def texts_of(found: Sequence[Oddity]) -> tuple[str, ...]:
     texts = [odd.text for odd in found]
     more = [f"and {len(texts) - SHOWN} more odd days"] if len(texts) > SHOWN else []
     return (*texts[:SHOWN], *more)
+
+
+def texts_of_odd(spec: RetrainSpec, window: Window, found: Sequence[Oddity]) -> tuple[str, ...]:
+    """The first ten odd things in words.
+
+    Raises:
+        ValidationError: one is of a kind that the spec refuses.
+    """
+    refused = [o.text for o in found if o.kind in spec.validate.refuse_days]
+    if refused:
+        raise ValidationError(
+            f"{spec.model.name}/{window.end}: {len(refused)} odd day(s) of a kind that "
+            f"[validate] refuse_days names: {'; '.join(refused[:SHOWN])}"
+        )
+    return texts_of(found)
 
 
 def _odd_rows(now: DayCounts, usual: DayCounts | None) -> Iterator[Oddity]:

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from retrain_ops.data.pins import Sourced, source_of
-from retrain_ops.errors import ConfigError, DataError
+from retrain_ops.errors import ConfigError, DamagedError, DataError
 from retrain_ops.run import Run
 from retrain_ops.stats.metrics import Metric, MetricRef, metric_of_record
 from retrain_ops.stats.thresholds import ThresholdRule
@@ -390,15 +390,20 @@ def read_decision(workspace: Workspace, window_end: date) -> Decision | None:
 def recover_decision(workspace: Workspace, window_end: date) -> Decision | None:
     """`read_decision` for a run, which makes anew what is damaged."""
     path = workspace.key_path(window_end, DECISION_FILE)
-    return _of_known_schema(workspace, path, workspace.recover_json(path))
+    return _of_known_schema(workspace, path, workspace.recover_json(path, {"schema": int}))
 
 
 def _of_known_schema(
     workspace: Workspace, path: str, content: Mapping[str, Any] | None
 ) -> Decision | None:
-    if content is not None and content.get("schema") != SCHEMA:
+    if content is not None and not isinstance(content.get("schema"), int):
+        raise DamagedError(
+            f"{workspace.absolute(path)} is damaged: it names no schema; run its day again, which "
+            "makes it anew"
+        )
+    if content is not None and content["schema"] != SCHEMA:
         raise DataError(
-            f"{workspace.absolute(path)} has schema {content.get('schema')!r}, not {SCHEMA}: "
+            f"{workspace.absolute(path)} has schema {content['schema']!r}, not {SCHEMA}: "
             "another version of retrain_ops wrote it; read it with that version"
         )
     return cast(Decision, content)

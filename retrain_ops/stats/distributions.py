@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 __all__ = [
+    "binomial_quantile",
     "chi2_tail",
     "digamma",
     "kolmogorov_tail",
+    "log_beta",
     "log_normal_cdf",
     "noncentral_chi2_tail",
     "normal_quantile",
@@ -88,6 +92,21 @@ def kolmogorov_tail(x: float) -> float:
     from scipy import special
 
     return float(special.kolmogorov(x))
+
+
+def log_beta(a: float, b: float) -> float:
+    """ln Beta(a, b)."""
+    from scipy import special
+
+    return float(special.betaln(a, b))
+
+
+def binomial_quantile(p: float, n: int, share: float) -> int:
+    """The least k with P(X <= k) >= p of `n` trials of that share, at most 100 + 10 n share."""
+    from scipy import special
+
+    counts = np.arange(min(n, 100 + int(10 * n * share)))
+    return int(np.searchsorted(special.bdtr(counts, n, share), p))
 
 
 def digamma(x: float) -> float:

@@ -12,9 +12,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, betaln
 
 from retrain_ops.errors import DataError
+from retrain_ops.stats.distributions import binomial_quantile, log_beta
 
 __all__ = ["SAMPLE_RATIO_ALPHA", "p99_ms", "sample_ratio_p"]
 
@@ -39,7 +39,7 @@ def sample_ratio_p(met: int, units: int, share: float) -> float:
     if share == 1:
         return 1.0 if met == units else 0.0
     a, b = CONCENTRATION * share, CONCENTRATION * (1 - share)
-    log_factor = float(betaln(a + met, b + units - met) - betaln(a, b))
+    log_factor = log_beta(a + met, b + units - met) - log_beta(a, b)
     log_factor -= met * math.log(share) + (units - met) * math.log1p(-share)
     return min(1.0, math.exp(-log_factor))
 
@@ -53,6 +53,5 @@ def p99_ms(taken_ns: NDArray[np.int64], confidence: float) -> float | None:
     n = len(taken_ns)
     if n < LEAST_TIMED:
         return None
-    counts = np.arange(min(n, 100 + n // 10))
-    slower = int(np.searchsorted(bdtr(counts, n, 0.01), confidence))
+    slower = binomial_quantile(confidence, n, 0.01)
     return float(np.partition(taken_ns, n - 1 - slower)[n - 1 - slower]) * 1e-6

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from retrain_ops.comparison.degraded import compare_matured
 from retrain_ops.comparison.drift import CurrentDrift, drift_of_features
-from retrain_ops.data.odd_days import texts_of
+from retrain_ops.data.odd_days import texts_of, texts_of_odd
 from retrain_ops.data.source import Source
 from retrain_ops.data.sources.kind import VERSION
 from retrain_ops.data.window_rows import check_strays, check_unique
@@ -33,7 +33,6 @@ from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run, note
 from retrain_ops.spec.window import Window
 from retrain_ops.stats.rules import quiet
-from retrain_ops.steps.validate_data import texts_of_odd
 
 log = logging.getLogger(__name__)
 

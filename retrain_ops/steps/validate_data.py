@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,10 @@ from retrain_ops.data.expectations import ValidationReport, ValidationRules, val
 from retrain_ops.data.labels import labels_of
 from retrain_ops.data.odd_days import (
     SHOWN,
-    Oddity,
     count_days,
     counts_of_reference,
     odd_days,
-    texts_of,
+    texts_of_odd,
 )
 from retrain_ops.data.processed import open_processed
 from retrain_ops.data.source import Columns
@@ -87,21 +86,6 @@ def warnings_of(
     """
     usual = counts_of_reference(reference) if reference else None
     return texts_of_odd(spec, window, odd_days(count_days(table, spec, window.days), usual, window))
-
-
-def texts_of_odd(spec: RetrainSpec, window: Window, found: Sequence[Oddity]) -> tuple[str, ...]:
-    """The first ten odd things in words.
-
-    Raises:
-        ValidationError: one is of a kind that the spec refuses.
-    """
-    refused = [o.text for o in found if o.kind in spec.validate.refuse_days]
-    if refused:
-        raise ValidationError(
-            f"{spec.model.name}/{window.end}: {len(refused)} odd day(s) of a kind that "
-            f"[validate] refuse_days names: {'; '.join(refused[:SHOWN])}"
-        )
-    return texts_of(found)
 
 
 def rules_of(spec: RetrainSpec, schema: pa.Schema) -> ValidationRules:

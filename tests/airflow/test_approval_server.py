@@ -29,10 +29,11 @@ for name in {models!r}:
     with DAG(name, schedule=None, start_date=datetime(2020, 1, 1, tzinfo=UTC)) as dag:
         asks, promotes = approval.ApproveCandidateOperator, approval.PromoteAnsweredOperator
         first, second, third = (
-            # 3.3 fails a task that is answered before its scheduler has seen it lie down.
+            # 3.3 fails a task that is answered before its scheduler has seen it lie down, and
+            # these are answered at once, each time they ask.
             operator(
                 spec={folder!r} + "/toy.toml", workspace={folder!r} + "/workspace", model=name,
-                n_threads=1, retries=1, retry_delay=timedelta(),
+                n_threads=1, retries=20, retry_delay=timedelta(),
             )
             for operator in (ShadowTestOperator, asks, promotes)
         )
@@ -64,7 +65,9 @@ class World:
 
         def done() -> bool:
             self.servers.airflow.answer(model, self.runs[model], "approval", option)
-            return self.state_of(model, "promote_champion") == "success"
+            state = self.state_of(model, "promote_champion")
+            assert state not in ("failed", "upstream_failed"), self.state_of(model, "approval")
+            return state == "success"
 
         wait_until(f"the effect of {option} on {model}", PATIENCE_S, done)
 

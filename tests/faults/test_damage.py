@@ -42,7 +42,7 @@ def test_a_sample_of_every_kind_and_change(damaged):
 
 
 def test_a_reader_that_trusts_what_it_finds_is_found(damaged, monkeypatch):
-    monkeypatch.setattr(Workspace, "read", Workspace._raw)
+    monkeypatch.setattr(Workspace, "_checked_sha256", Workspace._sha256)
     path = Path(f"data/processed/toy/window_end={CHANGED}/part-0.parquet")
     ended = [damaged.play(path, "five bits flipped", seed)[0] for seed in range(3)]
     assert "wrong" in ended

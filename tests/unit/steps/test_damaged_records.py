@@ -10,8 +10,10 @@ import pytest
 
 from devtools.doubles.registry_server import Client, Server
 from devtools.synthetic import FIRST, toy_run
-from retrain_ops.errors import ConfigError, import_problem
+from retrain_ops.decisions.record import read_decision, recover_decision
+from retrain_ops.errors import ConfigError, DamagedError, import_problem
 from retrain_ops.monitoring import monitor
+from retrain_ops.rollout import news
 from retrain_ops.run import run_record
 from retrain_ops.steps import runner
 from retrain_ops.steps.alerts import alert_failure
@@ -124,3 +126,19 @@ def test_a_package_that_is_there_and_broken_is_not_said_to_be_missing():
     broken = import_problem(ImportError("failed to map segment"), "X", "x")
     assert "X is installed and cannot be imported (failed to map segment)" in broken
     assert "more memory" in broken
+
+
+@pytest.mark.parametrize("content", [{}, {"schema": "1"}, {"schema": None, "outcome": "skipped"}])
+def test_a_decision_that_names_no_schema_is_damaged_and_made_anew(run, content):
+    left(run, "decision.json", content)
+    with pytest.raises(DamagedError, match=r"decision\.json is damaged: it names no schema"):
+        read_decision(run.workspace, DAY)
+    assert recover_decision(run.workspace, DAY) is None
+    assert aside(run, "decision.json")
+
+
+@pytest.mark.parametrize("content", [{}, {"1": "toy/2020-01-18"}, {"epochs": [1]}])
+def test_a_spoilt_list_of_what_was_reported_makes_no_news(run, content):
+    run.workspace._replace("toy/reported.json", json.dumps(content).encode())
+    assert news.unreported(run, ("promote",)) is None
+    assert run.workspace.read_json("toy/reported.json") == {"epochs": {}}
