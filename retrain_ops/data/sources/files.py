@@ -6,6 +6,7 @@ where a pattern finds files without such folders, the only date in it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -30,6 +31,7 @@ HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _DATE = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d(?!\d)")
 _MAGIC = re.compile(r"[*?\[]")
 _SPLIT = ("year", "month", "day")
+_NO_FOLDER = (errno.ENOTDIR, errno.ELOOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ class DayFiles:
                 if hive_key(info.base_name)[0]:
                     yield from self._below(info.path)
             elif info.path.endswith(self.endings) and not _is_hidden(name):
+                if info.type == pafs.FileType.Unknown:  # opening a pipe waits for its writer
+                    raise SourceError(f"{info.path} is not a file: replace it by one, or remove it")
                 yield DayFile(info.path, name, dict(_hive_keys(name)))
 
     def _is_folder(self) -> bool:
@@ -148,7 +152,13 @@ class DayFiles:
 
     def _infos(self, folder: str, *, deep: bool) -> list[pafs.FileInfo]:
         selector = pafs.FileSelector(folder, allow_not_found=True, recursive=deep)
-        found = list(self.filesystem.get_file_info(selector))
+        try:
+            found = list(self.filesystem.get_file_info(selector))
+        except OSError as problem:
+            if problem.errno not in _NO_FOLDER:
+                raise
+            text = f"{folder} cannot be listed as a folder: {problem}: load it again as a folder"
+            raise SourceError(text) from problem
         if not isinstance(self.filesystem, pafs.LocalFileSystem):
             return found
         folders = [info.path for info in found if deep and info.type == pafs.FileType.Directory]

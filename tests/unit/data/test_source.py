@@ -1,5 +1,6 @@
 """Rows as a run may see them: request time in UTC, whatever the local clock does that night."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -256,6 +257,24 @@ def test_hidden_files_are_passed_over_and_broken_ones_named(tmp_path):
         (folder / "part-1.parquet").write_bytes(broken)
         with pytest.raises(DataError, match=r"day=2020-01-01/part-1.parquet cannot be read"):
             rows_of(tmp_path)
+
+
+def test_a_day_that_is_a_file_or_a_link_to_itself_is_named(tmp_path):
+    write_days(tmp_path / "rows", 3)
+    folder = tmp_path / "rows" / f"day={FIRST}"
+    folder.rename(tmp_path / "kept")
+    for plant in (Path.touch, lambda path: path.symlink_to(path.name)):
+        plant(folder)
+        with pytest.raises(SourceError, match=r"day=2020-01-01 cannot be listed as a folder"):
+            rows_of(tmp_path)
+        folder.unlink()
+
+
+def test_a_pipe_among_the_files_is_named_and_not_waited_for(tmp_path):
+    write_days(tmp_path / "rows", 3)
+    os.mkfifo(tmp_path / "rows" / f"day={FIRST}" / "part-1.parquet")
+    with pytest.raises(SourceError, match=r"day=2020-01-01/part-1.parquet is not a file"):
+        rows_of(tmp_path)
 
 
 def test_a_doubled_column_is_named(tmp_path):
