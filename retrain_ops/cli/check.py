@@ -51,7 +51,8 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
     if options.model is not None:
         spec = replace(spec, model=replace(spec.model, name=options.model))
     now = datetime.now(UTC)
-    end = parse_window_end(options.date) if options.date else _day_after_newest(spec, now.date())
+    newest = options.date is None
+    end = _day_after_newest(spec, now.date()) if newest else parse_window_end(options.date)
     window = spec.window_at(day_that_has_come(end, now))
     check_spec(Source(spec), window)
     output = {"model": spec.model.name, "window_end": end.isoformat(), "spec_sha256": spec.sha256()}

@@ -165,7 +165,7 @@ def run_of(options: argparse.Namespace) -> Run:
     )
     return open_run(
         options.spec,
-        date=parse_window_end(options.date) if options.date else datetime.now(UTC).date(),
+        date=datetime.now(UTC).date() if options.date is None else parse_window_end(options.date),
         workspace=require_workspace(options.workspace),
         tracking_uri=options.tracking_uri,
         model=options.model,

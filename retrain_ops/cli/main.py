@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from typing import Any, NoReturn
 
 from retrain_ops import __version__
@@ -99,7 +99,8 @@ def _shown(options: argparse.Namespace, output: dict[str, Any]) -> str:
 
 def _perform(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     try:
-        with progress(), cancellable():
+        # What a trainer or metric of the user's prints must not mix with the one document.
+        with progress(), cancellable(), redirect_stdout(sys.stderr):
             output: dict[str, Any] = options.command(options)
             return output, int(output.pop("exit_code", EXIT_OK))
     except Cancelled as problem:

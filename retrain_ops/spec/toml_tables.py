@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 import types
@@ -202,6 +203,8 @@ def _converted_scalar(value: object, hint: Any) -> object:
         return value
     if isinstance(value, bool):
         return value if hint is bool else _REFUSED
+    if isinstance(value, float) and (math.isnan(value) or (hint is Fraction and math.isinf(value))):
+        return _REFUSED
     if hint is float and isinstance(value, int | float):
         return float(value)
     if hint is Fraction and isinstance(value, int | float):

@@ -166,6 +166,15 @@ SPEC_FAULTS: dict[str, SpecFault] = {
     "improvement of text": SpecFault(
         'protected = ["c"]', 'min_improvement = "1 %"', "[gate] min_improvement: ", "a number"
     ),
+    "improvement that is no number": SpecFault(
+        'protected = ["c"]', "min_improvement = nan", "[gate] min_improvement: ", "it is nan"
+    ),
+    "threshold that is no number": SpecFault(
+        "draws = 199", "threshold = nan", "[drift] threshold: ", "it is nan"
+    ),
+    "improvement without end": SpecFault(
+        'protected = ["c"]', "min_improvement = inf", "[gate] min_improvement: ", "it is inf"
+    ),
     "costs without their metric": SpecFault(
         'protected = ["c"]', "costs = { fp = 1, fn = 2 }", "[gate] costs: ", "net_benefit"
     ),

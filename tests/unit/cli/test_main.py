@@ -43,6 +43,30 @@ def step(tmp_path, capsys):
     return run
 
 
+def test_what_a_step_prints_stays_out_of_the_document(step, monkeypatch):
+    whole = retrain_ops.steps.pull_data.pull_data
+
+    def talkative(run):
+        print("tree 1")
+        return whole(run)
+
+    monkeypatch.setattr(retrain_ops.steps.pull_data, "pull_data", talkative)
+    code, output, err = step()  # which reads the document
+    assert (code, output["steps"][0]["step"]) == (0, "pull_data")
+    assert "tree 1" in err
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_an_empty_date_is_not_today(tmp_path, capsys, command):
+    (tmp_path / "toy.toml").write_text(SPEC)
+    spec = [str(tmp_path / "toy.toml")]
+    places = ["--workspace", str(tmp_path / "ws"), "--tracking-uri", "http://127.0.0.1:9"]
+    options = ["--spec", *spec, *places] if command == "run" else spec
+    assert main([command, *options, "--date", ""]) == 2
+    assert "'' is not a date" in json.loads(capsys.readouterr().out)["message"]
+    assert not (tmp_path / "ws").exists()
+
+
 @pytest.mark.parametrize("problem", UNFORESEEN, ids=lambda p: type(p).__name__)
 def test_an_error_that_nobody_foresaw_keeps_the_document(step, monkeypatch, problem):
     def broken(run):
