@@ -59,11 +59,19 @@ def canonical_json(value: Mapping[str, Any]) -> bytes:
 
 
 def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The filesystem and the path within it; a plain path is the local disk."""
-    if "://" in uri:
+    """The filesystem and the path within it; a plain path is the local disk.
+
+    Raises:
+        ConfigError: the URI names no filesystem that pyarrow knows.
+    """
+    if "://" not in uri:
+        return pafs.LocalFileSystem(), str(Path(uri).absolute())
+    try:
         filesystem, path = pafs.FileSystem.from_uri(uri)
-        return filesystem, path.rstrip("/")
-    return pafs.LocalFileSystem(), str(Path(uri).absolute())
+    except pa.ArrowInvalid as problem:
+        text = f"{uri} names no place for files: {problem}; write a folder, s3://, gs:// or abfs://"
+        raise ConfigError(text) from problem
+    return filesystem, path.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)

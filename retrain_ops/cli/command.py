@@ -23,6 +23,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DATA = 20
 EXIT_NOT_YET = 75
+MAX_THREADS = 1024  # RT_MAX_THREADS of csrc/base/limits.h
 _NO_FAULT_OF_THE_PATH = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
@@ -93,6 +94,13 @@ def add_command(commands: Any, command: Command) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON at a terminal too")
 
 
+def _team_size(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_THREADS:
+        what = f"must be a whole number from 0 to {MAX_THREADS}, it is {text!r}"
+        raise argparse.ArgumentTypeError(what)
+    return int(text)
+
+
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spec", required=True, help="the TOML spec")
     parser.add_argument("--date", help="the window end, UTC (default: today)")
@@ -103,7 +111,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tracking-uri", help="MLflow (default: the spec, MLFLOW_TRACKING_URI)")
     parser.add_argument("--model", help="another registered name for the same spec")
-    parser.add_argument("--threads", type=int, default=0, help="team size (default: all allowed)")
+    parser.add_argument(
+        "--threads", type=_team_size, default=0, help="team size (default: all allowed)"
+    )
 
 
 @contextmanager

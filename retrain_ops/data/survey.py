@@ -17,7 +17,7 @@ from retrain_ops.data.categories import kind_of, numbers, plain
 from retrain_ops.data.sources.files import DayFiles, FileFormat, hive_key
 from retrain_ops.data.sources.parquet import PARQUET
 from retrain_ops.data.sources.text import CSV, JSONL
-from retrain_ops.errors import DataError, SourceError
+from retrain_ops.errors import ConfigError, DataError, SourceError
 from retrain_ops.spec.window import DAY
 from retrain_ops.workspace import open_filesystem
 
@@ -98,7 +98,7 @@ def _found(path: str) -> tuple[str, DayFiles, list[date]]:
     try:
         filesystem, root = open_filesystem(path)
         infos = filesystem.get_file_info(pafs.FileSelector(root, allow_not_found=True))
-    except (pa.ArrowException, OSError) as problem:
+    except (ConfigError, pa.ArrowException, OSError) as problem:
         text = f"{path} cannot be read as a folder of daily files: {problem}"
         raise SourceError(text) from problem
     keys = sorted({hive_key(info.base_name)[0] for info in infos} - {""})

@@ -200,6 +200,13 @@ SURROUNDINGS: dict[str, Surrounding] = {
         ("the workspace cannot be at ", "plain/toy: Not a directory; name another by --workspace"),
         0,
     ),
+    "a workspace of an unknown kind": Surrounding(
+        2,
+        _nothing,
+        ("nosuch://x names no place for files",),
+        0,
+        arguments=("--workspace", "nosuch://x"),
+    ),
     "a day that is none": Surrounding(
         2, _nothing, ("2020-13-01",), 0, arguments=("--date", "2020-13-01")
     ),
