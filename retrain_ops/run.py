@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import MappingProxyType, NoneType
@@ -168,8 +168,7 @@ def open_run(
     """
     if not isinstance(spec, RetrainSpec):
         spec = load_spec(spec, segment=segment)
-    if model is not None:
-        spec = replace(spec, model=replace(spec.model, name=model))
+    spec = spec.named(model)
     client = client or MlflowClient(tracking_uri or spec.registry.tracking_uri or None)
     return Run(
         spec=spec,

@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +46,7 @@ def check(options: argparse.Namespace) -> dict[str, Any]:
     from retrain_ops.data.source import Source
     from retrain_ops.steps.check_drift import check_spec
 
-    spec = load_spec(options.spec)
-    if options.model is not None:
-        spec = replace(spec, model=replace(spec.model, name=options.model))
+    spec = load_spec(options.spec).named(options.model)
     now = datetime.now(UTC)
     newest = options.date is None
     end = _day_after_newest(spec, now.date()) if newest else parse_window_end(options.date)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -42,9 +41,7 @@ def _command(
 
 
 def _open(options: argparse.Namespace) -> tuple[RetrainSpec, Workspace, date]:
-    spec = load_spec(options.spec)
-    if options.model is not None:
-        spec = replace(spec, model=replace(spec.model, name=options.model))
+    spec = load_spec(options.spec).named(options.model)
     workspace = Workspace.open(require_workspace(options.workspace), spec.model.name)
     return spec, workspace, parse_window_end(options.date)
 

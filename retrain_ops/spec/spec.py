@@ -301,6 +301,19 @@ class RetrainSpec:
             cutoff_time=self.window.cutoff_time,
         )
 
+    def named(self, name: str | None) -> RetrainSpec:
+        """The spec of another registered name; itself for None.
+
+        Raises:
+            ConfigError: nothing can be called so.
+        """
+        if name is None:
+            return self
+        try:
+            return replace(self, model=replace(self.model, name=name))
+        except ValueError as problem:
+            raise ConfigError(f"model {name!r}: {str(problem).removeprefix('name: ')}") from problem
+
     def sha256(self) -> str:
         """Hash of everything that can change a decision: no URIs, paths or credentials."""
         decisive = {k: _plain(v) for k, v in recorded(self).items() if k in _DECISIVE}

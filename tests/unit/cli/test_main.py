@@ -67,6 +67,16 @@ def test_an_empty_date_is_not_today(tmp_path, capsys, command):
     assert not (tmp_path / "ws").exists()
 
 
+@pytest.mark.parametrize("command", ["run", "check", "explain"])
+def test_a_model_name_that_cannot_be_one(tmp_path, capsys, command):
+    (tmp_path / "toy.toml").write_text(SPEC)
+    spec = [str(tmp_path / "toy.toml")]
+    places = ["--workspace", str(tmp_path / "ws"), "--date", "2020-01-21"]
+    options = spec if command == "check" else ["--spec", *spec, *places]
+    assert main([command, *options, "--model", "a/b"]) == 2
+    assert "model 'a/b': use letters" in json.loads(capsys.readouterr().out)["message"]
+
+
 @pytest.mark.parametrize("problem", UNFORESEEN, ids=lambda p: type(p).__name__)
 def test_an_error_that_nobody_foresaw_keeps_the_document(step, monkeypatch, problem):
     def broken(run):
