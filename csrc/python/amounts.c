@@ -3,10 +3,6 @@
 
 #include "evaluation/amounts.h"
 
-#include <string.h>
-
-#include "base/limits.h"
-
 PyDoc_STRVAR(
     amount_sums_doc,
     "amount_sums(kind, day, level, y, champion, challenger, at, n_days, n_levels, *,"
@@ -51,19 +47,6 @@ static rt_status run_sums(void *argument, rt_error *err)
                           err);
 }
 
-static int take_kind(amount_job *job, const char *name)
-{
-    for (int i = 0; i < RT_AMOUNT_KINDS; i++) {
-        if (strcmp(name, kinds[i]) == 0) {
-            job->kind = (rt_amount_kind)i;
-            return 0;
-        }
-    }
-    PyErr_Format(PyExc_ValueError, "kind is \"%s\", there is no such value of amounts",
-                 name);
-    return -1;
-}
-
 static int take_columns(amount_job *job, PyObject *const *objects)
 {
     for (int i = 0; i < COLUMNS; i++) {
@@ -91,22 +74,6 @@ static int take_columns(amount_job *job, PyObject *const *objects)
     return 0;
 }
 
-/* The table, made here so that its size is known to be sane before it is. */
-static PyArrayObject *new_table(const rt_amount_rows *rows)
-{
-    const npy_intp shape[] = {rows->n_days > 0 ? rows->n_days : 0,
-                              rows->n_levels > 0 ? rows->n_levels : 0, RT_AMOUNT_SUMS,
-                              RT_DIGITS};
-    if (shape[1] > 0 &&
-        shape[0] > RT_MAX_COUNTS / (RT_AMOUNT_SUMS * RT_DIGITS) / shape[1]) {
-        PyErr_Format(PyExc_ValueError,
-                     "%d days and %d levels pass the limit of %d counts", rows->n_days,
-                     rows->n_levels, RT_MAX_COUNTS);
-        return NULL;
-    }
-    return rt_py_new_array(NPY_INT64, 4, shape);
-}
-
 static PyObject *amount_sums(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"kind",     "day",        "level", "y",
@@ -123,8 +90,11 @@ static PyObject *amount_sums(PyObject *module, PyObject *args, PyObject *kwargs)
             &job.rows.n_days, &job.rows.n_levels, &job.n_threads)) {
         return NULL;
     }
-    if (take_kind(&job, kind) == 0 && take_columns(&job, objects) == 0 &&
-        (table = new_table(&job.rows)) != NULL) {
+    const int found = rt_py_kind(kind, kinds, RT_AMOUNT_KINDS, "value of amounts");
+    if (found >= 0 && take_columns(&job, objects) == 0 &&
+        (table = rt_py_day_sums(job.rows.n_days, job.rows.n_levels, RT_AMOUNT_SUMS,
+                                RT_DIGITS)) != NULL) {
+        job.kind = (rt_amount_kind)found;
         job.sums = PyArray_DATA(table);
         if (rt_py_run(rt_module_get_state(module), run_sums, &job, &job.ctl) < 0) {
             Py_CLEAR(table);

@@ -1,6 +1,10 @@
 /* NumPy arrays in the layout that the core reads, or a TypeError that names them. */
 #include "python/arrays.h"
 
+#include <string.h>
+
+#include "base/limits.h"
+
 PyArrayObject *rt_py_array(PyObject *object, int type, int dimensions, const char *name)
 {
     PyArray_Descr *descriptor = PyArray_DescrFromType(type);
@@ -43,4 +47,28 @@ PyArrayObject *rt_py_vector(PyObject *object, const char *name, int64_t rows,
 PyArrayObject *rt_py_new_array(int type, int dimensions, const npy_intp *shape)
 {
     return (PyArrayObject *)PyArray_ZEROS(dimensions, shape, type, 0);
+}
+
+PyArrayObject *rt_py_day_sums(int32_t days, int32_t levels, int32_t sums, int32_t words)
+{
+    const npy_intp shape[] = {days > 0 ? days : 0, levels > 0 ? levels : 0, sums,
+                              words};
+    if (shape[1] > 0 && shape[0] > RT_MAX_COUNTS / (sums * words) / shape[1]) {
+        PyErr_Format(PyExc_ValueError,
+                     "%d days and %d levels pass the limit of %d counts", days, levels,
+                     RT_MAX_COUNTS);
+        return NULL;
+    }
+    return rt_py_new_array(NPY_INT64, 4, shape);
+}
+
+int rt_py_kind(const char *name, const char *const *kinds, int count, const char *what)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(name, kinds[i]) == 0) {
+            return i;
+        }
+    }
+    PyErr_Format(PyExc_ValueError, "kind is \"%s\", there is no such %s", name, what);
+    return -1;
 }

@@ -25,4 +25,12 @@ PyArrayObject *rt_py_vector(PyObject *object, const char *name, int64_t rows,
 /* A new, zeroed C-contiguous array. */
 PyArrayObject *rt_py_new_array(int type, int dimensions, const npy_intp *shape);
 
+/* A new int64[days][levels][sums][words] of zeros, made here so that its size is known
+ * to be sane before it is; a ValueError where it is not. */
+PyArrayObject *rt_py_day_sums(int32_t days, int32_t levels, int32_t sums,
+                              int32_t words);
+
+/* Which of `count` kinds has the name, or -1 with a ValueError that calls it `what`. */
+int rt_py_kind(const char *name, const char *const *kinds, int count, const char *what);
+
 #endif

@@ -3,10 +3,6 @@
 
 #include "evaluation/paired.h"
 
-#include <string.h>
-
-#include "base/limits.h"
-
 PyDoc_STRVAR(
     paired_sums_doc,
     "paired_sums(kind, day, level, y, champion, challenger, n_days, n_levels, *,"
@@ -56,19 +52,6 @@ static rt_status run_sums(void *argument, rt_error *err)
                          err);
 }
 
-static int take_kind(paired_job *job, const char *name)
-{
-    for (int i = 0; i < RT_SCORE_KINDS; i++) {
-        if (strcmp(name, kinds[i]) == 0) {
-            job->kind = (rt_score_kind)i;
-            return 0;
-        }
-    }
-    PyErr_Format(PyExc_ValueError, "kind is \"%s\", there is no such metric of scores",
-                 name);
-    return -1;
-}
-
 static int take_columns(paired_job *job, PyObject *const *objects)
 {
     for (int i = 0; i < COLUMNS; i++) {
@@ -93,21 +76,6 @@ static int take_columns(paired_job *job, PyObject *const *objects)
     return 0;
 }
 
-/* The table, made here so that its size is known to be sane before it is. */
-static PyArrayObject *new_table(const rt_paired_rows *rows)
-{
-    const npy_intp shape[] = {rows->n_days > 0 ? rows->n_days : 0,
-                              rows->n_levels > 0 ? rows->n_levels : 0, RT_PAIRED_SUMS,
-                              2};
-    if (shape[1] > 0 && shape[0] > RT_MAX_COUNTS / (2 * RT_PAIRED_SUMS) / shape[1]) {
-        PyErr_Format(PyExc_ValueError,
-                     "%d days and %d levels pass the limit of %d counts", rows->n_days,
-                     rows->n_levels, RT_MAX_COUNTS);
-        return NULL;
-    }
-    return rt_py_new_array(NPY_INT64, 4, shape);
-}
-
 static PyObject *paired_sums(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"kind",       "day",    "level",    "y",         "champion",
@@ -123,8 +91,11 @@ static PyObject *paired_sums(PyObject *module, PyObject *args, PyObject *kwargs)
                                      &job.rows.n_levels, &job.n_threads)) {
         return NULL;
     }
-    if (take_kind(&job, kind) == 0 && take_columns(&job, objects) == 0 &&
-        (table = new_table(&job.rows)) != NULL) {
+    const int found = rt_py_kind(kind, kinds, RT_SCORE_KINDS, "metric of scores");
+    if (found >= 0 && take_columns(&job, objects) == 0 &&
+        (table = rt_py_day_sums(job.rows.n_days, job.rows.n_levels, RT_PAIRED_SUMS,
+                                2)) != NULL) {
+        job.kind = (rt_score_kind)found;
         job.sums = PyArray_DATA(table);
         if (rt_py_run(rt_module_get_state(module), run_sums, &job, &job.ctl) < 0) {
             Py_CLEAR(table);
