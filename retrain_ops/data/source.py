@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
-from tempfile import TemporaryFile
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +20,7 @@ from retrain_ops.data.categories import kind_of, numbers, plain
 from retrain_ops.data.pins import Pins
 from retrain_ops.data.sources.kind import VERSION, Part, open_kind
 from retrain_ops.data.sources.secrets import shown
-from retrain_ops.data.spool import Spool
+from retrain_ops.data.spool import Spool, scratch
 from retrain_ops.errors import DataError, SourceError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY
@@ -74,12 +73,12 @@ class Source:
     ) -> Iterator[pa.Table]:
         """The rows of each of `days` that has any, sorted as `read` does, all of one schema.
 
-        All days are read before the first is given out, and wait on disk. Raises as `read`.
+        All days are read before the first is given out, and wait in scratch. Raises as `read`.
         """
         kind = open_kind(self.spec, self.version)
         wanted, asked = self._columns(columns), sorted(set(days))
         stored: list[tuple[str, dict[str, pa.DataType]]] = []
-        with TemporaryFile() as file:
+        with scratch() as file:
             spool = Spool(file, self.spec.features.numeric)
             with busy_with(f"reading {self._place}"):
                 for part in kind.read(asked, wanted, pinned=pins is not None):

@@ -1,18 +1,37 @@
-"""Days of a source, kept on disk until all of them have been seen: a column's type is that of all
+"""Days of a source, kept in scratch until all have been seen: a column's type is that of all
 days together, so the first cannot be written before the last is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from tempfile import gettempdir
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO
 
 import pyarrow as pa
 
 from retrain_ops.data.canonical import joined
+
+IN_MEMORY = 1 << 24
+"""Bytes from which on scratch lies on disk: most days of most models stay below."""
+
+
+def scratch() -> IO[bytes]:
+    """A file for rows on their way, which goes when it is closed."""
+    return SpooledTemporaryFile(max_size=IN_MEMORY)
+
+
+@contextmanager
+def full_disk_named() -> Iterator[None]:
+    """Within it scratch is written: a disk that is full does not say which."""
+    try:
+        yield
+    except OSError as problem:
+        why = f"{problem.strerror or problem} (days of the source wait there, see TMPDIR)"
+        raise OSError(problem.errno, why, gettempdir()) from problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +55,8 @@ class Spool:
     def add(self, day: date, where: str, table: pa.Table) -> None:
         """Keeps some rows of a day, behind those that it has."""
         begin = self.file.seek(0, 2)
-        try:
-            with pa.ipc.new_stream(self.file, table.schema) as stream:
-                stream.write_table(table)
-        except OSError as problem:  # a full disk does not say which
-            why = f"{problem.strerror or problem} (days of the source wait there, see TMPDIR)"
-            raise OSError(problem.errno, why, gettempdir()) from problem
+        with full_disk_named(), pa.ipc.new_stream(self.file, table.schema) as stream:
+            stream.write_table(table)
         piece = _Piece(where, table.schema, begin, self.file.tell() - begin)
         self._pieces.setdefault(day, []).append(piece)
 

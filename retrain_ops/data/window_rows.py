@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import date, datetime, timedelta
-from tempfile import TemporaryFile
 from typing import IO
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from retrain_ops.data.labels import labels_of
 from retrain_ops.data.pins import Pins
 from retrain_ops.data.processed import ParquetRows
 from retrain_ops.data.source import Source, pin_contents, within
+from retrain_ops.data.spool import full_disk_named, scratch
 from retrain_ops.errors import SourceError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY, Window
@@ -70,7 +70,7 @@ def pulled_columns(spec: RetrainSpec) -> tuple[str, ...]:
 
 def window_rows(source: Source, window: Window) -> tuple[pa.Table, Strays]:
     """The rows of a window as a table, and what strayed. Raises as `pull_window`."""
-    with TemporaryFile() as file:
+    with scratch() as file:
         strays = pull_window(source, window, file)
         return ParquetRows(file).table(), strays
 
@@ -93,13 +93,15 @@ def pull_window(
         table, found = _seen(spec, whole, window.instant)
         table = _without_immature_labels(spec, window, table)
         strays += found
-        writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
-        if table.num_rows:
-            writer.write_table(table)
+        with full_disk_named():
+            writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
+            if table.num_rows:
+                writer.write_table(table)
         if pins is not None:
             pin_contents(table, spec.features.numeric, pins)
     if writer is not None:
-        writer.close()
+        with full_disk_named():
+            writer.close()
     check_strays(key, spec, strays)
     if strays.seen == 0:
         raise SourceError(f"{key}: the window has no rows at all")

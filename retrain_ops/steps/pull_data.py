@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from tempfile import TemporaryFile
 
 import pyarrow as pa
 
 from retrain_ops.data.pins import Pins, write_pins
 from retrain_ops.data.processed import ParquetRows, write_processed
 from retrain_ops.data.source import sha256_of_rows
+from retrain_ops.data.spool import scratch
 from retrain_ops.data.window_rows import pull_window
 from retrain_ops.run import Run, note
 from retrain_ops.stats.rules import quiet
@@ -57,7 +57,7 @@ def pull_data(run: Run) -> PullResult:
             or a request id is doubled.
     """
     pins = Pins()
-    with TemporaryFile() as file:
+    with scratch() as file:
         strays = pull_window(run.source, run.window, file, pins)
         rows = ParquetRows(file)
         digest = sha256_of_rows(rows, run.spec.features.numeric)

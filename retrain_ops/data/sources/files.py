@@ -352,10 +352,11 @@ class FileSource:
 
     def _check_own_columns(self, file: DayFile, table: pa.Table) -> None:
         """A column that has a hive folder too must say what the folder says."""
-        for name in (n for n in table.column_names if n in file.keys):
+        keys = [k for k in file.keys if k in table.column_names and k != self._files.partition]
+        for name in keys:
             text = file.keys[name]
             others = [v for v in pc.unique(table[name]).to_pylist() if not _says(v, text)]
-            if others and name != self._files.partition:
+            if others:
                 raise SourceError(
                     f"{file.path}: its column {name} says {others[0]!r}, its folder {text}: move "
                     "the rows to their folder, or correct the column or leave it out"

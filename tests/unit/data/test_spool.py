@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retrain_ops.data.spool import Spool
+from devtools.synthetic import toy_run, write_days
+from retrain_ops.data.spool import Spool, scratch
+from retrain_ops.data.window_rows import pull_window
 from retrain_ops.errors import SourceError
 
 FIRST = date(2020, 1, 1)
@@ -64,12 +66,29 @@ def test_nothing_kept_is_nothing_given_out():
     assert list(spool().tables()) == []
 
 
-def test_a_full_disk_is_named(monkeypatch):
-    class Full(BytesIO):
-        def write(self, data):
-            raise OSError(errno.ENOSPC, "No space left on device")
+class Full(BytesIO):
+    """A disk without room."""
 
+    def write(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr("retrain_ops.data.spool.gettempdir", lambda: "/scratch")
-    held = Spool(Full(), numeric=())
     with pytest.raises(OSError, match=r"No space left.*see TMPDIR.*/scratch"):
-        held.add(FIRST, "a file", pa.table({"x": np.arange(1000)}))
+        Spool(Full(), numeric=()).add(FIRST, "a file", pa.table({"x": np.arange(1000)}))
+    write_days(tmp_path / "rows", 20)
+    run = toy_run(tmp_path, None, FIRST + timedelta(days=17))
+    with pytest.raises(OSError, match=r"No space left.*see TMPDIR.*/scratch"):
+        pull_window(run.source, run.window, Full())
+
+
+def test_rows_that_pass_what_memory_takes_go_to_disk_and_come_back(monkeypatch):
+    monkeypatch.setattr("retrain_ops.data.spool.IN_MEMORY", 4096)
+    x = np.arange(5000)
+    with scratch() as file:
+        held = Spool(file, numeric=("x",))
+        for day in (FIRST, SECOND):
+            held.add(day, "a file", pa.table({"x": x}))
+        assert file.name is not None  # in memory it has none
+        assert [table["x"].to_pylist() for table in held.tables()] == [x.tolist()] * 2
