@@ -23,6 +23,8 @@ from retrain_ops.serving.supervisor import Supervisor
 FILE_EVERY_S = 0.05
 ASK_EVERY_S = 1.0
 JITTER = 0.2
+FIRST_LOOK_S = 10.0
+"""The longest wait for another process to ask for the first time."""
 SILENT_S = 30.0
 """Nobody has asked the registry for so long: say so."""
 LOCK_FILE, ASKED_FILE = "supervisor.lock", "asked.json"
@@ -53,9 +55,23 @@ class Keeper:
         return self._state_problem or _registry_problem(self._folder / ASKED_FILE)
 
     def start(self) -> None:
-        """Looks once, then goes on in the background."""
+        """Looks once, then goes on in the background.
+
+        In a folder that is new, the process that asks may still fetch the first model: the others
+        wait for what it hears, rather than answer meanwhile that nobody serves.
+        """
+        asked = _stamp(self._folder / ASKED_FILE)
         self.look()
+        if self._taken is None and not self._asks:
+            self._await_asked(asked)
+            self.look()
         self._thread.start()
+
+    def _await_asked(self, before: object) -> None:
+        """Until the process that asks has asked: the state, if there is one, is written by then."""
+        deadline = time.monotonic() + FIRST_LOOK_S
+        while _stamp(self._folder / ASKED_FILE) == before and time.monotonic() < deadline:
+            time.sleep(FILE_EVERY_S)
 
     def close(self) -> None:
         """Ends the thread and lets another process ask."""

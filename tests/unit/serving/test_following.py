@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pyarrow as pa
@@ -38,6 +40,19 @@ class Fragile(Client):
         self.calls += 1
         if self.down:
             raise NetworkError("the registry does not answer")
+        return super().get_registered_model(name)
+
+
+class Slow(Client):
+    """A registry that answers once `fetched` is set; `asked` is set by the first call."""
+
+    def __init__(self, server):
+        super().__init__(server)
+        self.asked, self.fetched = threading.Event(), threading.Event()
+
+    def get_registered_model(self, name):
+        self.asked.set()
+        assert self.fetched.wait(60)
         return super().get_registered_model(name)
 
 
@@ -92,6 +107,16 @@ def test_one_router_alone_asks(start, client):
     promoted(client, "served", small_model(3, seed=2))
     wait_until(answers_by(second, "2"))
     assert quiet.calls == 0
+
+
+def test_a_router_waits_for_the_first_model_that_another_one_fetches(start, client):
+    asking = Slow(client.server)
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(start, own=asking)
+        assert asking.asked.wait(60)
+        threading.Timer(0.2, asking.fetched.set).start()
+        assert start().answer(BODY).status == 200
+        first.result()
 
 
 def test_another_router_asks_when_that_one_is_closed(start, client):
