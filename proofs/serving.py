@@ -72,7 +72,7 @@ def _count(name: str, otherwise: int) -> int:
 
 
 def _swaps(mlflow: MlflowServer, server: ScoringServer, spec: Path) -> Found:
-    """Promotions, canaries of a half and rollbacks in turns, in the middle a registry that hangs."""
+    """Promotions, canaries of a half and rollbacks in turns; half-way the registry hangs."""
     client, swaps = MlflowClient(mlflow.url), _count("SWAPS", SWAPS)
     reach, memory, outage, never = [], [], {}, set()
     with Load(server.port, CLIENTS) as load:

@@ -73,8 +73,8 @@ def open_log(
 def read_segment(spec: RetrainSpec, data: bytes) -> Segment:
     """The rows of a closed segment, in the order in which they were written.
 
-    An answer has the request id, when it was answered, and the features of the spec, beside what
-    the log knows of it; a shadow has the latter.
+    An answer has the request id, when it was answered, and the features of the spec but for those
+    that `[serving] leave_out` names, beside what the log knows of it; a shadow has the latter.
     """
     features = spec.features
     columns = [(n.encode(), n in features.categorical) for n in features.all]
@@ -96,6 +96,8 @@ def _answers(
         spec.source.event_time: _times(numbers),
     }
     for i, name in enumerate(spec.features.all):
+        if name in spec.serving.leave_out:
+            continue
         categorical = name in spec.features.categorical
         column = np.ascontiguousarray(cells[:, i])
         found[name] = _texts(column, *levels[i]) if categorical else pa.array(column)

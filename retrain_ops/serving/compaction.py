@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +22,9 @@ import pyarrow.parquet as pq
 from retrain_ops.data.live_log import ANSWERS, SHADOWS
 from retrain_ops.data.segments import read_segment
 from retrain_ops.spec.spec import RetrainSpec
+
+EXPIRED = ".expired"
+"""Ends the name of a day that is being removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,27 @@ def _write_days(spec: RetrainSpec, table: pa.Table, folder: Path, name: str) -> 
         place = folder / f"{spec.source.partition}={day.isoformat()}"
         place.mkdir(parents=True, exist_ok=True)
         _write_whole(part, place / f"{name}.parquet")
+
+
+def expire(spec: RetrainSpec, today: date) -> None:
+    """Removes the days of the log that `[serving] keep_days` before `today` (UTC) do not hold.
+
+    A day goes in one rename, so that nobody reads half of one.
+
+    Raises:
+        OSError: the log's folder cannot be used.
+    """
+    if not spec.serving.keep_days:
+        return
+    first = (today - timedelta(days=spec.serving.keep_days)).isoformat()
+    prefix = f"{spec.source.partition}="
+    for kind in (ANSWERS, SHADOWS):
+        folder = Path(spec.serving.log) / kind
+        for left in folder.glob(f".{prefix}*{EXPIRED}"):
+            shutil.rmtree(left)
+        for day in folder.glob(f"{prefix}????-??-??"):
+            if day.name.removeprefix(prefix) < first:
+                shutil.rmtree(day.rename(day.with_name(f".{day.name}{EXPIRED}")))
 
 
 def _write_whole(table: pa.Table, path: Path) -> None:

@@ -11,11 +11,12 @@ import itertools
 import os
 import re
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 from retrain_ops.data.segments import open_log
 from retrain_ops.errors import text_of
-from retrain_ops.serving.compaction import compact
+from retrain_ops.serving.compaction import compact, expire
 from retrain_ops.serving.counters import BOUNDS, Counters
 from retrain_ops.spec.spec import RetrainSpec
 
@@ -69,7 +70,7 @@ class RequestLog:
             self.compact()
 
     def compact(self) -> None:
-        """Turns closed segments into Parquet, unless another process does."""
+        """Turns closed segments into Parquet and removes old days, unless another process does."""
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -77,6 +78,7 @@ class RequestLog:
         try:
             for done in compact(self._spec, self._folder):
                 self._counters.add_packed(done.rows, done.torn_bytes, done.unread)
+            expire(self._spec, datetime.now(UTC).date())
             self.problem = None
         except Exception as problem:
             self.problem = f"the request log does not become Parquet: {text_of(problem)}"

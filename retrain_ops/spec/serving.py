@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from retrain_ops.stats.rules import Bytes, Rows, quiet, require
+from retrain_ops.stats.rules import Bytes, Days, Rows, quiet, require
 
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-]{0,99}")
 
@@ -29,6 +29,8 @@ class ServingTable:
             empty.
         id_header: request header that holds the id of a request in the log; a row's id is the
             column `request_id` of `[source]` where the request has one.
+        leave_out: features that the log's Parquet does not have, such as what must not be kept.
+        keep_days: whole days of the log that are kept; older ones are removed. All when 0.
     """
 
     folder: str = "serving"
@@ -38,6 +40,8 @@ class ServingTable:
     max_rows: Rows = 100_000
     log: str = quiet("")
     id_header: str = quiet("x-request-id")
+    leave_out: tuple[str, ...] = quiet(())
+    keep_days: Days = quiet(0)
 
     def __post_init__(self) -> None:
         require(bool(self.folder), "folder: must name a folder")
@@ -48,3 +52,4 @@ class ServingTable:
             )
         require(1 <= self.max_body <= 2**30, "max_body: must lie in 1 to 2^30")
         require(1 <= self.max_rows <= 10**7, "max_rows: must lie in 1 to 10,000,000")
+        require(0 <= self.keep_days <= 36_600, "keep_days: must lie in 0 to 36,600")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 from contextlib import ExitStack, closing
@@ -18,8 +19,9 @@ from devtools.doubles.registry_server import Client, Server
 from devtools.serving import challenged, promoted, small_model, wait_until
 from retrain_ops.data.live_log import read_live
 from retrain_ops.data.source import Source
+from retrain_ops.errors import ConfigError
 from retrain_ops.serving import Router
-from retrain_ops.serving.compaction import compact
+from retrain_ops.serving.compaction import compact, expire
 from retrain_ops.spec.spec import parse_spec
 from retrain_ops.stats.rules import recorded
 
@@ -86,6 +88,60 @@ def test_every_answer_is_in_the_log_once(start, spec):
     assert dict(zip(found["trip"], found["log_score"], strict=True)) == said
     assert live.shadows.num_rows == live.repeated == 0
     assert len(set(live.answers["log_writer"].to_pylist())) == 2
+
+
+def test_days_beyond_those_to_keep_are_removed_whole(tmp_path, client):
+    kept = SPEC.replace('log = "live"', 'log = "live"\nkeep_days = 60')
+    spec = parse_spec(kept, where="spec", folder=tmp_path)
+    today = datetime.now(UTC).date()
+    for kind in ("answers", "shadows"):
+        for age in (0, 60, 61, 400):
+            day = tmp_path / "live" / kind / f"day={today - timedelta(days=age)}"
+            day.mkdir(parents=True)
+            (day / "a.parquet").touch()
+    (tmp_path / "live" / "answers" / f".day={today}.expired").mkdir()
+    (tmp_path / "live" / "answers" / "notes").mkdir()
+    expire(spec, today)
+    left = {p.name for p in (tmp_path / "live").rglob("*") if p.is_dir()}
+    days = {f"day={today}", f"day={today - timedelta(days=60)}"}
+    assert left == {"answers", "shadows", "notes", *days}
+    expire(parse_spec(SPEC, where="spec", folder=tmp_path), today + timedelta(days=999))
+    assert {p.name for p in (tmp_path / "live" / "shadows").iterdir()} == days
+
+
+def test_a_server_removes_old_days_by_itself(tmp_path, client):
+    kept = SPEC.replace('log = "live"', 'log = "live"\nkeep_days = 60')
+    old = tmp_path / "live" / "answers" / "day=2020-01-01"
+    old.mkdir(parents=True)
+    spec = parse_spec(kept, where="spec", folder=tmp_path)
+    with closing(Router(spec, client=client)) as router:
+        router.log.compact()
+    assert not old.exists()
+
+
+def test_a_column_that_is_left_out_is_not_in_the_parquet(tmp_path, client):
+    less = SPEC.replace('log = "live"', 'log = "live"\nleave_out = ["x1"]')
+    spec = parse_spec(less, where="spec", folder=tmp_path)
+    with closing(Router(spec, client=client)) as router:
+        router.answer(body_of(7, trip="mine"))
+    [path] = (tmp_path / "live" / "answers").rglob("*.parquet")
+    names = pq.read_schema(path).names
+    assert {"x0", "x2", "trip"} <= set(names)
+    assert "x1" not in names
+    assert read(spec).answers["trip"].to_pylist() == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("keep_days = 20", "keep_days: window and canary go back 51 days: keep as many"),
+        ('leave_out = ["x9"]', "leave_out: 'x9' is not a feature of"),
+    ],
+)
+def test_what_the_log_cannot_keep_is_refused(tmp_path, line, problem):
+    text = SPEC.replace('log = "live"', f'log = "live"\n{line}')
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        parse_spec(text, where="spec", folder=tmp_path)
 
 
 def test_the_log_is_a_source(start, spec):
