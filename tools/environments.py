@@ -59,6 +59,7 @@ ENVIRONMENTS = {
     "bench-training": Environment(project="source"),
     "bench-day": Environment(project="source"),
     "docs": Environment(),
+    "kserve": Environment(),
 }
 
 

@@ -1,4 +1,4 @@
-"""The ASGI application: MLflow's paths on a router, for any server or as a mounted part."""
+"""The ASGI application: the paths of MLflow and KServe, by themselves or as a mounted part."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from retrain_ops import __version__
 from retrain_ops.mlflow.client import MlflowClient
+from retrain_ops.serving import kserve
 from retrain_ops.serving.router import JSON, TEXT, Answer, Router
 from retrain_ops.spec.spec import RetrainSpec
 
@@ -30,7 +31,7 @@ def create_app(spec: RetrainSpec | str | Path, *, client: MlflowClient | None = 
 
 
 class App:
-    """POST /invocations; GET /ping, /health, /ready, /version and /metrics.
+    """POST /invocations; GET /ping, /health, /ready, /version and /metrics; the paths of KServe.
 
     It can be pickled before its first request, for the workers of a server.
     """
@@ -78,16 +79,20 @@ class App:
     async def _answer(self, scope: Message, receive: Receive) -> Answer:
         router = self._router or await self.router()
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path not in (SCORING, *PAGES):
+        model = router.spec.model.name
+        pages = PAGES | kserve.pages(model)
+        scores = path in (SCORING, kserve.infer_path(model))
+        if not scores and path not in pages:
             return Answer(404, JSON, b'{"detail":"Not Found"}')
-        if scope["method"] != ("POST" if path == SCORING else "GET"):
+        if scope["method"] != ("POST" if scores else "GET"):
             return Answer(405, JSON, b'{"detail":"Method Not Allowed"}')
-        if path != SCORING:
-            return PAGES[path](router)
+        if not scores:
+            return pages[path](router)
         body = await _body(receive, router.spec.serving.max_body)
-        kind = _header(scope, b"content-type").decode("latin-1")
-        unit, request_id = _header(scope, router.unit_header), _header(scope, router.id_header)
-        return router.answer(body, kind, unit, request_id)
+        named = _header(scope, router.unit_header), _header(scope, router.id_header)
+        if path != SCORING:
+            return kserve.infer(router, body, *named)
+        return router.answer(body, _header(scope, b"content-type").decode("latin-1"), *named)
 
 
 def _health(router: Router) -> Answer:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 
 from devtools.load import Load
-from devtools.servers.processes import free_port
+from devtools.servers.processes import ROOT, environment_python, free_port
 from devtools.servers.scoring_server import ScoringServer
 from devtools.serving import FIRST, promoted, small_model, wait_until
 from retrain_ops import MlflowClient
 from retrain_ops.registry.registry import Registry
 
 NAME = "served_live"
+CLIENT = ROOT / "devtools" / "kserve_client.py"
 SPEC = """
 [model]
 name = "served_live"
@@ -66,3 +69,23 @@ def test_swap_rollback_and_a_killed_worker_under_load(server, client):
     assert answered <= int(ok.split()[-1]) <= answered + load.broken
     code, output = server.stop()
     assert (code, json.loads(output)["status"]) == (0, "stopped")
+
+
+def test_a_kserve_client_is_answered_as_one_of_mlflow(server, client):
+    python = environment_python("kserve", "")
+    command = [str(python), str(CLIENT), f"127.0.0.1:{server.port}", NAME]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    rows = pa.table({f"x{i}": [1.5, -0.25 * i] for i in range(3)})
+    champion = Registry(client, NAME).snapshot().aliases["champion"]
+    expected = small_model(3, seed=int(champion)).scores(rows).tolist()
+    assert found.pop("predictions") == expected
+    assert "x2" in found.pop("refused")
+    assert found == {
+        "live": True,
+        "ready": True,
+        "name": "retrain_ops",
+        "inputs": ["x0", "x1", "x2"],
+        "id": "mine",
+    }
