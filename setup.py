@@ -17,8 +17,8 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 CORE = (
-    *("base", "parallel", "gbdt", "gbdt/simd", "linear", "linear/simd", "evaluation"),
-    *("model", "serving", "net", "python"),
+    *("base", "parallel", "gbdt", "gbdt/simd", "linear", "linear/simd"),
+    *("evaluation", "evaluation/simd", "model", "serving", "net", "python"),
 )
 PROBE = ("base", "parallel", "gbdt/simd", "bench")
 

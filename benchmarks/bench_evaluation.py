@@ -14,16 +14,19 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from retrain_ops import _core
 from retrain_ops.stats import delong_test, roc_auc, score_metrics
-from retrain_ops.stats.cells import CHALLENGER, CHAMPION
+from retrain_ops.stats.cells import CHALLENGER, CHAMPION, N_CELLS
 from retrain_ops.stats.metrics import F1, metric_named
 from retrain_ops.stats.sums import count_sums
+from retrain_ops.stats.tables import paired_amounts
 
 OUT = Path(__file__).resolve().parent.parent / "build" / "bench" / "evaluation.json"
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
@@ -278,6 +281,42 @@ def gates(rng: np.random.Generator) -> Iterator[Case]:
         )
 
 
+def amounts(rng: np.random.Generator) -> Iterator[Case]:
+    """What the gate sums of two models' amounts by day, beside one call for each model."""
+    from sklearn import metrics as peers
+
+    n, days = rows(1e7), 28
+    y = rng.gamma(2.0, 20.0, n) - 15.0
+    both = tuple(y + rng.normal(0.0, 10.0, n) for _ in range(2))
+    found = paired_amounts(np.sort(rng.integers(0, days, n)).astype(np.int32), days, y, both)
+    quantile = Fraction("0.9")
+    calls = {
+        "mae": peers.mean_absolute_error,
+        "rmse": peers.root_mean_squared_error,
+        "pinball": partial(peers.mean_pinball_loss, alpha=float(quantile)),
+        "r2": peers.r2_score,
+        "mape": peers.mean_absolute_percentage_error,
+    }
+    for name, call in calls.items():
+
+        def sums(team: int, name: str = name) -> list[float]:
+            metric = metric_named(name, quantile=quantile)
+            (of_days,) = metric.count(replace(found, n_threads=team), found.everyone)
+            counts = [0] * N_CELLS + [sum(column) for column in zip(*of_days, strict=True)]
+            scores = (metric.score(metric.totals(counts, w)) for w in (CHAMPION, CHALLENGER))
+            return [float(score or 0) for score in scores]
+
+        yield Case(
+            f"gate sums of {name}, two models, {n} rows by {days} days",
+            "scikit-learn, twice",
+            0.2,
+            0.1,
+            sums,
+            lambda call=call: [call(y, p) for p in both],
+            lambda a, b: gap(a, b) / max(1.0, gap(a, 0.0)),
+        )
+
+
 def measure(case: Case, team: int) -> dict[str, object]:
     best = [float("inf"), float("inf")]
     results: list[object] = [None, None]
@@ -297,7 +336,7 @@ def measure(case: Case, team: int) -> dict[str, object]:
 
 def main() -> int:
     table = []
-    for topic in (ranks, drift, slices, probabilities, gates):
+    for topic in (ranks, drift, slices, probabilities, gates, amounts):
         for case in topic(np.random.default_rng(1)):
             for team in (1, 2):
                 found = measure(case, team)

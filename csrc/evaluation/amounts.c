@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "evaluation/amount_values.h"
 #include "evaluation/counting.h"
+#include "evaluation/simd/dispatch.h"
 
 static const char where[] = "rt_sum_amounts";
 
-static const double MOST =
-    604462909807314587353088.0; /* 2^79: its double squared fits */
+/* Rows alike below which a block is not worth its while. */
+enum { FEW = 64 };
 
 typedef struct amount_input {
     const rt_amount_rows *rows;
@@ -25,65 +27,14 @@ typedef struct row_values {
     double v, w, b;
 } row_values;
 
-/* The base is 0 or 1, and the values are 0 where it is. */
-static inline bool has_unit_base(rt_amount_kind kind)
-{
-    return kind != RT_SPREAD && kind != RT_GIVEN;
-}
-
-static inline double symmetric(double y, double p)
-{
-    const double size = fabs(y) + fabs(p);
-    return size > 0.0 ? 2.0 * fabs(y - p) / size : 0.0;
-}
-
-static inline double value_of(rt_amount_kind kind, double y, double p, double at)
-{
-    switch (kind) {
-    case RT_ABSOLUTE:
-        return fabs(y - p);
-    case RT_ERROR:
-        return p - y;
-    case RT_PINBALL:
-        return y >= p ? at * (y - p) : (1.0 - at) * (p - y);
-    case RT_PERCENT:
-        return y != 0.0 ? fabs(y - p) / fabs(y) : 0.0;
-    case RT_SYMMETRIC:
-        return symmetric(y, p);
-    case RT_GIVEN:
-        return p;
-    case RT_SQUARED:
-    case RT_SPREAD:
-    case RT_AMOUNT_KINDS:
-        break;
-    }
-    return (y - p) * (y - p);
-}
-
-static inline double base_of(rt_amount_kind kind, double y, double at)
-{
-    if (kind == RT_SPREAD) {
-        return (y - at) * (y - at);
-    }
-    if (kind == RT_GIVEN) {
-        return y;
-    }
-    return kind == RT_PERCENT && y == 0.0 ? 0.0 : 1.0;
-}
-
 static inline row_values values_of(const amount_input *input, int64_t i)
 {
     const rt_amount_rows *rows = input->rows;
     const double y = rows->y[i];
     const double at = rows->at[rows->level[i]];
-    return (row_values){value_of(input->kind, y, rows->champion[i], at),
-                        value_of(input->kind, y, rows->challenger[i], at),
-                        base_of(input->kind, y, at)};
-}
-
-static inline bool fits(double value)
-{
-    return fabs(value) <= MOST; /* false for NaN */
+    return (row_values){rt_amount_value(input->kind, y, rows->champion[i], at),
+                        rt_amount_value(input->kind, y, rows->challenger[i], at),
+                        rt_amount_base(input->kind, y, at)};
 }
 
 static inline bool has_place(const rt_amount_rows *rows, int64_t i)
@@ -93,39 +44,96 @@ static inline bool has_place(const rt_amount_rows *rows, int64_t i)
            (uint32_t)rows->level[i] < (uint32_t)rows->n_levels;
 }
 
+static inline int64_t *sums_at(const rt_amount_rows *rows, int64_t i, int64_t *sums)
+{
+    return sums + ((int64_t)rows->day[i] * rows->n_levels + rows->level[i]) *
+                      RT_AMOUNT_SUMS * RT_DIGITS;
+}
+
+/* -- one row ------------------------------------------------------------------ */
+
+static bool add_row(const amount_input *input, int64_t i, int64_t *table)
+{
+    const rt_amount_rows *rows = input->rows;
+    const row_values x = values_of(input, i);
+    if (!rt_amount_fits(rows->y[i]) || !rt_amount_fits(x.v) || !rt_amount_fits(x.w) ||
+        !rt_amount_fits(x.b)) {
+        return false;
+    }
+    int64_t *sums = sums_at(rows, i, table);
+    const double d = x.w - x.v;
+    rt_digits_add(sums + RT_SUM_V * RT_DIGITS, x.v);
+    rt_digits_add(sums + RT_SUM_W * RT_DIGITS, x.w);
+    rt_digits_add(sums + RT_SUM_DD * RT_DIGITS, d * d);
+    if (rt_amount_is_curved(input->kind)) {
+        rt_digits_add(sums + RT_SUM_VV * RT_DIGITS, x.v * x.v);
+        rt_digits_add(sums + RT_SUM_VD * RT_DIGITS, x.v * d);
+    }
+    if (rt_amount_has_unit_base(input->kind)) {
+        sums[RT_SUM_B * RT_DIGITS + RT_DIGITS_BELOW_ONE] += x.b > 0.0;
+        return true;
+    }
+    rt_digits_add(sums + RT_SUM_B * RT_DIGITS, x.b);
+    rt_digits_add(sums + RT_SUM_DB * RT_DIGITS, d * x.b);
+    rt_digits_add(sums + RT_SUM_BB * RT_DIGITS, x.b * x.b);
+    rt_digits_add(sums + RT_SUM_VB * RT_DIGITS, x.v * x.b);
+    return true;
+}
+
+/* -- all rows ----------------------------------------------------------------- */
+
+static bool is_alike(const rt_amount_rows *rows, int64_t a, int64_t b)
+{
+    return rows->day[a] == rows->day[b] && rows->level[a] == rows->level[b];
+}
+
+/* How many rows from `first` on have its day and level: some of them, in a block. */
+static int64_t rows_alike(const rt_amount_rows *rows, int64_t first, int64_t end)
+{
+    int64_t n = 1;
+    while (n < FEW && first + n < end && is_alike(rows, first, first + n)) {
+        n++;
+    }
+    if (n < FEW || first + RT_AMOUNT_BLOCK > end) {
+        return n;
+    }
+    int32_t differ = 0;
+    for (int64_t i = first; i < first + RT_AMOUNT_BLOCK; i++) {
+        differ |=
+            (rows->day[i] ^ rows->day[first]) | (rows->level[i] ^ rows->level[first]);
+    }
+    return differ == 0 ? RT_AMOUNT_BLOCK : n;
+}
+
 static int64_t add_rows(const void *argument, int64_t begin, int64_t end,
                         int64_t *counts)
 {
     const amount_input *input = argument;
     const rt_amount_rows *rows = input->rows;
-    const bool unit = has_unit_base(input->kind);
-    for (int64_t i = begin; i < end; i++) {
+    const rt_amount_adder add_block = rt_amount_adder_in_use();
+    for (int64_t i = begin, n; i < end; i += n) {
         if (!has_place(rows, i)) {
             return i;
         }
-        const row_values x = values_of(input, i);
-        if (!fits(rows->y[i]) || !fits(x.v) || !fits(x.w) || !fits(x.b)) {
-            return i;
-        }
-        int64_t *sums =
-            counts + ((int64_t)rows->day[i] * rows->n_levels + rows->level[i]) *
-                         RT_AMOUNT_SUMS * RT_DIGITS;
-        const double d = x.w - x.v;
-        rt_digits_add(sums + RT_SUM_V * RT_DIGITS, x.v);
-        rt_digits_add(sums + RT_SUM_W * RT_DIGITS, x.w);
-        rt_digits_add(sums + RT_SUM_DD * RT_DIGITS, d * d);
-        rt_digits_add(sums + RT_SUM_VV * RT_DIGITS, x.v * x.v);
-        rt_digits_add(sums + RT_SUM_VD * RT_DIGITS, x.v * d);
-        if (unit) {
-            sums[RT_SUM_B * RT_DIGITS + RT_DIGITS_BELOW_ONE] += x.b > 0.0;
+        n = rows_alike(rows, i, end);
+        if (n >= FEW && add_block(rows, input->kind, i, n, sums_at(rows, i, counts))) {
             continue;
         }
-        rt_digits_add(sums + RT_SUM_B * RT_DIGITS, x.b);
-        rt_digits_add(sums + RT_SUM_DB * RT_DIGITS, d * x.b);
-        rt_digits_add(sums + RT_SUM_BB * RT_DIGITS, x.b * x.b);
-        rt_digits_add(sums + RT_SUM_VB * RT_DIGITS, x.v * x.b);
+        for (int64_t row = i; row < i + n; row++) {
+            if (!add_row(input, row, counts)) {
+                return row;
+            }
+        }
     }
     return -1;
+}
+
+/* One digit of a number has one value then, whatever was added in which order. */
+static void settle_all(int64_t *sums, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        rt_digits_settle(sums + i * RT_DIGITS);
+    }
 }
 
 /* With a base of 0 or 1 a product with it is the other factor. */
@@ -172,9 +180,9 @@ static rt_status explain(const amount_input *input, int64_t row, rt_error *err)
         }
     }
     const row_values x = values_of(input, row);
-    const char *side = !fits(rows->y[row]) || !fits(x.b) ? "label"
-                       : !fits(x.v)                      ? "champion"
-                                                         : "challenger";
+    const char *side = !rt_amount_fits(rows->y[row]) || !rt_amount_fits(x.b) ? "label"
+                       : !rt_amount_fits(x.v) ? "champion"
+                                              : "challenger";
     return rt_fail(err, RT_INVALID, where,
                    "row %lld: y is %g, the models predict %g and %g: the %s is too far "
                    "off to be summed, take a larger unit for the label",
@@ -217,8 +225,9 @@ rt_status rt_sum_amounts(const rt_amount_rows *rows, rt_amount_kind kind,
     if (status == RT_OK && bad >= 0) {
         status = explain(&input, bad, err);
     }
-    if (status == RT_OK && has_unit_base(kind)) {
+    if (status == RT_OK && rt_amount_has_unit_base(kind)) {
         fill_products(sums, n_places);
     }
+    settle_all(sums, n_places * RT_AMOUNT_SUMS);
     return status;
 }

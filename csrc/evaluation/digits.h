@@ -44,4 +44,14 @@ static inline void rt_digits_add(int64_t *digits, double x)
     at[2] += (int64_t)(moved >> 64);
 }
 
+/* Carries, so that all digits but the last lie in [0, 2^32). */
+static inline void rt_digits_settle(int64_t *digits)
+{
+    for (int i = 0; i < RT_DIGITS - 1; i++) {
+        const int64_t low = digits[i] & 0xffffffff;
+        digits[i + 1] += (digits[i] - low) / ((int64_t)1 << RT_DIGIT_BITS);
+        digits[i] = low;
+    }
+}
+
 #endif
