@@ -108,6 +108,10 @@ class Estimator:
             return encode(table_of(X, names, categorical), features), features
         return X, features
 
+    def _read_more(self, X: Any) -> list[Feature]:
+        """The features of an earlier call, with the categories of X alone."""
+        return _features(X, list(self._names), list(self._categorical))
+
     def _take(self, core: _core.Model, X: Any, names: list[str]) -> None:
         self.model_ = TabularModel(core)
         self.n_features_in_ = len(names)

@@ -43,7 +43,9 @@ class Linear(Estimator):
     `fit` can go on from an earlier one without its rows: `fit(X, y, anchor=earlier)` adds to the
     loss how surely the earlier fit held its slopes (elastic weight consolidation, Kirkpatrick et
     al. 2017, with exact second derivatives). Of least squares that remember everything, with
-    `standardize=False`, the result is the fit to both tables.
+    `standardize=False`, the result is the fit to both tables. With `remember` set, `partial_fit`
+    is that fit too, anchored at what this estimator has learnt so far: each batch weighs as much
+    as its rows, the penalty counts once, and the bytes depend on where calls cut the rows.
 
     Parameters:
         fit_intercept: False for sums through the origin. The intercept is never penalised.
@@ -52,11 +54,12 @@ class Linear(Estimator):
         max_iter, tol: most passes over the rows; what the next step may still gain, as a share
             of the loss.
         categorical_features: as in `Boosting`.
-        remember: what the model's file keeps for a fit after this one: "nothing", "diagonal" (the
-            second derivative of each number) or "full" (all of them; its size is their square).
+        remember: what the model's file keeps for a fit or `partial_fit` after this one: "nothing",
+            "diagonal" (the second derivative of each number) or "full" (all of them; its size is
+            their square).
         gamma: how much of what the anchor knows still holds, 0 to 1 (online EWC, Schwarz et al.
             2018).
-        learning_rate: of the steps of `partial_fit`.
+        learning_rate: of the steps of `partial_fit` that remembers nothing.
         n_threads: 0 means all that the process may use; it changes no bit.
     """
 
@@ -95,11 +98,7 @@ class Linear(Estimator):
         anchor: Linear | None = None,
     ) -> None:
         """Fits to targets as the core wants them; `l2` is on half the sum of squared slopes."""
-        chosen = self.categorical_features if chosen is None else chosen
-        matrix, features = self._read(X, chosen)
-        if anchor is not None:
-            features = self._known_features(anchor, features)
-            matrix = self._matrix(X, features)
+        matrix, features = self._rows_to_fit(X, chosen, anchor)
         core, self.n_iter_, converged, _, _ = _core.linear_fit(
             matrix,
             target,
@@ -119,6 +118,18 @@ class Linear(Estimator):
                 _convergence_warning(),
                 stacklevel=3,
             )
+
+    def _rows_to_fit(self, X: Any, chosen: Any, anchor: Linear | None) -> tuple[Any, list[Feature]]:
+        """X as the core reads it, and its features, those of the anchor included."""
+        if anchor is self:
+            features = self._known_features(self, self._read_more(X))
+            return self._matrix(X, features), features
+        chosen = self.categorical_features if chosen is None else chosen
+        matrix, features = self._read(X, chosen)
+        if anchor is None:
+            return matrix, features
+        features = self._known_features(anchor, features)
+        return self._matrix(X, features), features
 
     def _known_features(self, anchor: Linear, features: Sequence[Feature]) -> list[Feature]:
         """Features with the categories of both fits. Raises InputError for other columns."""
@@ -168,9 +179,14 @@ class Linear(Estimator):
         weight: NDArray[np.float64] | None,
         chosen: Any,
         objective: str,
+        l2: float,
         classes: int = 0,
     ) -> None:
         """Learns from targets as the core wants them, after those of earlier calls."""
+        if self.remember != "nothing":
+            earlier = self if hasattr(self, "model_") else None
+            self._fit(X, target, weight, chosen, objective, l2, classes, earlier)
+            return
         rate = self.learning_rate
         if hasattr(self, "model_"):
             matrix = self._matrix(X, self.model_.features)
@@ -250,8 +266,6 @@ class LogisticRegression(Classifier, Linear):
             self.classes_ = anchor.classes_
             number = self._number_of(labels)
         weight = self._weights(number, row_weights(sample_weight, len(number)))
-        if not self.C > 0:
-            raise ValueError(f"C must be positive, it is {self.C!r}")
         several = len(self.classes_) > 2
         self._fit(
             X,
@@ -259,7 +273,7 @@ class LogisticRegression(Classifier, Linear):
             weight,
             categorical_features,
             "softmax" if several else "binary",
-            1.0 / self.C,
+            self._l2(),
             len(self.classes_) if several else 0,
             anchor,
         )
@@ -290,9 +304,15 @@ class LogisticRegression(Classifier, Linear):
             weight,
             categorical_features,
             "softmax" if several else "binary",
+            self._l2(),
             len(self.classes_) if several else 0,
         )
         return self
+
+    def _l2(self) -> float:
+        if not self.C > 0:
+            raise ValueError(f"C must be positive, it is {self.C!r}")
+        return 1.0 / self.C
 
     def _known_classes(self, labels: NDArray[Any], classes: ArrayLike | None) -> NDArray[np.intp]:
         """The place of each label among the classes, which the first call names."""
@@ -397,7 +417,8 @@ class LinearRegression(_LinearRegressor):
         X = X if is_table(X) else as_matrix(X)
         target = check_amounts(y, rows_of(X, y))
         weight = row_weights(sample_weight, len(target))
-        self._learn(X, target, weight, categorical_features, self._objective)
+        l2 = _amount("alpha", self.alpha)
+        self._learn(X, target, weight, categorical_features, self._objective, l2)
         return self
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from retrain_ops.errors import DataError
 from retrain_ops.models import LinearRegression, LogisticRegression, PoissonRegressor, load_model
 from retrain_ops.models.input import InputError
 
@@ -164,3 +165,58 @@ def test_an_anchor_that_does_not_fit_is_refused():
     first = LogisticRegression(remember="full").fit(*a)
     with pytest.raises(ValueError, match="gamma must lie between 0 and 1"):
         LogisticRegression(gamma=2.0).fit(*a, anchor=first)
+
+
+def test_least_squares_learn_batches_as_if_they_were_one_table():
+    given = {"alpha": 3.0, "standardize": False, "remember": "full"}
+    a, b, c = amounts(800, 1), amounts(500, 5, moved=2.0), amounts(3, 9)
+    online = LinearRegression(**given)
+    for batch in (a, b, c):
+        online.partial_fit(*batch)
+    at_once = LinearRegression(**given).fit(*both(both(a, b), c))
+    assert np.allclose(online.coef_, at_once.coef_, rtol=1e-10)
+    assert np.isclose(online.intercept_, at_once.intercept_, rtol=1e-10, atol=1e-10)
+    assert online.model_.core.precision[0] == 1303
+
+
+@pytest.mark.parametrize("remember", ["full", "diagonal"])
+def test_batches_of_labels_are_learnt_near_to_all_of_them(remember):
+    a, b = labels(3000, 1), labels(1000, 5, moved=1.0)
+    online = LogisticRegression(remember=remember).partial_fit(*a, classes=[0, 1])
+    first = online.to_bytes()
+    assert first == LogisticRegression(remember=remember).fit(*a).to_bytes()
+    online.partial_fit(*b)
+    at_once = LogisticRegression().fit(*both(a, b))
+    alone = LogisticRegression().fit(*b)
+    near = 1.005 if remember == "full" else 1.05
+    assert log_loss(online, both(a, b)) < near * log_loss(at_once, both(a, b))
+    assert log_loss(online, a) < log_loss(alone, a)
+
+
+def test_a_batch_of_one_class_or_of_new_levels_is_learnt_too():
+    x, y = labels(2000, 1)
+    online = LogisticRegression(remember="full")
+    online.partial_fit(x[:50], np.zeros(50, int), classes=[0, 1]).partial_fit(x, y)
+    assert log_loss(online, (x, y)) < 0.95 * log_loss(LogisticRegression(C=1e-12).fit(x, y), (x, y))
+    old, new = pa.table({"a": [1.0, 2, 3, 4], "c": list("abab")}), [0, 1, 0, 1]
+    more = pa.table({"c": list("zbzb"), "z": [0, 0, 0, 0], "a": [1.0, 2, 3, 4]})
+    levels = LogisticRegression(remember="full")
+    levels.partial_fit(old, new, [0, 1], categorical_features=["c"]).partial_fit(
+        more.select(["c", "a"]), new
+    )
+    assert levels.coef_names_ == ["a", "c=a", "c=b", "c=z"]
+    before = levels.to_bytes()
+    with pytest.raises(DataError, match="column 'a' is missing"):
+        levels.partial_fit(more.select(["z"]), new)
+    assert levels.to_bytes() == before
+    assert levels.predict(old).shape == (4,)
+
+
+def test_teams_learn_the_same_bytes():
+    a, b = labels(40_000, 1), labels(40_000, 5, moved=1.0)
+
+    def after(team: int) -> bytes:
+        online = LogisticRegression(remember="full", gamma=0.9, n_threads=team)
+        return online.partial_fit(*a, classes=[0, 1]).partial_fit(*b).to_bytes()
+
+    assert after(1) == after(2) == after(7)
