@@ -35,6 +35,7 @@ KILLED = 137
 OFFLINE = ("explain", "replay-decision")  # commands that need no server
 BOOTSTRAP = FIRST + timedelta(days=17)
 CHANGED = FIRST + timedelta(days=36)
+MEMORY = "\n[memory]\ncapacity = 30\n"
 REQUIRED = '\n[rollout]\napproval = "required"\n'
 
 Command = tuple[str, ...]
@@ -279,6 +280,7 @@ WAITING = SPEC + REQUIRED
 STORIES = (
     Story("bootstrap", (), FIRST_DAY, (day(BOOTSTRAP + timedelta(days=1)),)),
     Story("promotion", (FIRST_DAY,), PROMOTION, NEXT),
+    Story("a day that replays", (FIRST_DAY,), PROMOTION, NEXT, SPEC + MEMORY),
     Story("a forced day", (FIRST_DAY, PROMOTION), day(_later(1), "--force"), (day(_later(2)),)),
     Story("a backfilled day", (FIRST_DAY, PROMOTION), day(_later(-3), "--force"), NEXT),
     Story("rollback", (FIRST_DAY, PROMOTION), ("rollback", *AT), NEXT),

@@ -74,6 +74,7 @@ class MlflowConnection:
 # -- serving ---------------------------------------------------------------
 
 def siphash(key: bytes, data: bytes, /) -> int: ...
+def siphashes(key: bytes, data: bytes, bounds: ArrayLike, /) -> NDArray[np.uint64]: ...
 
 class Arms:
     def __init__(

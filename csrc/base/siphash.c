@@ -66,3 +66,11 @@ uint64_t rt_siphash(const uint8_t key[RT_SIPHASH_KEY_BYTES], const void *data,
     rounds(v, 4);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
+
+void rt_siphash_all(const uint8_t key[RT_SIPHASH_KEY_BYTES], const uint8_t *data,
+                    const int64_t *bounds, int64_t count, uint64_t *out)
+{
+    for (int64_t i = 0; i < count; i++) {
+        out[i] = rt_siphash(key, data + bounds[i], (size_t)(bounds[i + 1] - bounds[i]));
+    }
+}

@@ -6,6 +6,7 @@
 
 #include "base/siphash.h"
 #include "model/predict.h"
+#include "python/arrays.h"
 #include "python/gbdt_model.h"
 #include "python/request_log.h"
 
@@ -230,8 +231,85 @@ static PyObject *siphash(PyObject *Py_UNUSED(module), PyObject *args)
         rt_siphash((const uint8_t *)key, data, (size_t)bytes));
 }
 
+PyDoc_STRVAR(
+    siphashes_doc,
+    "siphashes(key, data, bounds) -> uint64[n]\n\n"
+    "SipHash-2-4 of n texts that lie one after the other in `data`: text i has "
+    "the bytes from bounds[i] up to bounds[i + 1], `bounds` int64[n + 1]. "
+    "ValueError where they do not lie in `data` in that order.");
+
+typedef struct hash_job {
+    const uint8_t *key;
+    const uint8_t *data;
+    const int64_t *bounds;
+    int64_t count;
+    uint64_t *out;
+    rt_ctl ctl;
+} hash_job;
+
+static rt_status run_hashes(void *argument, rt_error *err)
+{
+    enum { CHUNK_TEXTS = 1 << 16 };
+    hash_job *job = argument;
+    for (int64_t first = 0; first < job->count; first += CHUNK_TEXTS) {
+        const int64_t left = job->count - first;
+        if (rt_ctl_cancelled(&job->ctl)) {
+            return rt_fail(err, RT_CANCELLED, "siphashes", "cancelled while hashing");
+        }
+        rt_siphash_all(job->key, job->data, job->bounds + first,
+                       left < CHUNK_TEXTS ? left : CHUNK_TEXTS, job->out + first);
+    }
+    return RT_OK;
+}
+
+static bool are_bounds(const int64_t *bounds, npy_intp number, Py_ssize_t bytes)
+{
+    bool sound = number > 0 && bounds[0] >= 0 && bounds[number - 1] <= bytes;
+    for (npy_intp i = 1; sound && i < number; i++) {
+        sound = bounds[i - 1] <= bounds[i];
+    }
+    return sound;
+}
+
+static PyObject *siphashes(PyObject *module, PyObject *args)
+{
+    PyObject *key = NULL;
+    PyObject *data = NULL;
+    PyObject *object = NULL;
+    if (!PyArg_ParseTuple(args, "SSO:siphashes", &key, &data, &object)) {
+        return NULL;
+    }
+    PyArrayObject *bounds = rt_py_array(object, NPY_INT64, 1, "bounds");
+    PyArrayObject *out = NULL;
+    if (bounds == NULL) {
+        return NULL;
+    }
+    const npy_intp number = PyArray_DIM(bounds, 0);
+    if (PyBytes_Size(key) != RT_SIPHASH_KEY_BYTES) {
+        PyErr_SetString(PyExc_ValueError, "the key must have 16 bytes");
+    } else if (!are_bounds(PyArray_DATA(bounds), number, PyBytes_Size(data))) {
+        PyErr_SetString(PyExc_ValueError, "bounds must ascend within data");
+    } else {
+        const npy_intp shape[] = {number - 1};
+        out = rt_py_new_array(NPY_UINT64, 1, shape);
+    }
+    if (out != NULL) {
+        hash_job job = {.key = (const uint8_t *)PyBytes_AsString(key),
+                        .data = (const uint8_t *)PyBytes_AsString(data),
+                        .bounds = PyArray_DATA(bounds),
+                        .count = number - 1,
+                        .out = PyArray_DATA(out)};
+        if (rt_py_run(rt_module_get_state(module), run_hashes, &job, &job.ctl) < 0) {
+            Py_CLEAR(out);
+        }
+    }
+    Py_DECREF(bounds);
+    return (PyObject *)out;
+}
+
 static PyMethodDef methods[] = {
     {"siphash", siphash, METH_VARARGS, siphash_doc},
+    {"siphashes", siphashes, METH_VARARGS, siphashes_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from retrain_ops.busy import busy_with
 from retrain_ops.data.canonical import canonical, check_words, stored_words
@@ -249,7 +250,8 @@ def _value_bytes(column: pa.Array, name: str) -> list[bytes]:
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.string())
     if pa.types.is_string(column.type):
-        return _text_bytes(pc.fill_null(column.cast(pa.large_string()), ""))
+        lengths, characters = text_parts(pc.fill_null(column.cast(pa.large_string()), ""))
+        return [lengths.tobytes(), characters]
     if pa.types.is_null(column.type):
         return []
     if not pa.types.is_primitive(column.type):
@@ -261,11 +263,12 @@ def _value_bytes(column: pa.Array, name: str) -> list[bytes]:
     return [np.ascontiguousarray(values.to_numpy(zero_copy_only=False)).tobytes()]
 
 
-def _text_bytes(column: pa.Array) -> list[bytes]:
-    """Lengths, then the characters; a slice's offsets need not begin at zero."""
+def text_parts(column: pa.Array) -> tuple[NDArray[np.int64], bytes]:
+    """Lengths int64 (rows,) in bytes of a large_string column without nulls, and the characters;
+    a slice's offsets need not begin at zero."""
     lengths = pc.binary_length(column).to_numpy(zero_copy_only=False)
     _, offsets, characters = column.buffers()
     if characters is None or len(column) == 0:
-        return [lengths.tobytes()]
+        return lengths, b""
     bounds = np.frombuffer(offsets, dtype=np.int64)[column.offset :][: len(column) + 1]
-    return [lengths.tobytes(), characters.slice(bounds[0], bounds[-1] - bounds[0]).to_pybytes()]
+    return lengths, characters.slice(bounds[0], bounds[-1] - bounds[0]).to_pybytes()

@@ -308,7 +308,7 @@ class BootstrapGate(TypedDict):
 
 
 class ChallengerRecord(TypedDict):
-    """What train made, from which days; `left_out` are rows whose labels taught nothing."""
+    """What train made, from which days, without rows `left_out`, with those `replayed`."""
 
     model_sha256: str
     reference_sha256: NotRequired[str]
@@ -321,14 +321,16 @@ class ChallengerRecord(TypedDict):
     train_end: str
     threshold_end: str
     left_out: NotRequired[dict[str, dict[str, int]]]
+    replayed: NotRequired[int]
 
 
 class Hashes(TypedDict):
-    """SHA-256 of the pulled rows, the spec and the challenger."""
+    """SHA-256 of the pulled rows, the spec, the challenger, and the memory where there is one."""
 
     data_sha256: str
     spec_sha256: str
     model_sha256: str
+    memory_sha256: NotRequired[str]
 
 
 class HoldoutRecord(TypedDict):

@@ -15,7 +15,7 @@ from retrain_ops.stats.thresholds import Threshold
 if TYPE_CHECKING:
     from retrain_ops.spec.spec import RetrainSpec
 
-__all__ = ["check_problem"]
+__all__ = ["check_noise", "check_problem"]
 
 AMOUNTS = 'is of labels 0 and 1, and problem = "regression" has amounts'
 
@@ -44,6 +44,20 @@ def check_problem(reader: TableReader, spec: RetrainSpec, written: Written) -> N
     if spec.model.problem == "regression":
         _check_labels(reader, spec)
         _check_margins(reader, spec, written)
+
+
+def check_noise(reader: TableReader, spec: RetrainSpec) -> None:
+    """Refuses a `[noise]` that has no labels of 0 and 1 to doubt, or too many days.
+
+    Raises:
+        ConfigError: with file and line.
+    """
+    if spec.noise is None:
+        return
+    if spec.model.problem != "binary":
+        raise reader.error("noise", "", 'doubtful are labels of problem = "binary" only')
+    if spec.noise.days > spec.window.train_days:
+        raise reader.error("noise", "days", f"train_days is {spec.window.train_days}")
 
 
 def _check_metric(reader: TableReader, spec: RetrainSpec) -> None:

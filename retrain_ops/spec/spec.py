@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
+from retrain_ops.spec.memory import MemoryTable
 from retrain_ops.spec.serving import ServingTable
 from retrain_ops.spec.source import PLACE, SourceTable
 from retrain_ops.spec.together import check_together
@@ -45,6 +46,7 @@ _DECISIVE = (
     "rollout",
     "degraded",
     "noise",
+    "memory",
 )
 
 
@@ -245,6 +247,7 @@ class RetrainSpec:
     notify: NotifyTable = field(default_factory=NotifyTable)
     degraded: DegradedRules | None = quiet(None)
     noise: NoiseRules | None = quiet(None)
+    memory: MemoryTable | None = quiet(None)
     serving: ServingTable = quiet(_SERVING)
     origin: TableReader | None = field(default=None, compare=False, repr=False)
 
@@ -381,6 +384,7 @@ TABLES: Mapping[str, type] = {
     "rollout": RolloutTable,
     "degraded": DegradedRules,
     "noise": NoiseRules,
+    "memory": MemoryTable,
     "serving": ServingTable,
     "publish": PublishTable,
     "registry": RegistryTable,

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from retrain_ops.mlflow.types import LONGEST_PARAM
-from retrain_ops.spec.problem import check_problem
+from retrain_ops.spec.memory import check_memory
+from retrain_ops.spec.problem import check_noise, check_problem
 from retrain_ops.spec.toml_tables import TableReader
 from retrain_ops.spec.train import DEFAULTS, refused_param
 from retrain_ops.spec.window import DAY
@@ -29,7 +30,8 @@ def check_together(
     _check_trainer(reader, spec)
     _check_columns(reader, spec)
     _check_margins(reader, spec)
-    _check_noise(reader, spec)
+    check_noise(reader, spec)
+    check_memory(reader, spec)
     if (by := spec.model.threshold) in ("fbeta", "net_benefit") and by not in spec.gate.names:
         raise reader.error("model", "threshold", f"[gate] has to name {by}, as metric or guard")
     for name in spec.drift.features:
@@ -50,15 +52,6 @@ def _check_serving(reader: TableReader, spec: RetrainSpec, needed: int) -> None:
         raise reader.error(
             "serving", "keep_days", f"window and canary go back {needed} days: keep as many"
         )
-
-
-def _check_noise(reader: TableReader, spec: RetrainSpec) -> None:
-    if spec.noise is None:
-        return
-    if spec.model.problem != "binary":
-        raise reader.error("noise", "", 'doubtful are labels of problem = "binary" only')
-    if spec.noise.days > spec.window.train_days:
-        raise reader.error("noise", "days", f"train_days is {spec.window.train_days}")
 
 
 def _check_margins(reader: TableReader, spec: RetrainSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,7 @@ from retrain_ops.comparison.scoring import (
     model_folder,
 )
 from retrain_ops.data.labels import labelled, labels_of
+from retrain_ops.data.memory import MEMORY_FILE
 from retrain_ops.data.processed import read_processed
 from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.decisions.curves import REPORT_FILE
@@ -181,7 +183,14 @@ def _hashes(run: Run) -> dict[str, str]:
         "data_sha256": run.require("pull_data")["data_sha256"],
         "spec_sha256": run.spec.sha256(),
         "model_sha256": run.require("train")["model_sha256"],
+        **_memory_hash(run),
     }
+
+
+def _memory_hash(run: Run) -> dict[str, str]:
+    """Of the list of samples that train saw; nothing without `[memory]`."""
+    noted = run.workspace.read(run.path(MEMORY_FILE)) if run.spec.memory else None
+    return {} if noted is None else {"memory_sha256": hashlib.sha256(noted).hexdigest()}
 
 
 def _log(run: Run, result: EvaluateResult) -> None:
@@ -254,6 +263,7 @@ def _metrics(
         "auc_champion": result.auc_champion,
         "psi_max": drift["psi_max"],
         **({"rows_left_out": sum(left_out["day"].values())} if left_out else {}),
+        "rows_replayed": trained.get("replayed"),
         **scores,
     }
     return {k: float(v) for k, v in metrics.items() if v is not None}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from retrain_ops.comparison.noise import LeftOut, without_noise
+from retrain_ops.comparison.replay import with_replay
 from retrain_ops.comparison.scoring import REFERENCE_FILE
 from retrain_ops.data.labels import labelled, labels_of, rows_of_days
 from retrain_ops.data.processed import read_processed
@@ -32,7 +33,8 @@ class TrainResult:
     """What was trained; `threshold_end` is the newest day that chose the threshold.
 
     `threshold_by` and `threshold_value` are the rule that did, where it is not the best F1;
-    `left_out` counts the rows whose labels `[noise]` found too doubtful, by day and slice.
+    `left_out` counts the rows whose labels `[noise]` found too doubtful, by day and slice;
+    `replayed` those of `rows` that are of days before the window.
     """
 
     model_sha256: str
@@ -46,6 +48,7 @@ class TrainResult:
     threshold_by: str = quiet("f1")
     threshold_value: float | None = quiet(None)
     left_out: LeftOut | None = quiet(None)
+    replayed: int | None = quiet(None)
 
     @property
     def status(self) -> str:
@@ -57,7 +60,8 @@ class TrainResult:
         """One line for people."""
         doubtful = sum((self.left_out or {}).get("day", {}).values())
         without = f", without {doubtful} whose labels are doubtful" if doubtful else ""
-        return f"{self.rows} rows, {self.train_start} to {self.train_end}{without}"
+        old = f", {self.replayed} of them from memory" if self.replayed else ""
+        return f"{self.rows} rows, {self.train_start} to {self.train_end}{old}{without}"
 
 
 def train(run: Run) -> TrainResult:
@@ -71,6 +75,7 @@ def train(run: Run) -> TrainResult:
     rows, left_out = training_data(run, table), None
     if run.spec.noise is not None:
         rows, left_out = without_noise(run, rows, trainer, run.spec.noise)
+    rows, replayed = with_replay(run, rows)
     model = trainer(
         rows,
         params=run.spec.train,
@@ -95,6 +100,7 @@ def train(run: Run) -> TrainResult:
         threshold_by=run.spec.model.threshold,
         threshold_value=run.spec.model.threshold_value,
         left_out=left_out,
+        replayed=replayed,
     )
 
 

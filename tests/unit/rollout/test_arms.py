@@ -44,3 +44,13 @@ def test_another_canary_meets_other_units():
         max(_core.siphash(one, unit), _core.siphash(other, unit)) < limit for unit in UNITS["mails"]
     )
     assert abs(both / len(UNITS["mails"]) - 0.01) < 0.003
+
+
+def test_hashes_of_many_texts_are_those_of_each():
+    key, texts = bytes(range(16)), [b"", b"a", b"", "é".encode(), b"long" * 40]
+    bounds = np.cumsum([3, *map(len, texts)])
+    found = _core.siphashes(key, b"..." + b"".join(texts) + b"rest", bounds)
+    assert found.tolist() == [_core.siphash(key, text) for text in texts]
+    for wrong in ([], [2, 1], [0, 4], [-1, 0]):
+        with pytest.raises(ValueError, match="bounds must ascend within data"):
+            _core.siphashes(key, b"abc", np.array(wrong, np.int64))

@@ -1,0 +1,54 @@
+"""`[memory]`: what a training replays of the days before its window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrain_ops.spec.toml_tables import TableReader
+from retrain_ops.stats.rules import Days, Rows, Share, require
+
+if TYPE_CHECKING:
+    from retrain_ops.spec.spec import RetrainSpec
+
+__all__ = ["MemoryTable", "check_memory"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryTable:
+    """`[memory]`: a sample of every day before the window, mixed into its training rows.
+
+    A day's sample is made once, of the rows whose ids have the smallest hashes, and stays in the
+    workspace. One half of it, by the same hash, is replayed; the other never trains, and says
+    season by season what a model has forgotten. The hold-out is not touched.
+
+    Attributes:
+        replay_share: of all rows that train, the share that is replayed; less where there are not
+            as many.
+        capacity: most rows of a day.
+        strata: columns of the features or slices whose levels keep their share in a day's sample,
+            as the label does.
+        days: how far back from the window's first day.
+    """
+
+    replay_share: Share = 0.2
+    capacity: Rows = 200
+    strata: tuple[str, ...] = ()
+    days: Days = 400
+
+    def __post_init__(self) -> None:
+        require(0 <= self.replay_share < 1, "replay_share: must lie in 0 to 1, 1 left out")
+        require(2 <= self.capacity <= 1_000_000, "capacity: must lie in 2 to 1,000,000")
+        require(1 <= self.days <= 3660, "days: must lie in 1 to 3660")
+
+
+def check_memory(reader: TableReader, spec: RetrainSpec) -> None:
+    """Refuses strata that no run pulls.
+
+    Raises:
+        ConfigError: with file and line.
+    """
+    known = (*spec.features.all, *spec.slice_columns)
+    for name in () if spec.memory is None else spec.memory.strata:
+        if name not in known:
+            raise reader.error("memory", "strata", f"{name!r} is no feature and no slice column")
