@@ -19,6 +19,7 @@ __all__ = [
     "DataError",
     "NetworkError",
     "NotYet",
+    "OutOfOrderError",
     "RemoteError",
     "RetrainError",
     "SourceError",
@@ -63,6 +64,10 @@ class ConflictError(RetrainError):
 
 class BusyError(ConflictError):
     """Another run of the model is at work and held its lock for longer than one waits."""
+
+
+class OutOfOrderError(RetrainError):
+    """The day before failed, and the caller wants days in their order; nothing was done."""
 
 
 class NotYet(RetrainError):

@@ -48,6 +48,8 @@ class RunContext:
     `forced` and `bootstrap` are the exception: a person asked for training. So is `reason`, why
     the event that started the run asked for it; check_drift keeps it with the key.
 
+    An `ordered` run is refused while the newest earlier day that was begun has failed.
+
     A `look` judges the open candidate only. It shares its key with the run of the day, so its
     steps and alerts are kept apart from that run's.
     """
@@ -62,6 +64,7 @@ class RunContext:
     url: str = ""  # the page of the task or run that is at work, where the orchestrator has one
     reason: str = ""
     look: bool = False
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,7 @@ def run_of(options: argparse.Namespace) -> Run:
         forced=getattr(options, "force", False),
         bootstrap=getattr(options, "bootstrap", False),
         trigger="backfill" if getattr(options, "backfill", False) else "manual",
+        ordered=getattr(options, "in_order", False),
     )
     return open_run(
         options.spec,

@@ -161,6 +161,11 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the day again after a fix: read the newest version of a source that has versions",
     )
+    parser.add_argument(
+        "--in-order",
+        action="store_true",
+        help="refuse the day while the one before it is failed; for schedulers that go on",
+    )
     parser.add_argument("--step", choices=STEPS, help="run this step alone")
 
 

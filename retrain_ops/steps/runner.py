@@ -13,6 +13,7 @@ from retrain_ops.notify import send
 from retrain_ops.run import Run, begin_attempt, record_step, run_record
 from retrain_ops.stats.rules import recorded
 from retrain_ops.steps.alerts import alert_failure
+from retrain_ops.steps.order import refuse_behind_failure
 from retrain_ops.workspace import LOCK_PATIENCE_S
 
 log = logging.getLogger(__name__)
@@ -47,12 +48,15 @@ def run_step(
 
     Raises:
         BusyError: another run held the lock for longer; nothing was done.
+        OutOfOrderError: the day before failed and the run is `ordered`; nothing was done.
         NotYet: the step has to wait; nothing is wrong.
         Exception: whatever the step raised, after it was recorded.
     """
     if name not in STEPS:
         raise ValueError(f"{name!r} is not a step; the steps are {', '.join(STEPS)}")
     with run.workspace.lock(patience_s=patience_s):
+        if run.context.ordered:
+            refuse_behind_failure(run)
         if name == STEPS[0]:
             begin_attempt(run)
         started = time.monotonic()

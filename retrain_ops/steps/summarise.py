@@ -6,11 +6,12 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from retrain_ops.decisions.record import Decision, recover_decision, require_decision
+from retrain_ops.decisions.record import Decision, require_decision
 from retrain_ops.errors import CancelledError, is_expected
 from retrain_ops.notify import send
 from retrain_ops.report import write_report
 from retrain_ops.run import Run, run_record
+from retrain_ops.steps.order import failure_of
 from retrain_ops.steps.runner import TRAINING
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def summarise(run: Run) -> SummaryResult:
     A failed day sends its one alert, unless the step that failed has sent it.
     """
     record = run_record(run)
-    failure = _failure(run, record.get("steps", {}))
+    failure = failure_of(run)
     if failure is not None:
         from retrain_ops.steps.alerts import alert_failure
 
@@ -74,16 +75,6 @@ def _report(run: Run) -> None:
     except Exception as problem:
         origin = not is_expected(problem)  # a full disk is no mistake in code
         log.warning("%s: no report.html: %s", run.retrain_key, problem, exc_info=origin)
-
-
-def _failure(run: Run, steps: dict[str, Any]) -> tuple[str, str] | None:
-    """The step that failed first and what it said; a killed one still says that it runs."""
-    for name, entry in steps.items():
-        if name != "summarise" and entry["status"] in ("failed", "running"):
-            return name, str(entry.get("error", "it did not end"))
-    if recover_decision(run.workspace, run.window.end) is None:
-        return "summarise", f"no decision was reached ({_last(steps)})"
-    return None
 
 
 def _line(run: Run, steps: dict[str, Any]) -> tuple[str, str]:
@@ -135,7 +126,3 @@ def _warnings(steps: dict[str, Any]) -> list[str]:
     found = list(dict.fromkeys(every))  # check_drift and validate_data read the same days
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return [f"warning: {found[0]}{more}"] if found else []
-
-
-def _last(steps: dict[str, Any]) -> str:
-    return f"last step: {list(steps)[-1]}" if steps else "no step ran"
