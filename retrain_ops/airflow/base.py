@@ -20,7 +20,8 @@ from retrain_ops.airflow.context import (
     resolve_window_end,
     run_context,
 )
-from retrain_ops.airflow.links import EXTRA_LINKS, LINKS_KEY, links_of
+from retrain_ops.airflow.links import EXTRA_LINKS, LINKS_KEY
+from retrain_ops.registry.links import links_of
 
 if TYPE_CHECKING:
     from datetime import date

@@ -10,7 +10,8 @@ from uuid import NAMESPACE_URL, uuid5
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
 
-from retrain_ops.decisions.record import DECISION_FILE, Decision, compared, read_decision
+from retrain_ops.decisions.digest import gate_rows, summary_markdown
+from retrain_ops.decisions.record import read_decision
 
 if TYPE_CHECKING:
     from retrain_ops.run import Run
@@ -79,41 +80,3 @@ def write_artifacts(run: Run, entries: Sequence[Mapping[str, Any]]) -> None:
             key=artifact_key(run.model, "gates"),
             description=f"{run.retrain_key}: champion and challenger on the same rows",
         )
-
-
-def summary_markdown(
-    run: Run, decision: Decision | None, entries: Sequence[Mapping[str, Any]]
-) -> str:
-    """The day: its line, what each step said, and where the evidence lies."""
-    table = "\n".join(
-        f"| {e['step']} | {e['status']} | {_cell(e.get('summary') or e.get('message', ''))} |"
-        for e in entries
-    )
-    from retrain_ops.run import run_record
-
-    outcome = decision["outcome"] if decision else "no decision"
-    run_id = run_record(run).get("mlflow_run_id")
-    return (
-        f"# {run.model} {run.window.end.isoformat()}: {outcome}\n\n"
-        f"| step | status | result |\n|---|---|---|\n{table}\n\n"
-        f"Evidence: `{run.workspace.absolute(run.path(DECISION_FILE))}`"
-        + (f", MLflow run `{run_id}`" if run_id else "")
-        + "\n"
-    )
-
-
-def gate_rows(decision: Decision) -> list[dict[str, Any]]:
-    """One row for all hold-out rows and one per slice; empty when nothing was judged."""
-    if "gate" not in decision:
-        return []
-    whole = {"column": "", "level": "all rows", "role": "gate", **decision["gate"]}
-    gate = compared(decision)  # a bootstrap has no slices: nobody was compared
-    rows: list[Mapping[str, object]] = [whole, *(gate["slices"] if gate else ())]
-    names = "column level role verdict rows days f1_champion f1_challenger difference lower_bound"
-    if "score_champion" in whole:
-        names = names.replace("f1_", "score_")
-    return [{name: row.get(name) for name in names.split()} for row in rows]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "/").replace("\n", " ")

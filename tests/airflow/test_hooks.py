@@ -106,7 +106,7 @@ def test_the_notifier_posts_to_its_connection(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_links_name_run_report_and_version_where_there_are_any() -> None:
-    from retrain_ops.airflow.links import links_of
+    from retrain_ops.registry.links import links_of
     from retrain_ops.registry.registry import Registry
 
     record: dict[str, Any] = {"attempt": 1}
