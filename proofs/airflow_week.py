@@ -64,13 +64,13 @@ def differences(one: dict[str, str], two: dict[str, str]) -> list[str]:
     return sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
 
 
-def play(version: str, folder: Path, days: tuple[date, ...]) -> dict[str, Any]:
+def play(version: str, folder: Path, days: tuple[date, ...], spec: Path = SPEC) -> dict[str, Any]:
     """The week in one version; states and seconds."""
     places = Places(folder=folder, state=folder, source=Places.default().source)
-    dags = write_dag(folder / "dags", days)
+    dags = write_dag(folder / "dags", days, spec)
     with ExitStack() as stack:
         mlflow = stack.enter_context(MlflowServer(folder / "mlflow", mlflow_python()))
-        week.bootstrap(places, bootstrap_day(days), mlflow.url)
+        week.bootstrap(places, bootstrap_day(days), mlflow.url, spec)
         airflow = stack.enter_context(
             scheduler(version, folder, dags, places.variables(mlflow.url))
         )
@@ -88,10 +88,10 @@ def play(version: str, folder: Path, days: tuple[date, ...]) -> dict[str, Any]:
         }
 
 
-def write_dag(folder: Path, days: tuple[date, ...]) -> Path:
+def write_dag(folder: Path, days: tuple[date, ...], spec: Path) -> Path:
     """A DAG folder whose scheduler creates a run for each of the days and for no other."""
     folder.mkdir(parents=True)
-    text = DAG_FILE.format(spec=str(SPEC), dag_id=DAG_ID, first=days[0], last=days[-1])
+    text = DAG_FILE.format(spec=str(spec), dag_id=DAG_ID, first=days[0], last=days[-1])
     (folder / "flights.py").write_text(text)
     return folder
 

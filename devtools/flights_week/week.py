@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from devtools.days import day_record
@@ -41,12 +42,12 @@ def load_source(places: Places) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def bootstrap(places: Places, day: date, tracking_uri: str) -> None:
+def bootstrap(places: Places, day: date, tracking_uri: str, spec: Path = SPEC) -> None:
     """Train the first champion with `retrain-ops run --bootstrap`."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "retrain_ops.cli", "run", "--bootstrap"),
-            *("--spec", str(SPEC), "--date", day.isoformat()),
+            *("--spec", str(spec), "--date", day.isoformat()),
         ],
         cwd=ROOT,
         env={**os.environ, **places.variables(tracking_uri)},
