@@ -54,8 +54,7 @@ class Memory:
     @property
     def replays(self) -> NDArray[np.bool_]:
         """Which rows may train, bool (rows,); the others judge and never do."""
-        even: NDArray[np.bool_] = (self.hashes & np.uint64(1)) == 0
-        return even
+        return np.asarray((self.hashes & np.uint64(1)) == 0, np.bool_)
 
     def replayed(self, most: int) -> pa.Table:
         """At most so many rows to train on: of each cell its share, smallest hashes first."""

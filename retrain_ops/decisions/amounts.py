@@ -14,8 +14,8 @@ from retrain_ops.decisions.record import (
     BootstrapGate,
     BootstrapReason,
     DayCounts,
-    RulesRecord,
 )
+from retrain_ops.decisions.rules import RulesRecord
 from retrain_ops.stats.bounds import lower_bound
 from retrain_ops.stats.cells import ALL_ROWS, day_cells
 from retrain_ops.stats.gate_rules import GateRules

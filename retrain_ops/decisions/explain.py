@@ -14,7 +14,6 @@ from typing import Literal, cast
 from retrain_ops.decisions.record import (
     BootstrapGate,
     BootstrapReason,
-    CheckName,
     CheckRecord,
     Decision,
     DegradedWindowRecord,
@@ -23,7 +22,6 @@ from retrain_ops.decisions.record import (
     GateRecord,
     GuardRecord,
     Outcome,
-    RulesRecord,
     SliceReason,
     SliceRecord,
     Trigger,
@@ -32,6 +30,9 @@ from retrain_ops.decisions.record import (
     metric_of,
     scores_of,
 )
+from retrain_ops.decisions.rules import RulesRecord
+from retrain_ops.decisions.seasons import SeasonRecord
+from retrain_ops.stats.checks import CheckName
 from retrain_ops.stats.distributions import student_quantile
 from retrain_ops.stats.metrics import F1, Metric, metric_of_record
 
@@ -166,6 +167,8 @@ def explain(decision: Decision) -> str:
     gate = compared(decision)
     if gate is not None and gate["slices"]:
         lines += ["", "Slices", *_slice_table(gate)]
+    if decision.get("seasons"):
+        lines += ["", "Earlier seasons", *_season_table(decision["seasons"])]
     if decision["drift"]["features"]:
         lines += ["", "Drift", *_drift_table(decision["drift"]["features"])]
     if "degraded" in decision["drift"]:
@@ -314,6 +317,7 @@ _CHECKS: Mapping[CheckName, str] = {
     "label_coverage": "Share of hold-out rows with a label: {value}; the spec asks for {limit}.",
     "model_size": "Bytes of the model: {value}; the spec allows {limit}.",
     "calibration": "Expected calibration error: {value}; the spec allows {limit}.",
+    "forgetting": "Largest drop in a past season: {value}; the spec allows {limit}.",
 }
 
 
@@ -392,6 +396,14 @@ def _slice_table(gate: GateRecord) -> list[str]:
             )
         )
     return aligned(rows, left=(0, 1, 7))
+
+
+def _season_table(seasons: Mapping[str, SeasonRecord]) -> list[str]:
+    rows: list[tuple[str, ...]] = [("season", "rows", "champion", "challenger", "change", "")]
+    for name, s in sorted(seasons.items()):
+        numbers = shown(s["champion"]), shown(s["challenger"]), shown(s["change"], sign=True)
+        rows.append((name, f"{s['rows']:,}", *numbers, "" if s["judged"] else "too few rows"))
+    return aligned(rows, left=(0, 5))
 
 
 def _drift_table(features: Sequence[FeatureDriftRecord]) -> list[str]:

@@ -14,8 +14,11 @@ from datetime import date
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from retrain_ops.data.pins import Sourced, source_of
+from retrain_ops.decisions.rules import CostsRecord, RulesRecord
+from retrain_ops.decisions.seasons import SeasonRecord
 from retrain_ops.errors import ConfigError, DamagedError, DataError
 from retrain_ops.run import Run
+from retrain_ops.stats.checks import CheckName
 from retrain_ops.stats.metrics import Metric, MetricRef, metric_of_record
 from retrain_ops.stats.thresholds import ThresholdRule
 from retrain_ops.workspace import Workspace
@@ -26,7 +29,6 @@ DECISION_FILE = "decision.json"
 Outcome = Literal["challenger", "skipped", "undecided", "queued", "no_train"]
 Trigger = Literal["bootstrap", "forced", "drift", "degraded", "stale", "none"]
 Verdict = Literal["pass", "fail", "undecided"]
-CheckName = Literal["cooldown", "holdout_rows", "label_coverage", "model_size", "calibration"]
 GateReason = Literal[
     "better",
     "not_better",
@@ -92,15 +94,6 @@ class DegradedRulesRecord(TypedDict):
     min_days: int
 
 
-class CostsRecord(TypedDict):
-    """What a row of each cell costs, exact; see :class:`retrain_ops.stats.metrics.Costs`."""
-
-    tn: str
-    fp: str
-    fn: str
-    tp: str
-
-
 class MetricRecord(TypedDict):
     """A metric other than F1, with what the spec has set of it."""
 
@@ -150,42 +143,6 @@ class DriftRecord(TypedDict):
     features: list[FeatureDriftRecord]
     age_days: int | None
     degraded: NotRequired[DegradedRecord]
-
-
-class GuardRulesRecord(TypedDict):
-    """One entry of `guards`; see :class:`retrain_ops.stats.gate_rules.Guard`."""
-
-    metric: MetricRef
-    max_drop: str
-
-
-class RulesRecord(TypedDict):
-    """The spec's `[gate]`, resolved. Limits that are off are left out."""
-
-    mode: Literal["paired", "literal"]
-    min_improvement: str
-    confidence: float
-    protected: list[str]
-    slice_margin: float
-    min_rows: int
-    min_positives: int
-    min_discordant: int
-    undecided_protected: Literal["block", "allow_with_warning", "human"]
-    watched: list[str]
-    watched_alpha: float
-    min_days: int
-    resample_unit: Literal["day", "row"]
-    cooldown_days: NotRequired[int]
-    min_holdout_rows: NotRequired[int]
-    min_label_coverage: NotRequired[float]
-    max_model_bytes: NotRequired[int]
-    max_calibration_error: NotRequired[float]
-    metric: NotRequired[MetricRef]
-    beta: NotRequired[str]
-    costs: NotRequired[CostsRecord]
-    quantile: NotRequired[str]
-    variance: NotRequired[Literal["window", "moderated"]]
-    guards: NotRequired[list[GuardRulesRecord]]
 
 
 class PairedRecord(TypedDict):
@@ -354,13 +311,14 @@ class AucRecord(TypedDict):
 
 
 class Judged(TypedDict, total=False):
-    """What a day adds that trained a model: all of it, or nothing."""
+    """What a day adds that trained a model: all of it, or nothing; `seasons` with `[memory]`."""
 
     challenger: ChallengerRecord
     hashes: Hashes
     gate: GateRecord | BootstrapGate
     holdout: HoldoutRecord
     auc: AucRecord
+    seasons: dict[str, SeasonRecord]
 
 
 class Decision(Judged, Sourced):

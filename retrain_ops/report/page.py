@@ -76,6 +76,7 @@ def page(
         "amounts": _amounts(amounts),
         "flips": _flips(decision["holdout"]) if gate and _decides(gate) else None,
         "drift": _drift(decision, counts, threshold),
+        "seasons": dict(sorted(decision.get("seasons", {}).items())),
         "degraded": _degraded(decision),
         "history": [_day(d) for d in history],
         "false_promotions": _false_promotions(history),

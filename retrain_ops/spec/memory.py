@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from retrain_ops.spec.toml_tables import TableReader
 from retrain_ops.stats.rules import Days, Rows, Share, require
@@ -29,12 +29,14 @@ class MemoryTable:
         strata: columns of the features or slices whose levels keep their share in a day's sample,
             as the label does.
         days: how far back from the window's first day.
+        season: of which days a model's score is compared with its champion's.
     """
 
     replay_share: Share = 0.2
     capacity: Rows = 200
     strata: tuple[str, ...] = ()
     days: Days = 400
+    season: Literal["month", "quarter"] = "month"
 
     def __post_init__(self) -> None:
         require(0 <= self.replay_share < 1, "replay_share: must lie in 0 to 1, 1 left out")
@@ -43,11 +45,13 @@ class MemoryTable:
 
 
 def check_memory(reader: TableReader, spec: RetrainSpec) -> None:
-    """Refuses strata that no run pulls.
+    """Refuses strata that no run pulls, and a bound on forgetting where nothing is remembered.
 
     Raises:
         ConfigError: with file and line.
     """
+    if spec.memory is None and spec.gate.max_forgetting:
+        raise reader.error("gate", "max_forgetting", "needs a [memory] to compare seasons on")
     known = (*spec.features.all, *spec.slice_columns)
     for name in () if spec.memory is None else spec.memory.strata:
         if name not in known:

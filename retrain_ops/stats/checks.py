@@ -1,4 +1,5 @@
-"""Limits that a challenger must meet besides being better: time, rows, labels, size, calibration.
+"""Limits that a challenger must meet besides being better: time, rows, labels, size, calibration,
+what it has forgotten.
 
 Each check is off by default and is recorded only when it is on, with the facts
 it judged, so that it can be judged again from the record alone.
@@ -17,7 +18,11 @@ from retrain_ops.stats.rules import exactly
 if TYPE_CHECKING:
     from retrain_ops.stats.gate_rules import GateRules
 
-__all__ = ["SCORE_QUANTUM", "Check", "calibration_error", "run_checks"]
+__all__ = ["SCORE_QUANTUM", "Check", "CheckName", "calibration_error", "run_checks"]
+
+CheckName = Literal[
+    "cooldown", "holdout_rows", "label_coverage", "model_size", "calibration", "forgetting"
+]
 
 SCORE_QUANTUM = 2**-30
 """Sums of scores are whole multiples of this, so that they merge exactly."""
@@ -28,7 +33,7 @@ class Check:
     """One limit.
 
     Attributes:
-        name: cooldown, holdout_rows, label_coverage, model_size or calibration.
+        name: which.
         verdict: pass, fail, or undecided where the evidence is missing.
         value, limit: what was found, and the rule.
         needed, unit: how much more of what (rows, days) would change the verdict; None when
@@ -36,7 +41,7 @@ class Check:
         facts: what was judged.
     """
 
-    name: str
+    name: CheckName
     verdict: Literal["pass", "fail", "undecided"]
     value: float | int | None
     limit: float | int
@@ -134,6 +139,15 @@ def _calibration(facts: Mapping[str, Any], limit: float) -> Check:
     return Check(name="calibration", verdict=verdict, value=error, limit=limit, facts=facts)
 
 
+def _forgetting(facts: Mapping[str, Any], limit: float) -> Check:
+    """The largest drop in a past season; where none can be judged there is nothing to forget."""
+    changes = [s["change"] for s in facts.values() if s["judged"] and s["change"] is not None]
+    worst = -min(changes) if changes else None
+    failed = worst is not None and worst > limit
+    verdict: Literal["pass", "fail"] = "fail" if failed else "pass"
+    return Check(name="forgetting", verdict=verdict, value=worst, limit=limit, facts=facts)
+
+
 def calibration_error(
     count: Sequence[int], positives: Sequence[int], score_sum: Sequence[int]
 ) -> float | None:
@@ -156,4 +170,5 @@ _CHECKS = {
     "label_coverage": ("min_label_coverage", _label_coverage),
     "model_size": ("max_model_bytes", _model_size),
     "calibration": ("max_calibration_error", _calibration),
+    "forgetting": ("max_forgetting", _forgetting),
 }

@@ -52,8 +52,8 @@ def _check_name(name: str) -> None:
 class GateRules:
     """`[gate]`: what a challenger must show on the hold-out.
 
-    The keys from `cooldown_days` to `max_calibration_error` are limits: off at 0, in force in
-    both modes.
+    The keys from `cooldown_days` to `max_forgetting` are limits: off at 0, in force in both
+    modes.
 
     Attributes:
         mode: "paired" applies every rule below; "literal" asks for a score above the champion's
@@ -79,6 +79,8 @@ class GateRules:
         min_label_coverage: least share of hold-out rows with a label; undecided below it.
         max_model_bytes: largest model file that passes.
         max_calibration_error: largest expected calibration error that passes.
+        max_forgetting: with `[memory]`, the most that the score may drop in any past season with
+            `min_rows` and `min_positives`.
         metric: what the models are compared by, here, in the canary and by `[degraded]`; where
             less is better, a drop is an increase. "package.module:object" is one of your own.
         beta: of "fbeta"; recall counts this many times as much as precision.
@@ -109,6 +111,7 @@ class GateRules:
     min_label_coverage: Share = quiet(0.0)
     max_model_bytes: Bytes = quiet(0)
     max_calibration_error: Share = quiet(0.0)
+    max_forgetting: Score = quiet(0.0)
     metric: MetricRef = quiet("f1")
     beta: Annotated[Fraction, "ratio"] = quiet(Fraction(1))
     costs: Annotated[Costs, "money per row"] = quiet(Costs())
@@ -233,6 +236,7 @@ _NOT_NEGATIVE = (
     "min_label_coverage",
     "max_model_bytes",
     "max_calibration_error",
+    "max_forgetting",
 )
 
 

@@ -17,11 +17,13 @@ from retrain_ops.comparison.scoring import (
     mlmodel_of,
     model_folder,
 )
+from retrain_ops.comparison.seasons import count_seasons
 from retrain_ops.data.labels import labelled, labels_of
 from retrain_ops.data.memory import MEMORY_FILE
 from retrain_ops.data.processed import read_processed
 from retrain_ops.decisions.champion import champion_of_key
 from retrain_ops.decisions.curves import REPORT_FILE
+from retrain_ops.decisions.seasons import SeasonRecord
 from retrain_ops.errors import DataError, ValidationError
 from retrain_ops.mlflow.tracking import log_run
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, environment_files
@@ -48,7 +50,7 @@ class EvaluateResult:
     challenger's scores by bin, None when they are not probabilities. `sums[kind][column][level]`
     (:mod:`retrain_ops.stats.sums`) are there when `[gate]` names a metric of scores or amounts.
     `constant` is what a first model of amounts was compared with, `above` the rows with a label
-    above the median one.
+    above the median one. `seasons` are those that `[memory]` knows.
     """
 
     days: list[str]
@@ -67,6 +69,7 @@ class EvaluateResult:
     sums: Sums | None = quiet(None)
     constant: float | None = quiet(None)
     above: int | None = quiet(None)
+    seasons: Mapping[str, SeasonRecord] | None = quiet(None)
 
     @property
     def status(self) -> str:
@@ -99,11 +102,12 @@ def evaluate(run: Run) -> EvaluateResult:
         )
     levels, problem = _expected_levels(run), problem_of(run.spec)
     constant = _constant(run) if champion is None else None
+    old, new = None if champion is None else load_version(run, champion), load_challenger(run)
     counted = count_models(
         run,
         table,
-        None if champion is None else load_version(run, champion),
-        load_challenger(run),
+        old,
+        new,
         slices=run.spec.slice_columns,
         constant=constant,
     )
@@ -129,6 +133,7 @@ def evaluate(run: Run) -> EvaluateResult:
         sums=counted.sums or None,
         constant=constant,
         above=problem.above(counted.label) if champion is None else None,
+        seasons=count_seasons(run, champion, old, new) if champion and old else None,
     )
     _log(run, result)
     return result
@@ -264,6 +269,11 @@ def _metrics(
         "psi_max": drift["psi_max"],
         **({"rows_left_out": sum(left_out["day"].values())} if left_out else {}),
         "rows_replayed": trained.get("replayed"),
+        **{
+            f"{_logged_name(metric)}_{role}_{name}": season[role]
+            for name, season in (result.seasons or {}).items()
+            for role in ("champion", "challenger")
+        },
         **scores,
     }
     return {k: float(v) for k, v in metrics.items() if v is not None}

@@ -121,6 +121,7 @@ def _gate_report(run: Run, evaluated: Mapping[str, Any]) -> GateRecord:
             "label_coverage": {k: evaluated[k] for k in ("labelled", "requests")},
             "model_size": {"bytes": evaluated["model_bytes"]},
             "calibration": evaluated["calibration"] or {},
+            "forgetting": evaluated.get("seasons") or {},
         },
         sums=evaluated.get("sums"),
         earlier=earlier_windows(run, evaluated["days"][0]),
@@ -221,6 +222,8 @@ def _write(
             "challenger": evaluated["auc_challenger"],
         },
     }
+    if evaluated.get("seasons"):
+        judged["seasons"] = evaluated["seasons"]
     drift = run.require("check_drift")
     write_decision(run, outcome=result.outcome, reason=result.reason, drift=drift, judged=judged)
     logged = find_run(run)

@@ -14,6 +14,7 @@ from devtools.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_
 from retrain_ops.cli.main import run_day
 from retrain_ops.data.memory import recalled, sample_of_day
 from retrain_ops.data.processed import read_processed
+from retrain_ops.decisions.explain import explain
 from retrain_ops.errors import ConfigError, SourceError
 from retrain_ops.run import RunContext
 from retrain_ops.steps.train import train
@@ -126,6 +127,34 @@ def test_order_and_layout_of_rows_change_no_sample(rows, client, messages):
     assert sample().equals(expected)
 
 
+FORGETFUL = SPEC.replace("[gate]", "[gate]\nmax_forgetting = 0.02") + MEMORY.replace("40", "200")
+
+
+@pytest.mark.parametrize("season", ["month", "quarter"])
+def test_what_a_challenger_has_forgotten_is_shown_and_stops_it(
+    tmp_path, client, server, messages, season
+):
+    write_days(tmp_path / "rows", 60, rule_changes=38)
+    bootstrap(tmp_path, client, FIRST + timedelta(days=35))
+    spec = FORGETFUL + f'season = "{season}"\n'
+    run = trained(tmp_path, client, FIRST + timedelta(days=58), spec=spec)
+    decision = run.read("decision.json")
+    name = {"month": "2020-01", "quarter": "2020-Q1"}[season]
+    found = decision["seasons"][name]
+    assert set(decision["seasons"]) == {name}  # neither window has a day of it
+    assert found["change"] < -0.2
+    assert found["judged"]
+    assert decision["gate"]["checks"][0]["verdict"] == "fail"
+    assert (decision["outcome"], decision["reason"]) == ("skipped", "forgetting")
+    jsonschema.validate(decision, json.loads(SCHEMA.read_text()))
+    metrics = list(server.runs.values())[-1].metrics
+    assert metrics[f"f1_challenger_{name}"] == found["challenger"]
+    assert f"<td>{name}</td>" in run.workspace.read(run.path("report.html")).decode()
+    text = explain(decision)
+    assert "Largest drop in a past season" in text
+    assert "Earlier seasons" in text
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -138,3 +167,9 @@ def test_order_and_layout_of_rows_change_no_sample(rows, client, messages):
 def test_a_wrong_table_is_refused_with_its_line(tmp_path, change, text):
     with pytest.raises(ConfigError, match=rf"toy.toml, line \d+: .*{text}"):
         toy_run(tmp_path, None, DAY, spec=SPEC + MEMORY.replace(*change))
+
+
+def test_a_bound_on_forgetting_needs_a_memory(tmp_path):
+    spec = FORGETFUL[: FORGETFUL.index("[memory]")]
+    with pytest.raises(ConfigError, match=r"line \d+: \[gate\] max_forgetting: needs a \[memory\]"):
+        toy_run(tmp_path, None, DAY, spec=spec)

@@ -21,6 +21,12 @@ FACTS = {
     "label_coverage": {"labelled": 6300, "requests": 7000},
     "model_size": {"bytes": 40_000},
     "calibration": {"count": [10, 10], "positives": [1, 9], "score_sum": [2 << 30, 8 << 30]},
+    "forgetting": {
+        "2019-11": {"change": -0.04, "judged": True},
+        "2019-12": {"change": 0.02, "judged": True},
+        "2020-01": {"change": -0.3, "judged": False},
+        "2020-02": {"change": None, "judged": True},
+    },
 }
 
 
@@ -49,6 +55,8 @@ def test_without_limits_the_record_has_no_trace_of_them():
         ({"max_model_bytes": 40_000}, "pass", "model_size", None, None),
         ({"max_calibration_error": 0.05}, "fail", "calibration", None, None),
         ({"max_calibration_error": 0.1}, "pass", "calibration", None, None),
+        ({"max_forgetting": 0.03}, "fail", "forgetting", None, None),
+        ({"max_forgetting": 0.04}, "pass", "forgetting", None, None),
     ],
 )
 def test_a_limit_stops_a_challenger_that_would_pass(limits, verdict, name, needed, unit):
@@ -65,6 +73,11 @@ def test_a_limit_without_evidence_is_undecided_and_never_a_pass():
     report = judge(GOOD, on)
     assert {c.verdict for c in report.checks} == {"undecided"}
     assert report.verdict == "undecided"
+
+
+def test_where_no_season_is_known_nothing_is_forgotten():
+    report = judge(GOOD, replace(RULES, max_forgetting=0.01))
+    assert [(check.verdict, check.value) for check in report.checks] == [("pass", None)]
 
 
 def test_nobody_was_ever_promoted_so_nothing_cools_down():
