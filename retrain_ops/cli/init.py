@@ -34,6 +34,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="folder or URI of the partitions")
     parser.add_argument("--spec", help="the file to write (default: NAME.toml)")
     parser.add_argument("--name", help="the model's name (default: that of the folder)")
+    parser.add_argument(
+        "--problem",
+        choices=["binary", "regression"],
+        default="binary",
+        help="what the label is: 0 and 1, or an amount",
+    )
     parser.add_argument("--label", help="column of the outcome (default: guessed)")
     parser.add_argument("--event-time", help="column of the request's time (default: guessed)")
     parser.add_argument("--request-id", help="column that names a request (default: guessed)")
@@ -62,8 +68,10 @@ def init(options: argparse.Namespace) -> dict[str, Any]:
     with writing(file, "--spec"):
         if file.exists():
             raise FileExistsError(file)
-    survey = look_at(source, {k: v for k, v in named.items() if v is not None})  # type: ignore[misc]
-    text = draft(survey, name, frozenset(k for k, v in named.items() if v))
+    given: dict[Any, str] = {k: v for k, v in named.items() if v is not None}
+    amounts = options.problem == "regression"
+    survey = look_at(source, given, amounts=amounts)
+    text = draft(survey, name, frozenset(k for k, v in named.items() if v), amounts=amounts)
     _check(text, survey)
     with writing(file, "--spec"), open(file, "x", encoding="utf-8") as stream:
         stream.write(text)
@@ -108,16 +116,17 @@ def _name(source: str) -> str:
     return words or "model"
 
 
-def draft(survey: Survey, name: str, named: frozenset[str]) -> str:
+def draft(survey: Survey, name: str, named: frozenset[str], *, amounts: bool = False) -> str:
     """The spec's text; what is not in `named` is guessed, and said to be guessed."""
     tables = (
         _head(survey),
-        _model(name),
-        _source(survey, named),
+        _model(name, amounts),
+        _source(survey, named, amounts),
         _features(survey),
         _window(survey),
-        _validate(survey),
-        _gate(survey),
+        _validate(survey, amounts),
+        _gate(survey, amounts),
+        *((_canary(survey),) if amounts else ()),
     )
     return "\n".join("\n".join(lines) + "\n" for lines in tables)
 
@@ -130,13 +139,15 @@ def _head(survey: Survey) -> Iterator[str]:
     yield '# Lines marked "guessed" are guesses: correct them. docs/spec.md has every key.'
 
 
-def _model(name: str) -> Iterator[str]:
+def _model(name: str, amounts: bool) -> Iterator[str]:
     yield "[model]"
     yield f"name = {_text(name)}"
+    if amounts:
+        yield 'problem = "regression"'
 
 
-def _source(survey: Survey, named: frozenset[str]) -> Iterator[str]:
-    rate = f"share of ones {survey.label_rate:.3f}"
+def _source(survey: Survey, named: frozenset[str], amounts: bool) -> Iterator[str]:
+    rate = f"{'mean' if amounts else 'share of ones'} {survey.label_rate:.3f}"
     yield "[source]"
     yield f"path = {_text(survey.path)} # {survey.partition}=YYYY-MM-DD/*.{survey.kind}"
     if survey.kind != "parquet":
@@ -194,13 +205,14 @@ def _window_days(survey: Survey) -> tuple[int, int]:
     return max(2, labelled - holdout), holdout
 
 
-def _validate(survey: Survey) -> Iterator[str]:
+def _validate(survey: Survey, amounts: bool) -> Iterator[str]:
     per_day = survey.rows / min(len(survey.days), 60)
     days = sum(_window_days(survey)) + survey.unlabelled
     low, high = survey.label_rate / 2, min(1.0, survey.label_rate * 2)
     yield "[validate]"
     yield f"min_rows = {max(1, int(per_day * days / 2))} # half of what such a window has"
-    yield f"label_rate = [{_floor(low)}, {_ceil(high)}] # seen: {survey.label_rate:.3f}"
+    if not amounts:
+        yield f"label_rate = [{_floor(low)}, {_ceil(high)}] # seen: {survey.label_rate:.3f}"
     codes = _codes(survey)
     bounded = [c for c in survey.of_role("numeric") if c.lowest is not None and c not in codes]
     if bounded:
@@ -219,14 +231,31 @@ def _validate(survey: Survey) -> Iterator[str]:
         yield f"{_text(column.name)} = {share} # seen: {column.unknown:.3f}"
 
 
-def _gate(survey: Survey) -> Iterator[str]:
+def _gate(survey: Survey, amounts: bool) -> Iterator[str]:
     slices = [c for c in survey.columns if 2 <= c.distinct <= SLICE_LEVELS and not c.why]
     yield "[gate]"
+    if amounts:
+        spread = f"{survey.label_spread:.3g}"
+        yield f"# Margins are in the label's unit, whose mean distance from its median is {spread}."
+        yield 'metric = "mae" # guessed; others: rmse, pinball, bias, r2, mape, smape'
+        yield f"min_improvement = {_part(survey, 0.01)} # guessed: what is worth a change"
+        yield f"slice_margin = {_part(survey, 0.05)} # guessed: what a group may lose"
     yield "# Groups that must be shown not to lose. Only you know which: of these, or any column"
     yield "# of the source, which need not be a feature."
     for column in slices:
         yield f"#   {_text(column.name)}: {column.distinct} values"
     yield "protected = []"
+
+
+def _canary(survey: Survey) -> Iterator[str]:
+    yield "[canary]"
+    yield f"max_f1_drop = {_part(survey, 0.1)} # guessed: of the metric of [gate]"
+    yield f"gross_drop = {_part(survey, 0.5)} # guessed: so much worse ends a canary at once"
+
+
+def _part(survey: Survey, share: float) -> float:
+    """A share of the labels' spread, to two digits."""
+    return float(f"{survey.label_spread * share:.2g}")
 
 
 def _array(key: str, columns: Sequence[Column]) -> Iterator[str]:

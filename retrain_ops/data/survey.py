@@ -50,7 +50,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A source as it was found; `unlabelled` counts its newest days without any label."""
+    """A source as it was found; `unlabelled` counts its newest days without any label.
+
+    `label_rate` is the labels' mean, `label_spread` their mean distance from their median.
+    """
 
     path: str
     kind: str
@@ -58,6 +61,7 @@ class Survey:
     days: tuple[date, ...]
     rows: int
     label_rate: float
+    label_spread: float
     unlabelled: int
     columns: tuple[Column, ...]
 
@@ -66,15 +70,18 @@ class Survey:
         return [column for column in self.columns if column.role == role]
 
 
-def look_at(path: str, wanted: Mapping[Role, str]) -> Survey:
+def look_at(path: str, wanted: Mapping[Role, str], *, amounts: bool = False) -> Survey:
     """Reads the newest days of a source and guesses what `wanted` does not name.
+
+    With `amounts` the label is a number; otherwise it is 0 or 1.
 
     Raises:
         SourceError: there are no daily partitions, or no column can be the label, time or id.
     """
     kind, files, days = _found(path)
     table, by_day, declared = _read(_FORMATS[kind], files, days[-DAYS_READ:])
-    roles = _named(table, wanted, path, newest=by_day == by_day.max())
+    guessed = (*_GUESSED, _AMOUNT if amounts else _YES_OR_NO)
+    roles = _named(table, wanted, path, guessed, newest=by_day == by_day.max())
     reserved = (files.partition, DAY)
     columns = tuple(_column(table, n, roles, declared, reserved) for n in table.column_names)
     label = numbers(table[_holder(roles, "label")], "label")
@@ -85,6 +92,7 @@ def look_at(path: str, wanted: Mapping[Role, str]) -> Survey:
         days=tuple(days),
         rows=table.num_rows,
         label_rate=float(np.nanmean(label)),
+        label_spread=float(np.nanmean(np.abs(label - np.nanmedian(label)))),
         unlabelled=_unlabelled(label, by_day),
         columns=columns,
     )
@@ -181,14 +189,18 @@ def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _named(
-    table: pa.Table, wanted: Mapping[Role, str], path: str, newest: np.ndarray
+    table: pa.Table,
+    wanted: Mapping[Role, str],
+    path: str,
+    guessed: Sequence[Guess],
+    newest: np.ndarray,
 ) -> dict[str, Role]:
     """Who is label, time and id: as named, else the likeliest column.
 
     `newest` marks the rows of the newest day, where the outcome may not be known yet.
     """
     roles: dict[str, Role] = {}
-    for role, fits, like, words in _GUESSED:
+    for role, fits, like, words in guessed:
         named = wanted.get(role)
         if named is not None and named not in table.column_names:
             known = ", ".join(table.column_names)
@@ -227,12 +239,27 @@ def _is_label(column: pa.ChunkedArray) -> bool:
     return bool(np.array_equal(np.unique(values[~np.isnan(values)]), (0.0, 1.0)))
 
 
-_GUESSED: tuple[tuple[Role, Callable[[pa.ChunkedArray], bool], re.Pattern[str], str], ...] = (
+def _is_amount(column: pa.ChunkedArray) -> bool:
+    if kind_of(column) != "number" or pa.types.is_boolean(column.type):
+        return False
+    low, high = _ends(numbers(column, "label"))
+    return low is not None and low != high
+
+
+Guess = tuple[Role, Callable[[pa.ChunkedArray], bool], re.Pattern[str], str]
+"""A role, what can have it, what such a column is called, and what to add where none is."""
+
+_GUESSED: tuple[Guess, ...] = (
     ("event_time", _is_instant, re.compile(r"time|_at$|^ts"), "a timestamp with a time zone"),
     ("request_id", _is_id, re.compile(r"id$"), "a text or whole number, another in every row"),
-    ("label", _is_label, _LABEL_NAME, "0 and 1 (or false and true), null while it is unknown"),
 )
-"""A role, what can have it, what such a column is called, and what to add where none is."""
+_YES_OR_NO: Guess = (
+    "label",
+    _is_label,
+    _LABEL_NAME,
+    "0 and 1 (or false and true), null while it is unknown; of amounts say --problem regression",
+)
+_AMOUNT: Guess = ("label", _is_amount, _LABEL_NAME, "numbers, null while they are unknown")
 
 
 def _unlabelled(label: np.ndarray, by_day: np.ndarray) -> int:

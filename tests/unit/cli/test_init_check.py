@@ -99,6 +99,23 @@ def loans(folder):
     write_loans(folder)
 
 
+def delays(folder):
+    """Minutes, some of them below 0, and the newest days still open."""
+    rng = np.random.default_rng(5)
+    for number in range(40):
+        day, n = FIRST + timedelta(days=number), 100
+        distance = rng.uniform(100, 3000, n)
+        minutes = distance / 200 + rng.normal(0, 8, n)
+        table = {
+            "late_by": pa.array(minutes) if number < 38 else pa.nulls(n, pa.float64()),
+            "flight_id": [f"{day}-{i}" for i in range(n)],
+            "asked_at": pa.array([datetime(day.year, day.month, day.day, tzinfo=UTC)] * n),
+            "distance": distance,
+            "carrier": rng.choice(["A", "B"], n),
+        }
+        write(folder, "day", day, pa.table(table))
+
+
 def affairs(folder):
     """As pandas deals a frame into folders: its index is a column, categories are dictionaries."""
     frame = fair.load_pandas().data
@@ -454,3 +471,20 @@ def test_a_drafted_range_holds_the_values_that_it_was_drafted_from(first, tmp_pa
     assert np.isfinite([low, high]).all()
     assert low <= first
     assert high >= first + step * 999
+
+
+def test_amounts_get_a_spec_of_their_own(command, tmp_path):
+    delays(tmp_path / "delays")
+    file = tmp_path / "delays.toml"
+    code, said, _ = command("init", tmp_path / "delays", "--spec", file)
+    assert code != 0
+    assert "--problem regression" in said["message"]
+    code, said, _ = command("init", tmp_path / "delays", "--spec", file, "--problem", "regression")
+    assert (code, said["guessed"]["label"]) == (0, "late_by")
+    spec = tomllib.loads(file.read_text())
+    assert spec["model"]["problem"] == "regression"
+    assert "label_rate" not in spec["validate"]
+    assert 0 < spec["gate"]["min_improvement"] < spec["canary"]["max_f1_drop"]
+    assert spec["source"]["label_delay_days"] == 3
+    code, said, _ = command("check", file)
+    assert (code, said["status"]) == (0, "ok")
