@@ -55,6 +55,7 @@ ENVIRONMENTS = {
     "airflow-2.9": Environment(project="wheel", extra=("airflow-extra", "airflow-test")),
     "bench": Environment(project="source"),
     "prefect-3.8": Environment(project="wheel", extra=("prefect-extra", "prefect-test")),
+    "dagster-1.13": Environment(project="wheel"),
     "wheel": Environment(),
     "bench-training": Environment(project="source"),
     "bench-day": Environment(project="source"),

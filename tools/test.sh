@@ -24,7 +24,8 @@ servers() {
     pytest_in airflow-2.9 $quick -k "not a_retry_mends" &&
         pytest_in airflow-2.11 $quick &&
         pytest_in airflow-3.3 tests/airflow &&
-        pytest_in prefect-3.8 tests/prefect
+        pytest_in prefect-3.8 tests/prefect &&
+        pytest_in dagster-1.13 tests/dagster
 }
 
 both() {

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from devtools.doubles.steps import SPEC, Recorder
 from devtools.servers.prefect_server import PrefectServer
 
 # This folder is run by the Prefect environment's own pytest; the others cannot import it.
@@ -23,17 +23,6 @@ if find_spec("prefect") is None:
     collect_ignore_glob = ["test_*.py"]
 
 REPO = Path(__file__).resolve().parents[2]
-SPEC = """\
-[model]
-name = "toy"
-
-[source]
-path = "rows"
-label = "late"
-
-[features]
-numeric = ["a"]
-"""
 
 
 @pytest.fixture(scope="session")
@@ -45,49 +34,6 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
     os.environ.update(server.settings())
     with server:
         yield server
-
-
-@dataclass(slots=True)
-class Recorder:
-    """Stands in for the steps: what was called, and who was told."""
-
-    outcomes: dict[str, Callable[[Any], dict[str, Any]]] = field(default_factory=dict)
-    calls: list[tuple[str, Any]] = field(default_factory=list)
-    alerts: list[tuple[str, str]] = field(default_factory=list)
-
-    def run_step(self, name: str, run: Any, *, alert: bool = True) -> dict[str, Any]:
-        self.calls.append((name, run))
-        usual = {"step": name, "status": "ok", "summary": name, "triggered": True}
-        if name == "summarise":
-            usual["outcome"] = "skipped"
-        try:
-            return usual | self.outcomes.get(name, lambda run: {})(run)
-        except Exception as error:
-            from retrain_ops.errors import NotYet
-
-            if alert and not isinstance(error, NotYet):
-                self.alert_failure(run, name, str(error))
-            raise
-
-    def alert_failure(self, run: Any, step: str, message: str) -> None:
-        """Once per attempt, as the workspace's record does it."""
-        if not self.alerts:
-            self.alerts.append((step, message))
-
-    @property
-    def steps_run(self) -> list[str]:
-        return [name for name, _ in self.calls]
-
-    def fails(self, name: str, *errors: Exception) -> None:
-        """The step raises these, one call after the other, and then succeeds."""
-        left = list(errors)
-
-        def outcome(run: Any) -> dict[str, Any]:
-            if left:
-                raise left.pop(0)
-            return {}
-
-        self.outcomes[name] = outcome
 
 
 @pytest.fixture

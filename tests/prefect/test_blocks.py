@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from devtools.doubles.steps import Recorder
 from devtools.servers.prefect_server import PrefectServer
-from tests.prefect.conftest import Recorder
 
 SECRETS = ("hunter2", "https://hooks.example.org/T/B/xyzzy")
 

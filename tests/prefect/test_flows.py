@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from devtools.doubles.steps import Recorder
 from devtools.servers.prefect_server import PrefectServer
 from devtools.servers.processes import PATIENCE_S, wait_until
-from tests.prefect.conftest import Recorder
 
 DAY = date(2013, 8, 14)
 TRAINING = (

@@ -39,9 +39,10 @@ PUBLIC = {
         retraining_asset retraining_dag rollout_dag""",
     "retrain_ops.prefect": """
         Approval MlflowCredentials SlackWebhook backfill retraining_flow rollout_flow""",
+    "retrain_ops.dagster": "RetrainingComponent retraining_assets",
 }
-# Their modules need Airflow or Prefect; the environments of those import them for real.
-ELSEWHERE = ("retrain_ops.airflow", "retrain_ops.prefect")
+# Their modules need Airflow, Prefect or Dagster; the environments of those import them for real.
+ELSEWHERE = ("retrain_ops.airflow", "retrain_ops.prefect", "retrain_ops.dagster")
 
 
 @pytest.mark.parametrize("module", PUBLIC)

@@ -14,6 +14,7 @@ MODULES = (
     "retrain_ops.serving",
     "retrain_ops.airflow",
     "retrain_ops.prefect",
+    "retrain_ops.dagster",
 )
 
 SPHINX = ("retrain_ops.airflow",)
