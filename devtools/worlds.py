@@ -36,6 +36,8 @@ OFFLINE = ("explain", "replay-decision")  # commands that need no server
 BOOTSTRAP = FIRST + timedelta(days=17)
 CHANGED = FIRST + timedelta(days=36)
 MEMORY = "\n[memory]\ncapacity = 30\n"
+LEARN = SPEC.replace("seed = 1\n", 'seed = 1\ntrainer = "logistic"\n')
+LEARN = LEARN[: LEARN.index("[train]")] + "[learn]\n\n" + LEARN[LEARN.index("[gate]") :]
 REQUIRED = '\n[rollout]\napproval = "required"\n'
 
 Command = tuple[str, ...]
@@ -232,6 +234,11 @@ def day(end: date, *options: str) -> Command:
     return ("run", "--date", end.isoformat(), *options)
 
 
+def learn(end: date, *options: str) -> Command:
+    """The days up to this one, each learnt once."""
+    return ("learn", "--date", end.isoformat(), *options)
+
+
 def _later(days: int) -> date:
     return CHANGED + timedelta(days=days)
 
@@ -273,6 +280,7 @@ def _turn_back(world: World) -> None:
 
 FIRST_DAY = day(BOOTSTRAP, "--bootstrap")
 PROMOTION = day(CHANGED)
+LEARN_FIRST = learn(BOOTSTRAP, "--bootstrap")
 NEXT = (day(_later(1)),)
 LATER = (day(_later(2)),)
 AT = ("--date", _later(1).isoformat())
@@ -281,6 +289,7 @@ STORIES = (
     Story("bootstrap", (), FIRST_DAY, (day(BOOTSTRAP + timedelta(days=1)),)),
     Story("promotion", (FIRST_DAY,), PROMOTION, NEXT),
     Story("a day that replays", (FIRST_DAY,), PROMOTION, NEXT, SPEC + MEMORY),
+    Story("a day that learns", (LEARN_FIRST,), learn(CHANGED), (learn(_later(1)),), LEARN),
     Story("a forced day", (FIRST_DAY, PROMOTION), day(_later(1), "--force"), (day(_later(2)),)),
     Story("a backfilled day", (FIRST_DAY, PROMOTION), day(_later(-3), "--force"), NEXT),
     Story("rollback", (FIRST_DAY, PROMOTION), ("rollback", *AT), NEXT),

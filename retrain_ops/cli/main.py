@@ -137,6 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
         Command("init", init.init, init.HELP, init.add_options, opens_run=False),
         Command("check", check.check, check.HELP, check.add_options, opens_run=False),
         Command("run", _run, "run one day, all steps or a single one", _run_options),
+        Command("learn", _learn, "learn the days up to this one, each once", _learn_options),
         Command("serve", serve.serve_command, serve.HELP, serve.add_options, opens_run=False),
     )
     last = Command("export", export.export, export.HELP, export.add_options)
@@ -174,6 +175,21 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     if run.webhook_url:
         prepare()
     return _run_steps(run, [options.step]) if options.step else run_day(run)
+
+
+def _learn_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bootstrap", action="store_true", help="learn the first champion")
+    parser.set_defaults(force=True)
+
+
+def _learn(options: argparse.Namespace) -> dict[str, Any]:
+    """A day that trains whatever the drift check says: each run learns the days since the last."""
+    run = run_of(options)
+    if run.spec.learn is None:
+        raise run.spec.error("learn", "", "is missing: only a spec with it learns day by day")
+    if run.webhook_url:
+        prepare()
+    return run_day(run)
 
 
 def run_day(run: Run) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY, Window
 from retrain_ops.workspace import Workspace, canonical_json
 
-__all__ = ["MEMORY_FILE", "Memory", "recall", "recalled"]
+__all__ = ["MEMORY_FILE", "Memory", "labelled_day", "recall", "recalled"]
 
 MEMORY_FILE = "memory.json"
 _KEY = b"retrain_ops.rows"
@@ -102,12 +102,18 @@ def recalled(spec: RetrainSpec, workspace: Workspace, window: Window) -> Memory 
 
 def sample_of_day(table: pa.Table, spec: RetrainSpec) -> pa.Table:
     """The labelled rows of a day that stay, in their order."""
-    rules = _rules(spec)
+    table = labelled_day(table, spec)
+    most = _rules(spec).capacity
+    chosen = _share_of_each(_hashes(table, spec), _cells(table, spec), most)
+    return table.take(pa.array(np.sort(chosen)))
+
+
+def labelled_day(table: pa.Table, spec: RetrainSpec) -> pa.Table:
+    """The rows of one day, of at least one, that have a label and lie within it in some time zone:
+    the same whichever run asks."""
     day = table[DAY][0].as_py()
     end = datetime.combine(day, time(), tzinfo=UTC) + LATEST
-    table = labelled(within(table, spec.source.event_time, None, end), spec)
-    chosen = _share_of_each(_hashes(table, spec), _cells(table, spec), rules.capacity)
-    return table.take(pa.array(np.sort(chosen)))
+    return labelled(within(table, spec.source.event_time, None, end), spec)
 
 
 def _share_of_each(

@@ -82,6 +82,21 @@ class Linear(Estimator):
             names.extend([feature.name] if feature.kind == "numeric" else levels)
         return names
 
+    def go_on_from(self, model: TabularModel) -> None:
+        """Takes what a model of this kind has learnt, so that `partial_fit` goes on from it.
+
+        Of a classifier the labels are 0, 1 and so on. Raises TypeError for another kind.
+        """
+        if model.kind != "linear" or model.amounts != isinstance(self, Regressor):
+            raise TypeError(f"{type(self).__name__} cannot go on from a model of {model.objective}")
+        self.model_ = model
+        self._names = tuple(f.name for f in model.features)
+        self._categorical = tuple(f.name for f in model.features if f.kind == "categorical")
+        self.n_features_in_ = len(self._names)
+        if isinstance(self, Classifier):
+            outputs = len(cast(_core.Model, model.core).base_scores)
+            self.classes_ = np.arange(max(outputs, 2))
+
     @property
     def _core(self) -> _core.Model:
         return cast(_core.Model, self.model_.core)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
+from retrain_ops.spec.learn import LearnTable
 from retrain_ops.spec.memory import MemoryTable
 from retrain_ops.spec.serving import ServingTable
 from retrain_ops.spec.source import PLACE, SourceTable
@@ -47,6 +48,7 @@ _DECISIVE = (
     "degraded",
     "noise",
     "memory",
+    "learn",
 )
 
 
@@ -248,6 +250,7 @@ class RetrainSpec:
     degraded: DegradedRules | None = quiet(None)
     noise: NoiseRules | None = quiet(None)
     memory: MemoryTable | None = quiet(None)
+    learn: LearnTable | None = quiet(None)
     serving: ServingTable = quiet(_SERVING)
     origin: TableReader | None = field(default=None, compare=False, repr=False)
 
@@ -385,6 +388,7 @@ TABLES: Mapping[str, type] = {
     "degraded": DegradedRules,
     "noise": NoiseRules,
     "memory": MemoryTable,
+    "learn": LearnTable,
     "serving": ServingTable,
     "publish": PublishTable,
     "registry": RegistryTable,

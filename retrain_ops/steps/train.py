@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from retrain_ops.comparison.noise import LeftOut, without_noise
+from retrain_ops.comparison.online import learnt
 from retrain_ops.comparison.replay import with_replay
 from retrain_ops.comparison.scoring import REFERENCE_FILE
 from retrain_ops.data.labels import labelled, labels_of, rows_of_days
@@ -16,7 +17,7 @@ from retrain_ops.data.reference import build_reference
 from retrain_ops.data.source import day_index
 from retrain_ops.errors import ValidationError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
-from retrain_ops.models.training import TrainingData, resolve_trainer
+from retrain_ops.models.training import TrainedModel, TrainingData, resolve_trainer
 from retrain_ops.problems import problem_of
 from retrain_ops.run import Run
 from retrain_ops.spec.train import is_library
@@ -76,12 +77,15 @@ def train(run: Run) -> TrainResult:
     if run.spec.noise is not None:
         rows, left_out = without_noise(run, rows, trainer, run.spec.noise)
     rows, replayed = with_replay(run, rows)
-    model = trainer(
-        rows,
-        params=run.spec.train,
-        seed=run.spec.model.seed,
-        n_threads=run.n_threads,
-    )
+    if run.spec.learn is not None:
+        model: TrainedModel = learnt(run, rows, run.spec.learn)
+    else:
+        model = trainer(
+            rows,
+            params=run.spec.train,
+            seed=run.spec.model.seed,
+            n_threads=run.n_threads,
+        )
     data, reference = model.to_bytes(), canonical_json(_reference(run, table))
     run.workspace.write(run.path(MODEL_FILE), data)
     run.workspace.write(run.path(REFERENCE_FILE), reference)
