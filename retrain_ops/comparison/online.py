@@ -109,8 +109,8 @@ class _Chain:
 
     def learn(self, model: TabularModel | None, batch: TrainingData, day: date) -> TabularModel:
         """The state after a day's rows, kept."""
-        given = {"params": self.run.spec.train, "n_threads": self.run.n_threads}
-        model = learn_batch(model, batch, rules=self.rules, **given)
+        params, n_threads = self.run.spec.train, self.run.n_threads
+        model = learn_batch(model, batch, params=params, rules=self.rules, n_threads=n_threads)
         self.run.workspace.write(self._path(day), model.to_bytes())
         return model
 

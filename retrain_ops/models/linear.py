@@ -95,7 +95,8 @@ class Linear(Estimator):
         self.n_features_in_ = len(self._names)
         if isinstance(self, Classifier):
             outputs = len(cast(_core.Model, model.core).base_scores)
-            self.classes_ = np.arange(max(outputs, 2))
+            classifier: Classifier = self
+            classifier.classes_ = np.arange(max(outputs, 2))
 
     @property
     def _core(self) -> _core.Model:
