@@ -1,7 +1,8 @@
 #!/bin/sh
 # test.sh: everything that must hold beside build and lint, in two lanes side by side, for the
-# servers of one wait while the core of the other works. A lane stops at its first failure. What
-# the core printed comes when both are over: the last line closes the largest pytest run.
+# servers of one wait while the core of the other works; Dagster is in the shorter one. A lane
+# stops at its first failure. What the core printed comes when both are over: the last line closes
+# the largest pytest run.
 # test.sh core, test.sh servers: one of them.
 set -u
 cd "$(dirname "$0")/.."
@@ -13,7 +14,9 @@ pytest_in() {
 }
 
 core() {
-    "${MAKE:-make}" --no-print-directory c-test c-test-sanitized && pytest_in dev
+    "${MAKE:-make}" --no-print-directory c-test c-test-sanitized &&
+        pytest_in dagster-1.13 tests/dagster &&
+        pytest_in dev
 }
 
 # Wiring, parsing and warnings; the servers of tests/airflow are those of Airflow 3. The dag.test
@@ -24,8 +27,7 @@ servers() {
     pytest_in airflow-2.9 $quick -k "not a_retry_mends" &&
         pytest_in airflow-2.11 $quick &&
         pytest_in airflow-3.3 tests/airflow &&
-        pytest_in prefect-3.8 tests/prefect &&
-        pytest_in dagster-1.13 tests/dagster
+        pytest_in prefect-3.8 tests/prefect
 }
 
 both() {
