@@ -14,6 +14,7 @@ from retrain_ops.decisions import record
 from retrain_ops.decisions.judge import gate_report, outcome_of, reason_of
 from retrain_ops.decisions.record import DECISION_FILE, Decision, NamedModel
 from retrain_ops.spec.spec import RetrainSpec, parse_spec
+from retrain_ops.stats.class_counts import SaidClasses
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.moderation import EarlierWindow
@@ -54,16 +55,27 @@ def split(rng: np.random.Generator, cells: np.ndarray, levels: int) -> dict[str,
     return parts
 
 
-def of_amounts(cells: np.ndarray) -> np.ndarray:
-    """As many rows, int64[days, 8], for models of amounts, which disagree on all of them."""
+def of_problem(cells: np.ndarray, problem: str) -> np.ndarray:
+    """As many rows, int64[days, 8], of a problem: models of amounts disagree on all of them, and of
+    classes the label is the one that occurred."""
     counts = np.zeros_like(cells)
-    counts[:, 1] = cells.sum(axis=1)
-    return counts
+    if problem == "regression":
+        counts[:, 1] = cells.sum(axis=1)
+    if problem == "multiclass":
+        counts[:, 4:] = cells[:, :4] + cells[:, 4:]
+    return cells if problem == "binary" else counts
+
+
+def _classes(rng: np.random.Generator, right: list[np.ndarray]) -> SaidClasses:
+    """One of three classes, and another one where a model is wrong."""
+    label = rng.integers(0, 3, len(right[0])).astype(np.uint8)
+    old, new = ((label + 1 - one) % 3 for one in right)
+    return SaidClasses(label, old, new, 3)
 
 
 def scored(rng: np.random.Generator, cells: np.ndarray, metric: Metric = F1) -> PairedRows:
     """Rows with these joint counts, int64[days, 8], and scores that fit both decisions at 0.5;
-    for a metric of amounts with labels and predictions."""
+    for a metric of amounts with labels and predictions, for one of classes with those."""
     day = np.repeat(np.arange(len(cells), dtype=np.int32), cells.sum(axis=1))
     cell = np.concatenate([np.repeat(np.arange(8), counts) for counts in cells])
     label, *said = (((cell >> bit) & 1).astype(np.uint8) for bit in (2, 1, 0))
@@ -79,6 +91,7 @@ def scored(rng: np.random.Generator, cells: np.ndarray, metric: Metric = F1) -> 
         decisions=(said[0], said[1]),
         scores=(old, new),
         target=target,
+        classes=_classes(rng, said) if metric.problem == "multiclass" else None,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from retrain_ops.spec.window import days_between
 from retrain_ops.workspace import Workspace
 
 FIRST = date(2020, 1, 1)
+Label = Literal["binary", "amounts", "classes"]
 
 SPEC = """\
 [model]
@@ -84,6 +86,16 @@ AMOUNTS = (
 )
 """The same days with an amount to predict."""
 
+CLASSES = (
+    SPEC.replace("seed = 1\n", 'seed = 1\nproblem = "multiclass"\n')
+    .replace("label_rate = [0.05, 0.95]\n", "")
+    .replace('protected = ["c"]\n', 'metric = "macro_f1"\nprotected = ["c"]\nwatched = ["late"]\n')
+    .replace("min_positives = 20\n", 'guards = [{ metric = "log_loss", max_drop = 0.2 }]\n')
+)
+"""The same days with one of three classes to predict."""
+
+NAMES = ("on time", "late", "very late")
+
 
 def write_days(
     folder: Path,
@@ -94,12 +106,12 @@ def write_days(
     shift: float = 0.0,
     rule_changes: int = 10**6,
     first: date = FIRST,
-    amounts: bool = False,
+    label: Label = "binary",
 ) -> None:
     """Writes `count` daily partitions; from day `rule_changes` on the label's rule is reversed.
 
-    With `amounts` the label is no yes or no but ten times what its probability follows, and
-    noise.
+    Of "amounts" the label is ten times what the probability of a yes follows, and noise; of
+    "classes" it says whether that is below -5, above 10, or neither.
     """
     for index, day in enumerate(days_between(first, first + timedelta(days=count - 1))):
         write_day(
@@ -108,7 +120,7 @@ def write_days(
             rows=rows,
             shift=shift if index >= shift_from else 0.0,
             reversed_rule=index >= rule_changes,
-            amounts=amounts,
+            label=label,
         )
 
 
@@ -119,18 +131,16 @@ def write_day(
     rows: int = 300,
     shift: float = 0.0,
     reversed_rule: bool = False,
-    amounts: bool = False,
+    label: Label = "binary",
 ) -> None:
     target = folder / f"day={day.isoformat()}"
     target.mkdir(parents=True, exist_ok=True)
-    content = _content_of_day(day, rows, shift, reversed_rule, amounts)
+    content = _content_of_day(day, rows, shift, reversed_rule, label)
     (target / "part-0.parquet").write_bytes(content)
 
 
 @lru_cache(maxsize=2048)
-def _content_of_day(
-    day: date, rows: int, shift: float, reversed_rule: bool, amounts: bool
-) -> bytes:
+def _content_of_day(day: date, rows: int, shift: float, reversed_rule: bool, label: Label) -> bytes:
     """The file's bytes, kept: tests of a session ask for the same days over and over."""
     rng = np.random.default_rng(day.toordinal())
     a = rng.normal(size=rows) + shift
@@ -138,9 +148,11 @@ def _content_of_day(
     c = rng.choice(["x", "y"], size=rows)
     sign = -1.0 if reversed_rule else 1.0
     logit = sign * (1.8 * (a - shift) - 1.2 * b) - 0.3 + 0.5 * (c == "x")
-    label = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.int8)
-    if amounts:
-        label = 10 * logit + 5 * rng.standard_t(5, rows)
+    late = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.int8)
+    if label != "binary":
+        late = 10 * logit + 5 * rng.standard_t(5, rows)
+    if label == "classes":
+        late = np.array(NAMES)[np.digitize(late, (-5, 10))]
     begin = datetime.combine(day, time(6), tzinfo=UTC)
     times = [begin + timedelta(seconds=int(s)) for s in np.sort(rng.integers(0, 50000, rows))]
     table = pa.table(
@@ -150,7 +162,7 @@ def _content_of_day(
             "a": a.astype(np.float32),
             "b": b.astype(np.float32),
             "c": c.tolist(),
-            "late": label,
+            "late": late,
         }
     )
     sink = pa.BufferOutputStream()

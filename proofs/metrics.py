@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devtools import amount_peers, score_peers
+from devtools import amount_peers, class_peers, score_peers
 from devtools.metric_peers import PEERS, bootstrap_ratio, check_table, random_days, random_table
 
 TABLES = 1000
@@ -23,6 +23,7 @@ def prove(folder: Path) -> dict[str, Any]:
         | {name: _of_decisions(name) for name in PEERS}
         | {name: _of_rows(score_peers, name) for name in score_peers.PEERS}
         | {name: _of_rows(amount_peers, name) for name in amount_peers.PEERS}
+        | {f"classes_{name}": _of_rows(class_peers, name) for name in class_peers.PEERS}
     )
 
 
@@ -34,7 +35,7 @@ def _of_decisions(name: str) -> dict[str, Any]:
 
 
 def _of_rows(peers: ModuleType, name: str) -> dict[str, Any]:
-    """Of scores or amounts, which are sums over rows."""
+    """Of scores, amounts or classes, which are sums over rows."""
     rng = np.random.default_rng(1)
     tables = (peers.random_table(rng) for _ in range(TABLES))
     found = [peers.check_table(name, table) for table in tables]

@@ -20,7 +20,7 @@ from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.registry.registry import Registry
 from retrain_ops.run import RunContext, open_run
 
-SPECS = {"minutes": "flights_minutes.toml"}
+SPECS = {"minutes": "flights_minutes.toml", "classes": "flights_classes.toml"}
 """Labels of the example, and the spec that learns them."""
 
 

@@ -193,6 +193,18 @@ def amount_sums(
     *,
     n_threads: int = 0,
 ) -> NDArray[np.int64]: ...
+def class_counts(
+    day: ArrayLike,
+    level: ArrayLike,
+    y: ArrayLike,
+    champion: ArrayLike,
+    challenger: ArrayLike,
+    n_days: int,
+    n_levels: int,
+    n_classes: int,
+    *,
+    n_threads: int = 0,
+) -> NDArray[np.int64]: ...
 def score_sums(y: ArrayLike, score: ArrayLike, *, n_threads: int = 0) -> NDArray[np.int64]: ...
 def line_sums(
     y: ArrayLike, score: ArrayLike, intercept: float, slope: float, *, n_threads: int = 0

@@ -35,6 +35,7 @@ int rt_bind_shadow(PyObject *module);
 int rt_bind_scores(PyObject *module);
 int rt_bind_paired(PyObject *module);
 int rt_bind_amounts(PyObject *module);
+int rt_bind_classes(PyObject *module);
 int rt_bind_accumulators(PyObject *module);
 int rt_bind_mlflow(PyObject *module);
 int rt_bind_serving(PyObject *module);

@@ -146,16 +146,14 @@ def _ends(days: tuple[date, ...]) -> list[str]:
 
 
 def _rows(table: pa.Table, spec: RetrainSpec) -> dict[str, Any]:
-    import pyarrow.compute as pc
 
     from retrain_ops.data.labels import labels_of
 
-    label = table[spec.source.label]
-    mean = pc.mean(label).as_py()
+    label, labels = table[spec.source.label], labels_of(spec)
     return {
         "rows": table.num_rows,
         "labelled": table.num_rows - label.null_count,
-        labels_of(spec).rate_name: None if mean is None else round(float(mean), 4),
+        labels.rate_name: labels.survey(label),
     }
 
 

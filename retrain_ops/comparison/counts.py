@@ -20,7 +20,7 @@ from retrain_ops.data.reference import slice_levels
 from retrain_ops.data.source import day_index
 from retrain_ops.models.training import TrainedModel
 from retrain_ops.problems import Scored, problem_of
-from retrain_ops.problems.problem import LabelledDays, Scores
+from retrain_ops.problems.problem import Constant, LabelledDays
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run
 from retrain_ops.stats.cells import N_CELLS
@@ -36,18 +36,17 @@ class ModelCounts:
 
     Attributes:
         days: the days that have rows, oldest first.
-        label: uint8 (rows,); of amounts float64 (rows,).
-        champion_scores: float64 (rows,); None when there is no champion.
-        challenger_scores: float64 (rows,).
+        label: uint8 (rows,); of amounts float64 (rows,), of classes texts.
+        champion, challenger: what both say; no champion is None.
         cells: slice column -> level -> joint counts, int64 (days, 8); `ALL_ROWS` is a column.
-        sums: of the metrics of scores or amounts that `[gate]` names, where there is a champion
-            or a constant with scores.
+        sums: of the metrics of scores, amounts or classes that `[gate]` names, where there is a
+            champion or a constant with scores.
     """
 
     days: tuple[date, ...]
     label: npt.NDArray[Any]
-    champion_scores: Scores | None
-    challenger_scores: Scores
+    champion: Scored | None
+    challenger: Scored
     cells: Cells
     sums: Sums
 
@@ -59,7 +58,7 @@ def count_models(
     challenger: TrainedModel,
     *,
     slices: Sequence[str] = (),
-    constant: float | None = None,
+    constant: Constant = None,
 ) -> ModelCounts:
     """Scores both models on all rows of `table` and counts their decisions.
 
@@ -88,8 +87,8 @@ def count_models(
     return ModelCounts(
         days=labels.days,
         label=labels.label,
-        champion_scores=None if old is None else old.scores,
-        challenger_scores=new.scores,
+        champion=old,
+        challenger=new,
         cells=cells,
         sums=sums,
     )
@@ -117,5 +116,6 @@ def no_rows(run: Run) -> PairedRows:
 def labelled_days(run: Run, table: pa.Table) -> LabelledDays:
     """The labels of a table's rows and the days they lie on."""
     day, days = day_index(table)
-    label = labels_of(run.spec).values(table, run.spec.source.label)
-    return LabelledDays(day=day, days=days, label=label, n_threads=run.n_threads)
+    column = run.spec.source.label
+    label = labels_of(run.spec).values(table, column)
+    return LabelledDays(day=day, days=days, label=label, n_threads=run.n_threads, column=column)

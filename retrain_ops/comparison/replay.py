@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 
 from retrain_ops.data.labels import labels_of
@@ -29,5 +28,7 @@ def with_replay(run: Run, data: TrainingData) -> tuple[TrainingData, int | None]
         return data, 0
     old = memory.replayed(most).select(data.table.column_names)
     table = pa.concat_tables([old, data.table], promote_options="permissive").combine_chunks()
-    label = np.concatenate([labels_of(run.spec).values(old, run.spec.source.label), data.label])
-    return replace(data, table=table, day=day_index(table)[0], label=label), old.num_rows
+    labels = labels_of(run.spec)
+    label, classes = labels.learnt(labels.values(table, run.spec.source.label))
+    mixed = replace(data, table=table, day=day_index(table)[0], label=label, classes=classes)
+    return mixed, old.num_rows

@@ -45,6 +45,7 @@ def mlmodel_of(run: Run, trainer: str, window_end: date) -> bytes:
     Its columns are those of the window's rows; without them the features' kinds must do.
     """
     names, inputs = run.spec.features.all, []
+    of_classes = run.spec.model.problem == "multiclass"
     try:
         schema = read_schema(run.workspace, window_end)
         inputs = [(name, schema.field(name).type) for name in names]
@@ -52,8 +53,9 @@ def mlmodel_of(run: Run, trainer: str, window_end: date) -> bytes:
         numeric = run.spec.features.numeric
         inputs = [(n, pa.float64() if n in numeric else pa.string()) for n in names]
     if trainer in DEFAULTS or is_library(trainer):
-        return mlmodel_yaml(inputs=inputs).encode()
-    return mlmodel_yaml(trainer.partition(":")[0], inputs=inputs).encode()
+        return mlmodel_yaml(inputs=inputs, of_classes=of_classes).encode()
+    own = trainer.partition(":")[0]
+    return mlmodel_yaml(own, inputs=inputs, of_classes=of_classes).encode()
 
 
 def file_of_version(run: Run, version: Version, name: str) -> bytes:

@@ -1,8 +1,8 @@
 """What the rows of a source say, whoever wrote them: equal values of equal type on every day.
 
 A text stays text, whether it came as a dictionary, a large string, a view, bytes, a UUID or the
-digits of a whole number; a label of any type of number is int8, an amount float64; instants are
-in UTC.
+digits of a whole number; a label of any type of number is int8, a class the text of its category,
+an amount float64; instants are in UTC.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def _amount(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return _floats(column, name) if amounts else column
 
 
-_LABELS: Mapping[ProblemName, Reader] = MappingProxyType({"binary": _label, "regression": _amount})
+_LABELS: Mapping[ProblemName, Reader] = MappingProxyType(
+    {"binary": _label, "multiclass": texts, "regression": _amount}
+)
 
 
 def _name(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from retrain_ops.data.categories import numbers
+from retrain_ops.data.categories import codes_of, levels_of, numbers, texts
 from retrain_ops.errors import DataError
 from retrain_ops.spec.spec import RetrainSpec
 from retrain_ops.spec.window import DAY
 
-__all__ = ["Labels", "label_values", "labelled", "labels_of", "rows_of_days"]
+if TYPE_CHECKING:
+    from retrain_ops.data.source import Columns
+
+__all__ = [
+    "Labels",
+    "class_codes",
+    "class_names",
+    "label_values",
+    "labelled",
+    "labels_of",
+    "rows_of_days",
+]
 
 
 class Labels(Protocol):
@@ -29,11 +42,14 @@ class Labels(Protocol):
 
     @property
     def rate_name(self) -> str:
-        """What the mean label is called."""
+        """What `survey` is called."""
 
     @property
     def is_rate(self) -> bool:
         """Whether the mean label is the share of one of two labels."""
+
+    def survey(self, label: pa.ChunkedArray) -> float | None:
+        """The number that `rate_name` calls; None without a label."""
 
     def ranges(self, column: str) -> dict[str, tuple[float, float]]:
         """The range of a label, by its column; empty where `is_rate` says more."""
@@ -55,11 +71,31 @@ class Labels(Protocol):
     def lacking(self, label: NDArray[Any]) -> str:
         """What these labels lack for a training; empty when nothing."""
 
+    def learnt(self, label: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+        """What a trainer learns from, and the names of its classes where it has any."""
+
+    def unseen(self, table: Columns, column: str, seen: Sequence[date]) -> str:
+        """Which label no day of `seen` has, in words; empty where there is none."""
+
     def positives(self, label: pa.ChunkedArray) -> int:
         """Labels of 1; 0 where there is no such thing."""
 
 
-class _ZeroOrOne:
+class _Numbers:
+    """What labels that are numbers share: any of them can be learnt from."""
+
+    def survey(self, label: pa.ChunkedArray) -> float | None:
+        mean = pc.mean(label).as_py()
+        return None if mean is None else round(float(mean), 4)
+
+    def learnt(self, label: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+        return label, ()
+
+    def unseen(self, table: Columns, column: str, seen: Sequence[date]) -> str:
+        return ""
+
+
+class _ZeroOrOne(_Numbers):
     """Labels of a yes or no, as uint8."""
 
     wanted = "0 or 1"
@@ -85,7 +121,7 @@ class _ZeroOrOne:
         return int(pc.sum(label).as_py() or 0)
 
 
-class _Amount:
+class _Amount(_Numbers):
     """Labels of any finite number, as float64; NaN is a label that is not known."""
 
     wanted = "a number"
@@ -125,8 +161,81 @@ class _Amount:
         return 0
 
 
+class _Class:
+    """Labels of one of several classes, as texts: whole numbers are their digits."""
+
+    wanted = "a class (a text or a whole number)"
+    rate_name = "label_classes"
+    is_rate = False
+
+    def survey(self, label: pa.ChunkedArray) -> float | None:
+        return int(pc.count_distinct(label).as_py()) or None
+
+    def ranges(self, column: str) -> dict[str, tuple[float, float]]:
+        return {}
+
+    def accepts(self, kind: pa.DataType) -> bool:
+        return bool(pa.types.is_string(kind))
+
+    def known(self, label: pa.ChunkedArray) -> pa.ChunkedArray:
+        return label.is_valid()
+
+    def values(self, table: pa.Table, column: str) -> NDArray[np.object_]:
+        found = texts(table[column], column).combine_chunks().dictionary_encode()
+        names = np.array(found.dictionary.to_pylist(), dtype=object)
+        return np.asarray(names[found.indices.to_numpy(zero_copy_only=False)])
+
+    def lacking(self, label: NDArray[Any]) -> str:
+        found = class_names(label)
+        if len(found) > MOST_CLASSES:
+            return f"of {len(found)} classes, and there may be {MOST_CLASSES}"
+        few = f"of fewer than {FEWEST_CLASSES} classes ({', '.join(found) or 'none'})"
+        return few if len(found) < FEWEST_CLASSES else ""
+
+    def positives(self, label: pa.ChunkedArray) -> int:
+        return 0
+
+    def learnt(self, label: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+        names = class_names(label)
+        return class_codes(label, names).astype(np.uint8), names
+
+    def unseen(self, table: Columns, column: str, seen: Sequence[date]) -> str:
+        pairs = pa.table({"day": table[DAY], "label": texts(table[column], column)})
+        counted = pairs.filter(pairs["label"].is_valid()).group_by(["day", "label"])
+        found = counted.aggregate([([], "count_all")]).sort_by(_BY_DAY).to_pylist()
+        known = {pair["label"] for pair in found if pair["day"] in seen}
+        new = next((pair for pair in found if pair["label"] not in known), None)
+        if new is None:
+            return ""
+        return (
+            f"the label {column} is {new['label']!r} in {new['count_all']} row(s) of {new['day']}, "
+            "a class that no training day has"
+        )
+
+
+FEWEST_CLASSES, MOST_CLASSES = 3, 50
+_BY_DAY = [("day", "ascending"), ("label", "ascending")]
+_WHOLE = re.compile(r"-?\d+")
+
+
+def _texts(label: NDArray[Any]) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(label.astype(object), pa.string())])
+
+
+def class_names(label: NDArray[Any]) -> tuple[str, ...]:
+    """The distinct classes of some labels: numbers by size, else by their UTF-8 bytes."""
+    found = levels_of(_texts(label))
+    whole = all(_WHOLE.fullmatch(name) for name in found)
+    return tuple(sorted(found, key=int) if whole else found)
+
+
+def class_codes(label: NDArray[Any], classes: Sequence[str]) -> NDArray[np.int32]:
+    """The place of each label in `classes`, int32 (rows,), below 0 where it is none of them."""
+    return codes_of(_texts(label), classes)
+
+
 _BY_PROBLEM: Mapping[str, Labels] = MappingProxyType(
-    {"binary": _ZeroOrOne(), "regression": _Amount()}
+    {"binary": _ZeroOrOne(), "multiclass": _Class(), "regression": _Amount()}
 )
 
 

@@ -53,7 +53,7 @@ class DayCounts:
     missing: Mapping[str, list[int]]
     labelled: list[int] = field(default_factory=list)
     positives: list[int] = field(default_factory=list)
-    alike: list[float | None] = field(default_factory=list)
+    alike: list[str | None] = field(default_factory=list)
 
 
 def count_days(table: Columns, spec: RetrainSpec, days: Sequence[date]) -> DayCounts:
@@ -82,12 +82,20 @@ def _is_one(label: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.fill_null(pc.equal(label, pa.scalar(1).cast(label.type)), False)
 
 
-def _alike(table: pa.Table, label: str, days: Sequence[date]) -> list[float | None]:
-    """The one label of each day whose labels are all equal."""
-    both = pa.table({"day": table["day"], "label": table[label]})
+def _alike(table: pa.Table, label: str, days: Sequence[date]) -> list[str | None]:
+    """The one label of each day whose labels are all equal, in words."""
+    column = table[label]
+    names = pc.unique(column).drop_null() if pa.types.is_string(column.type) else None
+    if names is not None:
+        column = pc.index_in(column, value_set=names)
+    both = pa.table({"day": table["day"], "label": column})
     ends = both.group_by("day").aggregate([("label", "min"), ("label", "max")])
     found = zip(*(ends[n].to_pylist() for n in ("day", "label_min", "label_max")), strict=True)
-    one = {day: float(low) for day, low, high in found if low is not None and low == high}
+    one = {
+        day: f"{float(low):g}" if names is None else repr(names[low].as_py())
+        for day, low, high in found
+        if low is not None and low == high
+    }
     return [one.get(day) for day in days]
 
 
@@ -223,7 +231,7 @@ def _odd_amounts(now: DayCounts, mature: Sequence[int]) -> Iterator[Oddity]:
     constant = [i for i in many if now.alike[i] is not None]
     if 2 * len(constant) < len(many):
         for i in constant:
-            text = f"{now.days[i]}: all {now.labelled[i]} labels are {now.alike[i]:g}"
+            text = f"{now.days[i]}: all {now.labelled[i]} labels are {now.alike[i]}"
             yield Oddity("label_rate", f"{text}, on most days they differ")
 
 

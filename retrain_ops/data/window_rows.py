@@ -65,7 +65,7 @@ class Strays:
 
 def pulled_columns(spec: RetrainSpec) -> tuple[str, ...]:
     """The columns that a run pulls beside request id and event time."""
-    return (*spec.features.all, *spec.slice_columns, spec.source.label)
+    return tuple(dict.fromkeys((*spec.features.all, *spec.slice_columns, spec.source.label)))
 
 
 def window_rows(source: Source, window: Window) -> tuple[pa.Table, Strays]:

@@ -43,14 +43,14 @@ def constant_report(
     sums: Sums,
     rules: GateRules,
     *,
-    constant: float | None,
+    constant: float | list[float] | None,
     above: int,
     auc: float | None,
     scores_usable: bool,
 ) -> BootstrapGate:
     """The first champion of a model of amounts: proven to tell rows above the median label from
     the others, which no constant does, and on these rows better than the best constant of the
-    training days.
+    training days. Of classes it is those that are not of the most common one.
 
     That it is better is not asked to be proven: a week of days shows it of amounts with heavy
     tails only where the model is much better.

@@ -276,15 +276,19 @@ def _bootstrap_reason(gate: BootstrapGate) -> str:
 
 
 def _constant_reason(gate: BootstrapGate) -> str:
-    """Of a model of amounts, which a constant stood beside."""
+    """Of a model of amounts or classes, which a constant stood beside."""
+    constant = gate["constant"]
+    of_classes = isinstance(constant, list)
     if gate["reason"] == "scores_not_usable":
-        return "Its predictions are not finite amounts that tell rows apart."
-    title, constant = metric_of(gate).title, float(gate["constant"] or 0)
+        what = "probabilities" if of_classes else "finite amounts"
+        return f"Its predictions are not {what} that tell rows apart."
+    rows = "not of the most common class" if of_classes else "above the median label"
+    said = "model of the training days' shares" if of_classes else f"{constant or 0:g}"
     return (
-        "It tells rows above the median label from the others with an AUC of at least "
+        f"It tells rows {rows} from the others with an AUC of at least "
         f"{shown(gate['auc_lower_bound'])} (99.9 %), where a constant has 0.5. On "
-        f"{_count(gate['rows'], 'hold-out row')} of {_count(gate['days'], 'day')} it has {title} "
-        f"{shown(gate['score_challenger'])}, the constant {constant:g} "
+        f"{_count(gate['rows'], 'hold-out row')} of {_count(gate['days'], 'day')} it has "
+        f"{metric_of(gate).title} {shown(gate['score_challenger'])}, the constant {said} "
         f"has {shown(gate['score_champion'])}. It has to be better than a constant in both."
     )
 
@@ -298,7 +302,7 @@ def _stopping_slice(s: SliceRecord, gate: GateRecord) -> str:
     rules = gate["rules"]
     name = f"{s['column']} = {s['level']}"
     if s["verdict"] == "undecided":
-        return f"Protected slice {name} {slice_line(s, metric_of(gate).title)}."
+        return f"Protected slice {name} {slice_line(s, metric_of(gate, s['column']).title)}."
     bound = shown(s["lower_bound"], sign=True)
     if s["role"] == "protected":
         return (
@@ -379,7 +383,6 @@ def _check_needs(check: CheckRecord, needed: int, rows_per_day: float) -> str:
 
 
 def _slice_table(gate: GateRecord) -> list[str]:
-    title = metric_of(gate).title
     rows: list[tuple[str, ...]] = [
         ("slice", "role", "rows", "champion", "challenger", "difference", "at least", "")
     ]
@@ -392,7 +395,7 @@ def _slice_table(gate: GateRecord) -> list[str]:
                 *map(shown, scores_of(s)),
                 shown(s["difference"], sign=True),
                 shown(s["lower_bound"], sign=True),
-                slice_line(s, title),
+                slice_line(s, metric_of(gate, s["column"]).title),
             )
         )
     return aligned(rows, left=(0, 1, 7))

@@ -101,6 +101,7 @@ class MetricRecord(TypedDict):
     beta: NotRequired[str]
     costs: NotRequired[CostsRecord]
     quantile: NotRequired[str]
+    classes: NotRequired[bool]
 
 
 class DegradedWindowRecord(TypedDict):
@@ -146,10 +147,8 @@ class DriftRecord(TypedDict):
 
 
 class PairedRecord(TypedDict):
-    """Both models on the same rows. F1 as a number and as an exact fraction.
-
-    The scores are of the metric, where it is another one; `_exact` is null for a root.
-    """
+    """Both models on the same rows: F1, and scores of the metric where it is another one; `_exact`
+    is a fraction, null for a root."""
 
     rows: int
     positives: int
@@ -242,8 +241,9 @@ class GateRecord(PairedRecord):
 class BootstrapGate(TypedDict):
     """The first champion has nobody to beat but a constant.
 
-    A model of amounts is compared with it row by row, the constant in the champion's place;
-    `above` are the rows with a label above the median one, which it has to tell apart.
+    A model of amounts or classes is compared with it row by row, the constant in the champion's
+    place; `above` are the rows that it has to tell apart: with a label above the median one, or not
+    of the most common class.
     """
 
     verdict: Literal["pass", "fail"]
@@ -259,7 +259,7 @@ class BootstrapGate(TypedDict):
     standard_error: NotRequired[float | None]
     rows: NotRequired[int]
     days: NotRequired[int]
-    constant: NotRequired[float | None]
+    constant: NotRequired[float | list[float] | None]
     above: NotRequired[int]
     rules: NotRequired[RulesRecord]
 
@@ -279,6 +279,7 @@ class ChallengerRecord(TypedDict):
     threshold_end: str
     left_out: NotRequired[dict[str, dict[str, int]]]
     replayed: NotRequired[int]
+    classes: NotRequired[list[str]]
 
 
 class Hashes(TypedDict):
@@ -291,10 +292,8 @@ class Hashes(TypedDict):
 
 
 class HoldoutRecord(TypedDict):
-    """The rows that judged: `cells[column][level]`; `cut_days` taught the champion.
-
-    `sums[kind][column][level]` are those of the metrics of scores or amounts that the rules name.
-    """
+    """The rows that judged: `cells[column][level]`, and `sums[kind][column][level]` of the metrics
+    that the rules name; `cut_days` taught the champion."""
 
     days: list[str]
     cut_days: list[str]
@@ -304,7 +303,7 @@ class HoldoutRecord(TypedDict):
 
 
 class AucRecord(TypedDict):
-    """Area under the ROC curve on the hold-out; of amounts, of rows above the median label."""
+    """Area under the ROC curve on the hold-out; of amounts and classes, of the rows `above`."""
 
     champion: float | None
     challenger: float | None
@@ -393,12 +392,12 @@ def compared(decision: Decision) -> GateRecord | None:
     return cast(GateRecord, decision["gate"])
 
 
-def metric_of(gate: GateRecord | BootstrapGate) -> Metric:
-    """The metric that the gate compared by."""
+def metric_of(gate: GateRecord | BootstrapGate, column: str = "") -> Metric:
+    """The metric that the gate compared by, all rows or the slices of a column."""
     rules = gate["rules"]
-    if "metric" not in rules:
-        return metric_of_record(None)
-    return metric_of_record({**rules, "name": rules["metric"]})
+    of_class = column and column == rules.get("classes_of")
+    name = "accuracy" if of_class else rules.get("metric", "f1")
+    return metric_of_record({**rules, "name": name})
 
 
 def scores_of(found: PairedRecord | BootstrapGate) -> tuple[float | None, float | None]:

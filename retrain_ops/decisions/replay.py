@@ -168,14 +168,14 @@ def _replay_gate(workspace: Workspace, window_end: date, decision: Decision) -> 
 
 
 def _replay_bootstrap(decision: Decision, stored: BootstrapGate) -> BootstrapGate:
-    """A model of amounts was compared with a constant too, by rules."""
+    """A model of amounts or classes was compared with a constant too, by rules."""
     holdout, usable = decision["holdout"], stored["reason"] != "scores_not_usable"
     auc = decision["auc"]["challenger"]
     if "rules" not in stored:
         return bootstrap_report(holdout["cells"], auc=auc, scores_usable=usable)
     return constant_report(
         holdout["cells"],
-        holdout["sums"],
+        holdout.get("sums", {}),
         rules_of_record(stored["rules"]),
         constant=stored["constant"],
         above=stored["above"],

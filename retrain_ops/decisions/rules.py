@@ -52,4 +52,5 @@ class RulesRecord(TypedDict):
     costs: NotRequired[CostsRecord]
     quantile: NotRequired[str]
     variance: NotRequired[Literal["window", "moderated"]]
+    classes_of: NotRequired[str]
     guards: NotRequired[list[GuardRulesRecord]]

@@ -36,10 +36,11 @@ from retrain_ops.examples.partitions import Written, installed_data, write_days
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Label = Literal["late", "minutes"]
+Label = Literal["late", "minutes", "classes"]
 
 YEAR = 2013
 LATE_MINUTES = 15
+VERY_LATE_MINUTES = 60
 LEAD = np.timedelta64(2, "h")
 """A request is made this long before scheduled departure, and sees weather no newer."""
 FILL_HOURS = 6
@@ -101,7 +102,8 @@ def build_flights(source: Path | None = None, label: Label = "late") -> tuple[In
     """Read the raw tables and compute every row of the year.
 
     Returns the day of each row (days since 1970-01-01, ascending) and a table with `SCHEMA`,
-    sorted by day, `event_time`, `request_id`; of "minutes" the label is float32. `source` is the
+    sorted by day, `event_time`, `request_id`; of "minutes" the label is float32, of
+    "classes" a text. `source` is the
     folder of the CSV files.
 
     Raises `DataError` when the package is missing or its tables are not the expected ones.
@@ -208,7 +210,18 @@ def _minutes_late(flights: pa.Table) -> pa.Array:
     return flights["arr_delay"].combine_chunks().cast(pa.float32())
 
 
-LABELS: Mapping[Label, Callable[[pa.Table], pa.Array]] = {"late": _late, "minutes": _minutes_late}
+def _class(flights: pa.Table) -> pa.Array:
+    """On time, late or very late: up to 15 minutes, up to an hour, more; null = never arrived."""
+    minutes = flights["arr_delay"].combine_chunks()
+    late, very_late = (pc.greater(minutes, bound) for bound in (LATE_MINUTES, VERY_LATE_MINUTES))
+    return pc.if_else(very_late, "very late", pc.if_else(late, "late", "on time"))
+
+
+LABELS: Mapping[Label, Callable[[pa.Table], pa.Array]] = {
+    "late": _late,
+    "minutes": _minutes_late,
+    "classes": _class,
+}
 """What is asked of a flight, by the name of `--label`."""
 
 
@@ -342,7 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("out", metavar="OUT_DIR", help="folder of the day=YYYY-MM-DD partitions")
     parser.add_argument(
-        "--label", choices=list(LABELS), default="late", help="whether it is late, or how much"
+        "--label", choices=list(LABELS), default="late", help="late or not, how much, or how badly"
     )
     options = parser.parse_args(arguments)
     out, started = options.out, time.monotonic()

@@ -26,7 +26,10 @@ PYTHON_ENV_FILE = "python_env.yaml"
 
 
 def mlmodel_yaml(
-    loader_module: str = __name__, *, inputs: Sequence[tuple[str, pa.DataType]] = ()
+    loader_module: str = __name__,
+    *,
+    inputs: Sequence[tuple[str, pa.DataType]] = (),
+    of_classes: bool = False,
 ) -> str:
     """The text of the MLmodel file that belongs beside MODEL_FILE.
 
@@ -36,6 +39,7 @@ def mlmodel_yaml(
         loader_module: has the loader.
         inputs: columns and what they hold; MLflow's server and pages show them, and MLflow
             refuses frames that lack one. None are said when empty.
+        of_classes: a row's scores are one for each of several classes.
     """
     lines = [
         "flavors:",
@@ -50,13 +54,14 @@ def mlmodel_yaml(
         lines += [
             "signature:",
             f"  inputs: {_quoted(columns)}",
-            f"  outputs: {_quoted(_SCORES)}",
+            f"  outputs: {_quoted(_scores(2 if of_classes else 1))}",
             "  params: null",
         ]
     return "\n".join(lines) + "\n"
 
 
-_SCORES = [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}}]
+def _scores(axes: int) -> list[dict[str, object]]:
+    return [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1] * axes}}]
 
 
 def _quoted(value: object) -> str:
@@ -101,7 +106,8 @@ class PyFuncModel:
     def predict(
         self, model_input: object, params: dict[str, Any] | None = None
     ) -> NDArray[np.float64]:
-        """P(label = 1) of each row, float64 [n]; there are no inference parameters."""
+        """P(label = 1) of each row, float64 [n], or of each of `model.classes`, float64 [n, K];
+        there are no inference parameters."""
         del params
         return self.model.scores(model_input)
 

@@ -7,10 +7,11 @@ file to file.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -20,7 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops import _core
 from retrain_ops.data.categories import as_column, codes_of, numbers, texts
-from retrain_ops.errors import DataError
+from retrain_ops.errors import CorruptError, DataError
+from retrain_ops.models.container import pack, unpack
 from retrain_ops.models.input import InputError, as_matrix, category_column, is_table
 from retrain_ops.models.trees import importance
 from retrain_ops.workspace import replace_file
@@ -30,6 +32,9 @@ Matrix = NDArray[np.float32] | NDArray[np.float64]
 
 LIBRARY_MAGIC = b"\x89RTL\r\n\x1a\n"
 """How the file of another library's model begins."""
+
+CLASSES_MAGIC = b"\x89RTC\r\n\x1a\n"
+"""How a file begins that names the classes of the model in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +174,13 @@ class TabularModel:
     """A trained model that knows its columns.
 
     `losses` is the log-loss of rows it did not see, by round, where its training watched some; no
-    part of the model's file.
+    part of the model's file. `classes` are the names of what it tells apart, in the order of
+    `scores`, where training was given any.
     """
 
     core: Core
     losses: tuple[float, ...] = ()
+    classes: tuple[str, ...] = ()
     features: tuple[Feature, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -191,11 +198,11 @@ class TabularModel:
     @property
     def sha256(self) -> str:
         """SHA-256 of the model file: equal models have equal hashes."""
-        return self.core.sha256
+        return hashlib.sha256(self.to_bytes()).hexdigest() if self.classes else self.core.sha256
 
     def with_threshold(self, threshold: float) -> TabularModel:
         """The same model with another decision threshold."""
-        return TabularModel(self.core.with_threshold(threshold), self.losses)
+        return TabularModel(self.core.with_threshold(threshold), self.losses, self.classes)
 
     @property
     def objective(self) -> str:
@@ -264,11 +271,12 @@ class TabularModel:
             raise TypeError("a linear model has coefficients (core.slopes), no splits")
         if self.kind != "trees":
             raise TypeError(f"ask {self.kind} itself: core.payload is its own file")
-        return importance(self.to_bytes(), len(self.features), kind)
+        return importance(self.core.to_bytes(), len(self.features), kind)
 
     def to_bytes(self) -> bytes:
         """The model file."""
-        return self.core.to_bytes()
+        core = self.core.to_bytes()
+        return pack(CLASSES_MAGIC, {"classes": self.classes}, core) if self.classes else core
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model file; a reader sees the old file or the new one, whole."""
@@ -303,8 +311,29 @@ def load_model(source: bytes | str | os.PathLike[str]) -> TabularModel:
     library reads its part; ConfigError where it is not installed.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if data.startswith(CLASSES_MAGIC):
+        return _with_classes(data)
     if data.startswith(LIBRARY_MAGIC):
         from retrain_ops.models.libraries.model import read_library_model
 
         return TabularModel(read_library_model(data))
     return TabularModel(_core.Model.from_bytes(data))
+
+
+def _with_classes(data: bytes) -> TabularModel:
+    """The model in a file that names its classes."""
+    header, payload = unpack(CLASSES_MAGIC, data, "a model of classes")
+    classes = header.get("classes")
+    if (
+        not isinstance(classes, list)
+        or not all(isinstance(name, str) for name in classes)
+        or len(set(classes)) < max(len(classes), 2)
+        or payload.startswith(CLASSES_MAGIC)
+    ):
+        raise CorruptError(f"the classes of the model file are {classes!r}")
+    model = load_model(payload)
+    nothing = np.full((1, len(model.features)), np.nan)
+    outputs = model.core.predict(nothing, n_threads=1).size
+    if outputs != len(classes):
+        raise CorruptError(f"the file names {len(classes)} classes of a model of {outputs}")
+    return replace(model, classes=tuple(classes))

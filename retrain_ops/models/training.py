@@ -66,7 +66,8 @@ class TrainingData:
 
     `day` is int32 [n], the index of each row's day; `label` is uint8 [n] in {0, 1}, or float64
     [n] where `problem` is "regression"; `numeric` and `categorical` name the columns of `table`
-    to learn from; `threshold` is how the spec wants the model's threshold chosen.
+    to learn from; `threshold` is how the spec wants the model's threshold chosen. Where `problem`
+    is "multiclass" a label is the place of its class among `classes`.
     """
 
     table: pa.Table
@@ -76,18 +77,22 @@ class TrainingData:
     categorical: tuple[str, ...]
     threshold: Threshold = DEFAULT_THRESHOLD
     problem: ProblemName = "binary"
+    classes: tuple[str, ...] = ()
 
 
 class TrainedModel(Protocol):
-    """What every trainer returns, and what its module's `load_model(bytes)` gives back."""
+    """What every trainer returns, and what its module's `load_model(bytes)` gives back.
+
+    A model of several classes has them in `classes` too, in the order of its columns.
+    """
 
     @property
     def threshold(self) -> float:
         """Scores from here on mean yes; of a model of amounts any number, which nobody reads."""
 
     def predict_proba(self, data: Any, /, *, n_threads: int = 0) -> NDArray[np.float64]:
-        """P(label = 1) of each row, float64 [n], or of both labels [n, 2]; the same for any
-        team size. A model of amounts needs none."""
+        """P(label = 1) of each row, float64 [n], or of both labels [n, 2], or of
+        all classes [n, K]; the same for any team size. A model of amounts needs none."""
 
     def predict(self, data: Any, /, *, n_threads: int = 0) -> NDArray[Any]:
         """The amount of each row, float64 [n]; asked of a model of amounts alone."""
@@ -230,9 +235,10 @@ def train_gbdt(
 
     The threshold, by default that with the best F1, comes from 2-fold out-of-fold scores over
     alternating days; the model itself is then trained on all rows. Of amounts the squared error
-    is made small, and there is no threshold. `params` go over
-    DEFAULT_PARAMS. The model's bytes depend on data, params and seed alone, for any `n_threads`
-    (0: all that the process may use). Raises ConfigError for parameters, DataError for data.
+    is made small, of several classes the log-loss of them all, and there is no threshold. `params`
+    go over DEFAULT_PARAMS. The model's bytes depend on data, params and seed alone, for any
+    `n_threads` (0: all that the process may use). Raises ConfigError for parameters, DataError for
+    data.
     """
     _check(data)
     full = full_params(params)
@@ -282,14 +288,14 @@ def _train(
     x, objective = encode(data.table, features), OBJECTIVES[data.problem]
     fit = kind(x, data.label, features, params, seed, n_threads, objective)
     if data.problem != "binary":
-        return TabularModel(fit.on(slice(None))[0])
+        return TabularModel(fit.on(slice(None))[0], classes=data.classes)
     threshold, losses = _out_of_fold(fit, data.day, data.threshold)
     model, _ = fit.on(slice(None))
     return TabularModel(model.with_threshold(threshold), losses)
 
 
 OBJECTIVES: Mapping[ProblemName, str] = MappingProxyType(
-    {"binary": "binary", "regression": "squared_error"}
+    {"binary": "binary", "multiclass": "softmax", "regression": "squared_error"}
 )
 """What a training makes small, by problem, as `TabularModel.objective` names it."""
 

@@ -16,7 +16,7 @@ from retrain_ops.decisions.record import BootstrapGate
 from retrain_ops.errors import DataError
 from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import TrainedModel
-from retrain_ops.problems.problem import LabelledDays, Scored, Scores
+from retrain_ops.problems.problem import Constant, LabelledDays, Scored, Scores
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.ranks import roc_auc
 from retrain_ops.stats.rounding import to_significant
@@ -51,17 +51,17 @@ class _Binary:
             )
         return found[:, 1] if found.ndim == 2 else found
 
-    def usable(self, scores: Scores) -> bool:
-        return usable(scores) and bool(np.ptp(scores) > 0)
+    def usable(self, model: Scored) -> bool:
+        return usable(model.scores) and bool(np.ptp(model.scores) > 0)
 
-    def stand_in(self, label: NDArray[Any], rules: GateRules) -> float | None:
+    def stand_in(self, label: NDArray[Any], rules: GateRules) -> Constant:
         return None
 
     def first_rules(self, rules: GateRules) -> GateRules:
         return GateRules()
 
     def pair(
-        self, rows: LabelledDays, champion: Scored | float | None, challenger: Scored
+        self, rows: LabelledDays, champion: Scored | Constant, challenger: Scored
     ) -> PairedRows:
         """The constant model decides 1 for every row, and has no scores."""
         scores, old = None, np.ones(len(rows.label), dtype=np.uint8)
@@ -79,11 +79,11 @@ class _Binary:
     def above(self, label: NDArray[Any]) -> int | None:
         return None
 
-    def rank(self, label: NDArray[Any], scores: Scores | None) -> float | None:
-        return auc_of(label, scores)
+    def rank(self, label: NDArray[Any], model: Scored | None) -> float | None:
+        return auc_of(label, None if model is None else model.scores)
 
-    def picture(self, label: NDArray[Any], scores: Scores | None) -> ScoreCounts | None:
-        return curve(label, scores)
+    def picture(self, label: NDArray[Any], model: Scored | None) -> ScoreCounts | None:
+        return curve(label, None if model is None else model.scores)
 
     def first_champion(self, evaluated: Mapping[str, Any], rules: GateRules) -> BootstrapGate:
         return bootstrap_report(

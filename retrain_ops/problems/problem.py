@@ -6,7 +6,7 @@ What its labels are is in :mod:`retrain_ops.data.labels`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol, Unpack
@@ -21,30 +21,39 @@ from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.shadow import ShadowRules, ShadowVerdict, Traffic
 from retrain_ops.stats.tables import PairedRows
 
-__all__ = ["LabelledDays", "Problem", "Scored"]
+__all__ = ["Constant", "LabelledDays", "Problem", "Scored"]
 
 Scores = NDArray[np.float64]
+
+Constant = float | Sequence[float] | None
+"""What a model says that says the same of every row: an amount, or a probability of each class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A model's scores, float64 (rows,), and from where on they mean yes, where they do."""
+    """A model's scores, float64 (rows,), and from where on they mean yes, where they do.
+
+    Of several `classes` they are probabilities, float64 (rows, classes).
+    """
 
     scores: Scores
     threshold: float = math.nan
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledDays:
     """The labels of some rows, and the days that they lie on.
 
-    `day` is int32 (rows,), indices of `days`; `label` as `retrain_ops.data.labels` reads it.
+    `day` is int32 (rows,), indices of `days`; `label` as `retrain_ops.data.labels` reads it
+    from `column`.
     """
 
     day: NDArray[np.int32]
     days: tuple[date, ...]
     label: NDArray[Any]
     n_threads: int = 0
+    column: str = ""
 
 
 class Problem(Protocol):
@@ -68,10 +77,10 @@ class Problem(Protocol):
             DataError: it is a model of another problem, or gives another shape.
         """
 
-    def usable(self, scores: Scores) -> bool:
+    def usable(self, model: Scored) -> bool:
         """Whether a first champion may have these scores: sound ones that tell rows apart."""
 
-    def stand_in(self, label: NDArray[Any], rules: GateRules) -> float | None:
+    def stand_in(self, label: NDArray[Any], rules: GateRules) -> Constant:
         """What the constant model says that a first champion has to beat, from training labels;
         None where it needs no scores."""
 
@@ -79,7 +88,7 @@ class Problem(Protocol):
         """By which rules a first champion is counted and judged."""
 
     def pair(
-        self, rows: LabelledDays, champion: Scored | float | None, challenger: Scored
+        self, rows: LabelledDays, champion: Scored | Constant, challenger: Scored
     ) -> PairedRows:
         """Two models on the same rows; `champion` is a constant where there is none.
 
@@ -90,11 +99,12 @@ class Problem(Protocol):
     def above(self, label: NDArray[Any]) -> int | None:
         """Rows that a first champion has to tell from the others, where no cell counts them."""
 
-    def rank(self, label: NDArray[Any], scores: Scores | None) -> float | None:
+    def rank(self, label: NDArray[Any], model: Scored | None) -> float | None:
         """AUC to 9 digits, of amounts that of telling rows above the median label from the
-        others; None without scores, or where all rows are alike."""
+        others, of classes rows of the most common one; None without scores, or where all rows
+        are alike."""
 
-    def picture(self, label: NDArray[Any], scores: Scores | None) -> Mapping[str, Any] | None:
+    def picture(self, label: NDArray[Any], model: Scored | None) -> Mapping[str, Any] | None:
         """What the day's page shows of a model, as plain data; None without scores."""
 
     def first_champion(self, evaluated: Mapping[str, Any], rules: GateRules) -> BootstrapGate:

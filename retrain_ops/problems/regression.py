@@ -15,7 +15,7 @@ from retrain_ops.errors import DataError
 from retrain_ops.models.tabular import TabularModel
 from retrain_ops.models.training import TrainedModel
 from retrain_ops.problems.binary import auc_of
-from retrain_ops.problems.problem import LabelledDays, Scored, Scores
+from retrain_ops.problems.problem import Constant, LabelledDays, Scored, Scores
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.metrics.amounts import Amounts
 from retrain_ops.stats.rounding import to_significant
@@ -55,10 +55,10 @@ class _Regression:
             )
         return found
 
-    def usable(self, scores: Scores) -> bool:
-        return bool((np.abs(scores) <= LARGEST).all() and np.ptp(scores) > 0)
+    def usable(self, model: Scored) -> bool:
+        return bool((np.abs(model.scores) <= LARGEST).all() and np.ptp(model.scores) > 0)
 
-    def stand_in(self, label: NDArray[Any], rules: GateRules) -> float | None:
+    def stand_in(self, label: NDArray[Any], rules: GateRules) -> Constant:
         """To 9 digits, so that no order of a sum shows in it."""
         metric = constant_rules(rules).scored_by
         assert isinstance(metric, Amounts)
@@ -68,12 +68,12 @@ class _Regression:
         return constant_rules(rules)
 
     def pair(
-        self, rows: LabelledDays, champion: Scored | float | None, challenger: Scored
+        self, rows: LabelledDays, champion: Scored | Constant, challenger: Scored
     ) -> PairedRows:
-        assert champion is not None
         if isinstance(champion, Scored):
             old = _finite(champion.scores, "champion", rows)
         else:
+            assert isinstance(champion, float)
             old = np.full(len(rows.label), champion)
         new = _finite(challenger.scores, "challenger", rows)
         return paired_amounts(
@@ -83,11 +83,11 @@ class _Regression:
     def above(self, label: NDArray[Any]) -> int | None:
         return int(_above(label).sum())
 
-    def rank(self, label: NDArray[Any], scores: Scores | None) -> float | None:
-        return auc_of(_above(label), scores)
+    def rank(self, label: NDArray[Any], model: Scored | None) -> float | None:
+        return auc_of(_above(label), None if model is None else model.scores)
 
-    def picture(self, label: NDArray[Any], scores: Scores | None) -> AmountPicture | None:
-        return picture(label, scores)
+    def picture(self, label: NDArray[Any], model: Scored | None) -> AmountPicture | None:
+        return picture(label, None if model is None else model.scores)
 
     def first_champion(self, evaluated: Mapping[str, Any], rules: GateRules) -> BootstrapGate:
         return constant_report(

@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from retrain_ops.decisions.amounts import AmountPicture
+from retrain_ops.decisions.classes import ClassPicture
 from retrain_ops.decisions.curves import REPORT_FILE, ScoreCounts
 from retrain_ops.decisions.judge import DRIFT_COUNTS_FILE
 from retrain_ops.decisions.record import Decision, read_decision, recover_decision
@@ -58,6 +59,7 @@ def write_report(run: Run) -> bool:
         decision,
         curves=pictures.get("curves", {}),
         amounts=pictures.get("amounts", {}),
+        classes=pictures.get("classes", {}),
         counts=(run.read(DRIFT_COUNTS_FILE) or {}).get("features", {}),
         threshold=run.spec.drift.threshold,
         history=_history(run),
@@ -89,6 +91,7 @@ def render(
     threshold: float,
     history: list[Decision],
     amounts: Mapping[str, AmountPicture | None] | None = None,
+    classes: Mapping[str, ClassPicture | None] | None = None,
     warnings: Sequence[str] = (),
 ) -> str:
     """The page.
@@ -99,7 +102,8 @@ def render(
         counts: binned counts by feature (`drift_counts.json`), or nothing.
         threshold: PSI above which a feature triggers.
         history: decisions of the days up to this one, oldest first.
-        amounts: what models of amounts have in `report.json` instead of curves, or nothing.
+        amounts, classes: what models of amounts or of several classes have in `report.json`
+            instead of curves, or nothing.
         warnings: what was odd about the window's rows, in words.
 
     Raises:
@@ -109,6 +113,7 @@ def render(
         decision,
         curves=curves,
         amounts=amounts or {},
+        classes=classes or {},
         counts=counts,
         threshold=threshold,
         history=history,

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from retrain_ops.decisions import explain
 from retrain_ops.decisions.amounts import AmountPicture
+from retrain_ops.decisions.classes import ClassPicture
 from retrain_ops.decisions.curves import ScoreCounts
 from retrain_ops.decisions.record import (
     BootstrapGate,
@@ -55,6 +56,7 @@ def page(
     *,
     curves: Mapping[str, ScoreCounts | None],
     amounts: Mapping[str, AmountPicture | None],
+    classes: Mapping[str, ClassPicture | None],
     counts: Mapping[str, Any],
     threshold: float,
     history: Sequence[Decision],
@@ -74,6 +76,7 @@ def page(
         "slices": _slices(decision["holdout"], gate) if gate else None,
         "curves": _curves(curves),
         "amounts": _amounts(amounts),
+        "classes": _classes(classes),
         "flips": _flips(decision["holdout"]) if gate and _decides(gate) else None,
         "drift": _drift(decision, counts, threshold),
         "seasons": dict(sorted(decision.get("seasons", {}).items())),
@@ -106,7 +109,7 @@ def _tiles(decision: Decision) -> list[dict[str, str]]:
         note = f"at least {explain.shown(paired['lower_bound'], sign=True)} ({sure}, by days)"
         value = f"{paired['difference']:+.3f}"
         tiles.append({"name": "Difference", "value": value, "note": note})
-    if "rules" not in decision["gate"] or _decides(decision["gate"]):
+    if "rules" not in decision["gate"] or metric_of(decision["gate"]).problem == "binary":
         note = f"champion {_three(auc['champion'])}" if auc["champion"] else ""
         tiles.append({"name": "AUC challenger", "value": _three(auc["challenger"]), "note": note})
     days = len(decision["holdout"]["days"])
@@ -116,8 +119,8 @@ def _tiles(decision: Decision) -> list[dict[str, str]]:
 
 
 def _decides(gate: GateRecord | BootstrapGate) -> bool:
-    """Whether the models say yes or no."""
-    return metric_of(gate).problem == "binary"
+    """Whether what the models say is right or wrong."""
+    return metric_of(gate).problem != "regression"
 
 
 def _three(value: float | None) -> str:
@@ -133,10 +136,11 @@ def _slices(holdout: HoldoutRecord, gate: GateRecord) -> dict[str, Any]:
     whole = _models(_days(holdout, metric, ALL_ROWS, ALL_ROWS), confidence, metric)
     rows = [_slice_row("all rows", gate, whole)]
     for s in gate["slices"]:
-        days = _days(holdout, metric, s["column"], s["level"])
-        row = _slice_row(f"{s['column']} {s['level']}", s, _models(days, confidence, metric))
+        by = metric_of(gate, s["column"])
+        days = _days(holdout, by, s["column"], s["level"])
+        row = _slice_row(f"{s['column']} {s['level']}", s, _models(days, confidence, by))
         tone = {"fail": "bad", "undecided": "warn"}.get(s["verdict"], "plain")
-        words = explain.slice_line(s, metric.title)
+        words = explain.slice_line(s, by.title)
         rows.append(row | {"role": s["role"], "verdict": words, "tone": tone})
     ends = [end for row in rows for model in row["models"] for end in (model["low"], model["high"])]
     least, most = _scale(metric)
@@ -257,6 +261,23 @@ def _amounts_of(role: str, picture: AmountPicture, axis: Axis, most: float) -> d
         "mean": picture["mean"],
         "quantiles": picture["quantiles"],
     }
+
+
+# -- classes ----------------------------------------------------------------------
+
+
+def _classes(pictures: Mapping[str, ClassPicture | None]) -> list[dict[str, Any]]:
+    """The confusion matrix of each model of several classes, champion first."""
+    return [
+        {"role": role, "classes": p["classes"], "rows": list(map(_shares, p["rows"]))}
+        for role in ("champion", "challenger")
+        if (p := pictures.get(role))
+    ]
+
+
+def _shares(rows: Sequence[int]) -> list[dict[str, Any]]:
+    """How the rows of one class are spread over what is said of them."""
+    return [{"rows": n, "share": n / sum(rows) if n else 0.0} for n in rows]
 
 
 # -- flips ------------------------------------------------------------------------

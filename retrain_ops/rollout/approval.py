@@ -193,6 +193,7 @@ def evidence(run: Run, candidate: Version) -> Iterator[str]:
     for level in gate["slices"]:
         if level["role"] == "protected":
             judged = level["verdict"] if not level["reason"] else level["reason"]
+            title = metric_of(gate, level["column"]).title
             yield f"{level['column']}={level['level']}: {_scores(level, title)} ({judged})"
 
 

@@ -15,9 +15,9 @@ from retrain_ops.stats.thresholds import Threshold
 if TYPE_CHECKING:
     from retrain_ops.spec.spec import RetrainSpec
 
-__all__ = ["check_noise", "check_problem"]
+__all__ = ["check_noise", "check_problem", "derived_keys"]
 
-AMOUNTS = 'is of labels 0 and 1, and problem = "regression" has amounts'
+_HAS = {"regression": "amounts", "multiclass": "classes"}
 
 _IN_LABEL_UNITS = (
     ("gate", "min_improvement"),
@@ -31,6 +31,14 @@ Written = Mapping[str, Mapping[str, object]]
 """Table -> key -> value, as the file says it."""
 
 
+def derived_keys(table: str, tables: Written) -> dict[str, object]:
+    """What no file writes of a table, from the others as they are written."""
+    model, source = tables["model"], tables["source"]
+    if table != "gate" or not isinstance(model, dict) or not isinstance(source, dict):
+        return {}
+    return {"classes_of": source.get("label", "")} if model.get("problem") == "multiclass" else {}
+
+
 def check_problem(reader: TableReader, spec: RetrainSpec, written: Written) -> None:
     """Refuses what does not fit the problem.
 
@@ -41,9 +49,12 @@ def check_problem(reader: TableReader, spec: RetrainSpec, written: Written) -> N
     refused = refused_problem(spec.model.trainer, spec.model.problem)
     if refused is not None:
         raise reader.error("model", "trainer", refused)
-    if spec.model.problem == "regression":
+    if spec.model.problem != "binary":
         _check_labels(reader, spec)
         _check_margins(reader, spec, written)
+    if spec.model.problem == "multiclass" and spec.serving.log:
+        text = 'holds one number a request, and problem = "multiclass" has one for each class'
+        raise reader.error("serving", "log", text)
 
 
 def check_noise(reader: TableReader, spec: RetrainSpec) -> None:
@@ -61,25 +72,30 @@ def check_noise(reader: TableReader, spec: RetrainSpec) -> None:
 
 
 def _check_metric(reader: TableReader, spec: RetrainSpec) -> None:
-    problem, metric = spec.model.problem, spec.gate.metric
+    problem, asked = spec.model.problem, spec.gate.metric
     if spec.gate.problem != problem:
-        fit = [name for name in get_args(MetricName) if metric_named(name).problem == problem]
+        of_classes = problem == "multiclass"
+        named = {n: metric_named(n, classes=of_classes) for n in get_args(MetricName)}
+        fit = [name for name, metric in named.items() if metric.problem == problem]
         raise reader.error(
             "gate",
             "metric",
-            f'{metric} judges models of problem = "{spec.gate.problem}"; with [model] problem = '
+            f'{asked} judges models of problem = "{spec.gate.problem}"; with [model] problem = '
             f'"{problem}" name one of {", ".join(fit)}',
         )
 
 
 def _check_labels(reader: TableReader, spec: RetrainSpec) -> None:
+    problem = spec.model.problem
+    text = f'is of labels 0 and 1, and problem = "{problem}" has {_HAS[problem]}'
     if (spec.model.threshold, spec.model.threshold_value) != (Threshold().by, None):
-        raise reader.error("model", "threshold", AMOUNTS)
+        raise reader.error("model", "threshold", text)
     if spec.validate.label_rate != ValidateTable().label_rate:
-        text = f"{AMOUNTS}; give {spec.source.label} a range in [validate.ranges]"
+        if problem == "regression":
+            text += f"; give {spec.source.label} a range in [validate.ranges]"
         raise reader.error("validate", "label_rate", text)
     if spec.gate.max_calibration_error:
-        raise reader.error("gate", "max_calibration_error", AMOUNTS)
+        raise reader.error("gate", "max_calibration_error", text)
 
 
 def _check_margins(reader: TableReader, spec: RetrainSpec, written: Written) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from retrain_ops.errors import ConfigError
 from retrain_ops.spec.learn import LearnTable
 from retrain_ops.spec.memory import MemoryTable
+from retrain_ops.spec.problem import derived_keys
 from retrain_ops.spec.serving import ServingTable
 from retrain_ops.spec.source import PLACE, SourceTable
 from retrain_ops.spec.together import check_together
@@ -65,6 +66,7 @@ class ModelTable:
         threshold: from which score on the model says 1, chosen out of fold: where a metric of
             decisions is best, or by `threshold_value`.
         problem: what the model is asked for: "binary" is a yes or no, with labels 0 and 1,
+            "multiclass" one of 3 to 50 classes, with labels that are whole numbers or texts,
             "regression" an amount, with labels that are any finite numbers.
         threshold_value: of "fixed" the threshold, of "positive_rate" the largest share of rows,
             of "recall_at_precision" the least precision.
@@ -368,7 +370,10 @@ def parse_spec(text: str, *, where: str, folder: Path, segment: str | None = Non
     for name in ("model", "source", "features"):
         if name not in tables:
             raise ConfigError(f"{where}: the table [{name}] is required and missing")
-    values = {name: _read_table(reader, name, value) for name, value in tables.items()}
+    values = {
+        name: _read_table(reader, name, value, derived_keys(name, tables))
+        for name, value in tables.items()
+    }
     spec = RetrainSpec(**values, origin=reader)  # type: ignore[arg-type]
     check_together(reader, spec, tables)
     return _with_absolute_paths(spec, folder)
@@ -397,12 +402,14 @@ TABLES: Mapping[str, type] = {
 """Who reads a table; `[train]` is the trainer's own."""
 
 
-def _read_table(reader: TableReader, name: str, value: object) -> object:
+def _read_table(
+    reader: TableReader, name: str, value: object, derived: Mapping[str, object]
+) -> object:
     if name == "train":  # the trainer's own parameters
         if not isinstance(value, dict):
             raise reader.error(name, "", "must be a table")
         return value
-    return reader.read(name, value, TABLES[name])
+    return reader.read(name, value, TABLES[name], **derived)
 
 
 def _with_absolute_paths(spec: RetrainSpec, folder: Path) -> RetrainSpec:

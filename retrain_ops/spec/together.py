@@ -91,7 +91,8 @@ def _check_columns(reader: TableReader, spec: RetrainSpec) -> None:
         if doubled:
             raise reader.error(table, key, f"listed twice: {', '.join(doubled)}")
         for name in names:
-            if table != "source" and name in reserved:
+            of_classes = table == "gate" and name == spec.gate.classes_of
+            if table != "source" and name in reserved and not of_classes:
                 raise reader.error(table, key, f"{name!r} is the source's own column")
             if name in (source.partition, DAY):
                 raise reader.error(table, key, f"{name!r} is the day of a row: name another column")

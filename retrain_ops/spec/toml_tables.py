@@ -57,12 +57,17 @@ class TableReader:
         name = f"[{table}] {key}".rstrip()
         return ConfigError(f"{self.where}, line {line}: {name}: {message}")
 
-    def read(self, table: str, values: object, kind: type[T]) -> T:
-        """`values` as a `kind`, every key known, every type right, every value possible."""
+    def read(self, table: str, values: object, kind: type[T], **derived: object) -> T:
+        """`values` as a `kind`, every key known, every type right, every value possible; `derived`
+        are those that no file writes."""
         if not isinstance(values, dict):
             raise self.error(table, "", f"must be a table, it is {_type_name(values)}")
         hints = typing.get_type_hints(kind)
-        fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        fields = {
+            f.name: f
+            for f in dataclasses.fields(kind)  # type: ignore[arg-type]
+            if not f.metadata.get("derived")
+        }
         for key in values:
             if key not in fields:
                 known = ", ".join(sorted(fields))
@@ -76,7 +81,7 @@ class TableReader:
                 raise self.error(table, name, "is required and missing")
         arguments = {k: self._convert(table, k, v, hints[k]) for k, v in values.items()}
         try:
-            return kind(**arguments)
+            return kind(**arguments, **derived)
         except ConfigError:
             raise
         except ValueError as problem:

@@ -13,8 +13,8 @@ from retrain_ops.errors import ConfigError
 
 NATIVE = "gbdt"
 
-ProblemName = Literal["binary", "regression"]
-"""What a model is asked for: a yes or no, or an amount."""
+ProblemName = Literal["binary", "multiclass", "regression"]
+"""What a model is asked for: a yes or no, one of several classes, or an amount."""
 
 # The trainer learns from all rows of its window; early stopping would need others.
 DEFAULT_PARAMS: Mapping[str, int | float] = MappingProxyType(
@@ -44,19 +44,26 @@ _CLASS = re.compile(r"sklearn:[A-Za-z_]\w*")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-_ONLY: Mapping[str, ProblemName] = MappingProxyType({"logistic": "binary", "linear": "regression"})
-"""Trainers of one problem alone."""
+_PROBLEMS: Mapping[str, tuple[ProblemName, ...]] = MappingProxyType({
+    NATIVE: ("binary", "multiclass", "regression"),
+    "logistic": ("binary",),
+    "linear": ("regression",),
+    "xgboost": ("binary", "regression"),
+    "lightgbm": ("binary", "regression"),
+    "sklearn": ("binary",),
+})  # fmt: skip
+"""What each trainer can be asked for; a function of the user's own refuses by itself."""
 
 
 def refused_problem(trainer: str, problem: ProblemName) -> str | None:
     """Why a trainer cannot train for a problem; None where it can."""
-    only: ProblemName | None = "binary" if trainer.startswith("sklearn:") else _ONLY.get(trainer)
-    if only in (None, problem):
+    known = _PROBLEMS.get(trainer.partition(":")[0] if is_library(trainer) else trainer)
+    if known is None or problem in known:
         return None
-    known = (*DEFAULTS, "xgboost", "lightgbm")
-    others = ", ".join(f'"{name}"' for name in known if _ONLY.get(name) in (None, problem))
+    others = ", ".join(f'"{name}"' for name, asked in _PROBLEMS.items() if problem in asked)
+    alone = " and ".join(f'"{name}"' for name in known)
     return (
-        f'"{trainer}" trains for problem = "{only}" alone; for "{problem}" take {others} or a '
+        f'"{trainer}" trains for problem = {alone} alone; for "{problem}" take {others} or a '
         "function of your own"
     )
 

@@ -19,6 +19,7 @@ from retrain_ops.stats.rules import (
     Rows,
     Score,
     Share,
+    derived,
     quiet,
     recorded,
     require,
@@ -89,6 +90,8 @@ class GateRules:
         quantile: of "pinball"; which quantile of the label a prediction aims at.
         variance: how the spread between days is estimated for the bound on all rows: "window" from
             this hold-out alone, "moderated" with what earlier windows of the model showed.
+        classes_of: the label's column where the problem is "multiclass", else nothing: a slice
+            by it holds the rows of one class, and is judged by its recall.
         guards: `[{metric = "recall", max_drop = 0.02}]`; further metrics that must be shown not
             to lose more, in mode "literal" by the bare difference.
     """
@@ -118,6 +121,7 @@ class GateRules:
     quantile: Annotated[Fraction, "probability"] = quiet(MEDIAN)
     variance: Literal["window", "moderated"] = quiet("window")
     guards: tuple[Guard, ...] = quiet(())
+    classes_of: str = derived("")
 
     def __post_init__(self) -> None:
         for name in ("min_improvement", "beta", "quantile"):
@@ -155,8 +159,20 @@ class GateRules:
         return self.scored_by.problem
 
     def named(self, name: str) -> Metric:
-        """A metric with the table's own `beta`, `costs` and `quantile`."""
-        return metric_named(name, beta=self.beta, costs=self.costs, quantile=self.quantile)
+        """A metric with the table's own `beta`, `costs` and `quantile`, of its problem."""
+        return metric_named(
+            name,
+            beta=self.beta,
+            costs=self.costs,
+            quantile=self.quantile,
+            classes=bool(self.classes_of),
+        )
+
+    def metric_on(self, column: str) -> Metric:
+        """What the levels of a slice column are judged by: of each class its recall, which is the
+        accuracy on its rows."""
+        of_classes = self.classes_of and column == self.classes_of
+        return self.named("accuracy") if of_classes else self.scored_by
 
     @property
     def names(self) -> set[str]:

@@ -119,7 +119,7 @@ class GateReport:
         """Plain data, floats to 9 significant digits: equal bytes for equal counts and rules."""
         values = {name: getattr(self, name) for name in self.__slots__}
         metric = self.rules.scored_by
-        values["slices"] = [s.to_json(metric) for s in self.slices]
+        values["slices"] = [s.to_json(self.rules.metric_on(s.column)) for s in self.slices]
         values["rules"] = self.rules.to_json()
         values["checks"] = [asdict(check) for check in self.checks]
         values["guards"] = [guard.to_json() for guard in self.guards]
@@ -178,7 +178,7 @@ def judge(
     """
     counted = _checked_tables(cells, rules)
     (all_rows,) = counted[ALL_ROWS].values()
-    tables = _with_sums(counted, rules.scored_by, sums or {})
+    tables = _with_sums(counted, rules, sums or {})
     everything = next(iter(tables[ALL_ROWS].values()))
     overall = compare(everything, rules.scored_by)
     moderation = moderation_of(earlier) if rules.variance == "moderated" else None
@@ -249,10 +249,13 @@ def _unjudged(slices: Sequence[SliceVerdict]) -> tuple[str, ...]:
 
 
 def _with_sums(
-    counted: Mapping[str, Mapping[str, DayCells]], metric: Metric, sums: Sums
+    counted: Mapping[str, Mapping[str, DayCells]], rules: GateRules, sums: Sums
 ) -> dict[str, dict[str, DayCells]]:
     return {
-        column: {level: metric_days(d, metric, sums, column, level) for level, d in by.items()}
+        column: {
+            level: metric_days(d, rules.metric_on(column), sums, column, level)
+            for level, d in by.items()
+        }
         for column, by in counted.items()
     }
 
@@ -365,7 +368,7 @@ def _why_unjudged(paired: PairedDifference, bound: float | None, rules: GateRule
 def _judge_slice(
     column: str, level: str, role: Role, days: DayCells, rules: GateRules
 ) -> SliceVerdict:
-    paired = compare(days, rules.scored_by)
+    paired = compare(days, rules.metric_on(column))
     bound, error = lower_bound(paired, rules)
     reason = _why_unjudged(paired, bound, rules)
     verdict: Verdict = "undecided"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["exactly", "quiet", "recorded", "require"]
+__all__ = ["derived", "exactly", "quiet", "recorded", "require"]
 
 T = TypeVar("T")
 
@@ -49,6 +49,12 @@ def quiet(default: T) -> T:
     their hashes and bytes.
     """
     value: T = field(default=default, metadata={"quiet": True})
+    return value
+
+
+def derived(default: T) -> T:
+    """A quiet value that no file writes: another table decides it."""
+    value: T = field(default=default, metadata={"quiet": True, "derived": True})
     return value
 
 

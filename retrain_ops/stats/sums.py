@@ -4,7 +4,8 @@ Of a metric of scores six whole numbers per day: the champion's values over nega
 positives, the challenger's, and the squared differences of both (csrc/evaluation/paired.h says
 what a value is). Losses add up over any days; ranks are among the rows of all days together, so
 the sums of other days are counted anew. Those of a metric of amounts are in
-:mod:`retrain_ops.stats.amount_sums`.
+:mod:`retrain_ops.stats.amount_sums`, of several classes in
+:mod:`retrain_ops.stats.class_counts`.
 """
 
 from __future__ import annotations
@@ -74,15 +75,17 @@ def count_sums(
     return found
 
 
-def with_sums(days: DayCells, sums: DaySums, n_sums: int, *, name: str) -> DayCells:
-    """Joint counts per day with the `n_sums` sums of the same days behind them.
+def with_sums(days: DayCells, sums: DaySums, n_sums: int | None, *, name: str) -> DayCells:
+    """Joint counts per day with the `n_sums` sums of the same days behind them; None is as many
+    as the first day has.
 
     Raises:
         DataError: other days, or another number of whole numbers each.
     """
     if len(days) != len(sums):
         raise DataError(f"{name} cover {len(sums)} days, there are {len(days)}")
+    wanted = len(sums[0]) if n_sums is None and sums else n_sums
     for day in sums:
-        if len(day) != n_sums or not all(isinstance(n, int) for n in day):
-            raise DataError(f"{name} must hold {n_sums} whole numbers a day")
+        if len(day) != wanted or not all(isinstance(n, int) for n in day):
+            raise DataError(f"{name} must hold {wanted} whole numbers a day")
     return tuple((*cells, *more) for cells, more in zip(days, sums, strict=True))

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrain_ops.stats.cells import ALL_ROWS, DayCells, count_cells, day_cells
+from retrain_ops.stats.class_counts import SaidClasses
 from retrain_ops.stats.gate_rules import GateRules
 from retrain_ops.stats.metrics import Metric
 from retrain_ops.stats.sums import DaySums, with_sums
 
-__all__ = ["Cells", "PairedRows", "Tables", "count_tables", "paired_amounts"]
+__all__ = ["Cells", "PairedRows", "Tables", "count_tables", "paired_amounts", "paired_classes"]
 
 Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -34,7 +35,8 @@ class PairedRows:
 
     `day` is int32 (rows,), indices below `n_days`; `label` and both `decisions` uint8 (rows,), 0
     or 1; both `scores` float64 (rows,), None where there are none. Of amounts `target` is the
-    label, float64 (rows,), and `scores` what is predicted; see `paired_amounts`.
+    label, float64 (rows,), and `scores` what is predicted; see `paired_amounts`. Of several
+    `classes` see `paired_classes`.
     """
 
     day: NDArray[np.int32]
@@ -43,6 +45,7 @@ class PairedRows:
     decisions: tuple[Said, Said]
     scores: tuple[Scores, Scores] | None
     target: Scores | None = None
+    classes: SaidClasses | None = None
     n_threads: int = 0
 
     def cells(self, levels: Levels) -> dict[str, Counts]:
@@ -92,6 +95,7 @@ class PairedRows:
             decisions=(self.decisions[0][kept], self.decisions[1][kept]),
             scores=None if scores is None else (scores[0][kept], scores[1][kept]),
             target=None if self.target is None else self.target[kept],
+            classes=None if self.classes is None else self.classes.take(kept),
         )
 
 
@@ -108,7 +112,8 @@ def count_tables(rows: PairedRows, columns: Mapping[str, Levels], rules: GateRul
     """
     levels = {ALL_ROWS: rows.everyone, **columns}
     cells = {name: rows.cells(by) for name, by in levels.items()}
-    wanted = {guard.metric: [ALL_ROWS] for guard in rules.guards} | {rules.metric: list(levels)}
+    judged = [name for name in levels if rules.metric_on(name) is rules.scored_by]
+    wanted = {guard.metric: [ALL_ROWS] for guard in rules.guards} | {rules.metric: judged}
     sums = {
         metric.kind: {name: rows.sums(metric, levels[name]) for name in names}
         for metric, names in ((rules.named(m), names) for m, names in wanted.items())
@@ -139,5 +144,31 @@ def paired_amounts(
         decisions=(none, differs),
         scores=predicted,
         target=target,
+        n_threads=n_threads,
+    )
+
+
+def paired_classes(
+    day: NDArray[np.int32],
+    n_days: int,
+    classes: SaidClasses,
+    probability: tuple[Scores, Scores],
+    *,
+    n_threads: int = 0,
+) -> PairedRows:
+    """Rows of two models of several classes: joint counts say which of both is right.
+
+    The label of every row is 1, the class that occurred, and a decision is 1 where that is the
+    class that a model says; `probability` is what both give it, float64 (rows,).
+    """
+    said = classes.champion, classes.challenger
+    old, new = ((one == classes.label).astype(np.uint8) for one in said)
+    return PairedRows(
+        day=day,
+        n_days=n_days,
+        label=np.ones(len(day), np.uint8),
+        decisions=(old, new),
+        scores=probability,
+        classes=classes,
         n_threads=n_threads,
     )

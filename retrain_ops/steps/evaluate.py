@@ -28,6 +28,7 @@ from retrain_ops.errors import DataError, ValidationError
 from retrain_ops.mlflow.tracking import log_run
 from retrain_ops.models.mlflow_flavor import MODEL_FILE, environment_files
 from retrain_ops.problems import BINARY, problem_of
+from retrain_ops.problems.problem import Constant
 from retrain_ops.registry.events import Version
 from retrain_ops.run import Run, note
 from retrain_ops.stats.cells import ALL_ROWS, CHALLENGER, CHAMPION, day_cells
@@ -48,9 +49,10 @@ class EvaluateResult:
     `cells[column][level]` is one list of 8 joint counts (:mod:`retrain_ops.stats.cells`) per day
     of `days`. `expected_levels` are those of the training days. `calibration` counts the
     challenger's scores by bin, None when they are not probabilities. `sums[kind][column][level]`
-    (:mod:`retrain_ops.stats.sums`) are there when `[gate]` names a metric of scores or amounts.
-    `constant` is what a first model of amounts was compared with, `above` the rows with a label
-    above the median one. `seasons` are those that `[memory]` knows.
+    (:mod:`retrain_ops.stats.sums`) are there when `[gate]` names a metric of scores, amounts or
+    classes. `constant` is what a first model of amounts or classes was compared with, `above` the
+    rows with a label above the median one, or not of the most common class. `seasons` are those
+    that `[memory]` knows.
     """
 
     days: list[str]
@@ -67,7 +69,7 @@ class EvaluateResult:
     calibration: Mapping[str, Any] | None
     hashes: dict[str, str]
     sums: Sums | None = quiet(None)
-    constant: float | None = quiet(None)
+    constant: Constant = quiet(None)
     above: int | None = quiet(None)
     seasons: Mapping[str, SeasonRecord] | None = quiet(None)
 
@@ -112,8 +114,8 @@ def evaluate(run: Run) -> EvaluateResult:
         constant=constant,
     )
     pictures = {
-        "champion": problem.picture(counted.label, counted.champion_scores),
-        "challenger": problem.picture(counted.label, counted.challenger_scores),
+        "champion": problem.picture(counted.label, counted.champion),
+        "challenger": problem.picture(counted.label, counted.challenger),
     }
     run.workspace.write_json(run.path(REPORT_FILE), {problem.picture_name: pictures})
     result = EvaluateResult(
@@ -122,9 +124,9 @@ def evaluate(run: Run) -> EvaluateResult:
         rows=table.num_rows,
         cells=_plain(counted.cells),
         expected_levels=levels,
-        auc_champion=problem.rank(counted.label, counted.champion_scores),
-        auc_challenger=problem.rank(counted.label, counted.challenger_scores),
-        scores_usable=problem.usable(counted.challenger_scores),
+        auc_champion=problem.rank(counted.label, counted.champion),
+        auc_challenger=problem.rank(counted.label, counted.challenger),
+        scores_usable=problem.usable(counted.challenger),
         labelled=table.num_rows,
         requests=requested.num_rows,
         model_bytes=len(run.workspace.read(run.path(MODEL_FILE)) or b""),
@@ -148,7 +150,7 @@ def _fair_days(run: Run, champion: Version | None) -> tuple[tuple[date, ...], tu
     return fair, tuple(d for d in run.window.holdout if d not in fair)
 
 
-def _constant(run: Run) -> float | None:
+def _constant(run: Run) -> Constant:
     """What the constant model says that a first champion has to beat."""
     name = run.spec.source.label
     table = read_processed(run.workspace, run.window.end, days=run.window.train, columns=[name])

@@ -13,8 +13,9 @@ from retrain_ops.comparison.replay import with_replay
 from retrain_ops.comparison.scoring import REFERENCE_FILE
 from retrain_ops.data.labels import labelled, labels_of, rows_of_days
 from retrain_ops.data.processed import read_processed
-from retrain_ops.data.reference import build_reference
+from retrain_ops.data.reference import build_reference, slice_levels
 from retrain_ops.data.source import day_index
+from retrain_ops.data.window_rows import pulled_columns
 from retrain_ops.errors import ValidationError
 from retrain_ops.models.mlflow_flavor import MODEL_FILE
 from retrain_ops.models.training import TrainedModel, TrainingData, resolve_trainer
@@ -35,7 +36,8 @@ class TrainResult:
 
     `threshold_by` and `threshold_value` are the rule that did, where it is not the best F1;
     `left_out` counts the rows whose labels `[noise]` found too doubtful, by day and slice;
-    `replayed` those of `rows` that are of days before the window.
+    `replayed` those of `rows` that are of days before the window; `classes` are what a model of
+    several tells apart, in the order of its probabilities.
     """
 
     model_sha256: str
@@ -50,6 +52,7 @@ class TrainResult:
     threshold_value: float | None = quiet(None)
     left_out: LeftOut | None = quiet(None)
     replayed: int | None = quiet(None)
+    classes: tuple[str, ...] = quiet(())
 
     @property
     def status(self) -> str:
@@ -105,6 +108,7 @@ def train(run: Run) -> TrainResult:
         threshold_value=run.spec.model.threshold_value,
         left_out=left_out,
         replayed=replayed,
+        classes=rows.classes,
     )
 
 
@@ -112,7 +116,7 @@ def _seen(run: Run) -> tuple[str, ...] | None:
     """The columns that are read; a trainer of the user's own may look at any."""
     if ":" in run.spec.model.trainer and not is_library(run.spec.model.trainer):
         return None
-    return (*run.spec.features.all, *run.spec.slice_columns, run.spec.source.label)
+    return pulled_columns(run.spec)
 
 
 def training_data(run: Run, table: pa.Table) -> TrainingData:
@@ -131,20 +135,26 @@ def training_data(run: Run, table: pa.Table) -> TrainingData:
             f"{run.retrain_key}: the training days {first} to {last} hold {label.size} rows with a "
             f"known {run.spec.source.label}, {lacking}: there is nothing to learn"
         )
+    learnt, classes = labels.learnt(label)
     return TrainingData(
         table=table,
         day=day_index(table)[0],
-        label=label,
+        label=learnt,
         numeric=run.spec.features.numeric,
         categorical=run.spec.features.categorical,
         threshold=run.spec.threshold,
         problem=run.spec.model.problem,
+        classes=classes,
     )
 
 
 def _reference(run: Run, table: pa.Table) -> dict[str, object]:
-    """All features are frozen, not today's drift set alone: the set may change later."""
-    return build_reference(
+    """All features are frozen, not today's drift set alone: the set may change later.
+
+    The levels of the label are those of the rows that have one: no other is judged.
+    """
+    label = run.spec.source.label
+    found = build_reference(
         table,
         numeric=run.spec.features.numeric,
         categorical=run.spec.features.categorical,
@@ -152,3 +162,6 @@ def _reference(run: Run, table: pa.Table) -> dict[str, object]:
         bins=run.spec.drift.bins,
         n_threads=run.n_threads,
     )
+    if label in run.spec.slice_columns:
+        found["slices"][label] = slice_levels(labelled(table, run.spec), label)[0]
+    return found

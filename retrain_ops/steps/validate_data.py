@@ -59,6 +59,12 @@ def validate_data(run: Run) -> ValidationResult:
         report = validate_table(rows, rules_of(run.spec, rows.schema))
         if not report.success:
             raise ValidationError(f"{run.retrain_key}: {failures_of(report)}")
+        unseen = labels_of(run.spec).unseen(rows, run.spec.source.label, run.window.train)
+        if unseen:
+            raise ValidationError(
+                f"{run.retrain_key}: {unseen}: correct it, or make it null until "
+                f"{run.window.train[0]} to {run.window.train[-1]} know it"
+            )
         return ValidationResult(
             expectations=report.evaluated,
             rows=rows.num_rows,

@@ -25,7 +25,7 @@ CONTENT = ("decision.json", "model.rtm", "reference.json", "report.json", "repor
 
 def week(tmp_path, client, spec=AMOUNTS, **days):
     """The bootstrap, then a week in whose middle the label's rule is reversed."""
-    write_days(tmp_path / "rows", 45, amounts=True, **days)
+    write_days(tmp_path / "rows", 45, label="amounts", **days)
     (tmp_path / "toy.toml").write_text(spec)
     bootstrap(tmp_path, client, BEGIN, spec=spec)
 
@@ -126,7 +126,7 @@ def test_the_documented_metric_of_ones_own_judges_a_day(
 )
 def test_labels_that_cannot_be_learnt_stop_the_day(value, problem, tmp_path, client, messages):
     """Infinite ones at validation; where none is known there is nothing to learn."""
-    write_days(tmp_path / "rows", 25, amounts=True)
+    write_days(tmp_path / "rows", 25, label="amounts")
     for path in sorted((tmp_path / "rows").rglob("*.parquet"))[:20]:
         table = pq.read_table(path, partitioning=None)
         known = table["late"].to_pylist()

@@ -89,6 +89,9 @@ def keys_of(kind: type) -> list[Key]:
     for field in dataclasses.fields(kind):
         if not effects.get(field.name):
             raise ValueError(f"{kind.__name__}: the docstring says nothing of {field.name}")
+        if field.metadata.get("derived"):
+            del effects[field.name]
+            continue
         default = _default(field) + ("°" if field.metadata.get("quiet") else "")
         effect = effects.pop(field.name).rstrip(".")
         found.append(Key(field.name, *_type(hints[field.name]), default, effect))

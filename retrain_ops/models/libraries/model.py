@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retrain_ops.errors import ConfigError, CorruptError
+from retrain_ops.models.container import pack, unpack
 from retrain_ops.models.libraries.boosters import (
     LightGBM,
     XGBoost,
@@ -28,9 +27,6 @@ from retrain_ops.models.libraries.skops_bytes import NEEDS
 from retrain_ops.models.tabular import LIBRARY_MAGIC, Feature
 
 log = logging.getLogger(__name__)
-
-CHECKSUM = 32
-LONGEST_HEADER = 1 << 24
 
 LOADERS: Mapping[str, Callable[[bytes, tuple[Feature, ...]], Scorer]] = MappingProxyType({
     "xgboost": load_xgboost_model,
@@ -110,10 +106,7 @@ class LibraryModel:
             "version": self.version,
             **({"amounts": True} if self.amounts else {}),
         }
-        text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        encoded = text.encode()
-        body = LIBRARY_MAGIC + struct.pack("<I", len(encoded)) + encoded + self.payload
-        return body + hashlib.sha256(body).digest()
+        return pack(LIBRARY_MAGIC, header, self.payload)
 
 
 def library_of(trainer: str, *, amounts: bool = False) -> Library:
@@ -158,7 +151,7 @@ def read_library_model(data: bytes) -> LibraryModel:
         CorruptError: it is not a whole, undamaged file, or the library cannot read its part.
         ConfigError: the library is not installed.
     """
-    header, payload = _parts(data)
+    header, payload = unpack(LIBRARY_MAGIC, data, "a library's model")
     try:
         features = tuple(
             Feature(name, kind, tuple(levels)) for name, kind, levels in header["features"]
@@ -176,25 +169,6 @@ def read_library_model(data: bytes) -> LibraryModel:
     except Exception as problem:  # whatever a library raises at bytes that it does not know
         raise CorruptError(f"{model['library']} cannot read its model: {problem}") from problem
     return LibraryModel(columns=features, payload=payload, score=score, amounts=amounts, **model)
-
-
-def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Header and payload of a file whose checksum holds."""
-    begin = len(LIBRARY_MAGIC) + 4
-    if len(data) < begin + CHECKSUM or not data.startswith(LIBRARY_MAGIC):
-        raise CorruptError("this is no file of a library's model, or its end is missing")
-    if hashlib.sha256(data[:-CHECKSUM]).digest() != data[-CHECKSUM:]:
-        raise CorruptError("the model file is damaged: its checksum does not hold")
-    (length,) = struct.unpack_from("<I", data, len(LIBRARY_MAGIC))
-    if length > min(LONGEST_HEADER, len(data) - begin - CHECKSUM):
-        raise CorruptError("the header of the model file is longer than the file")
-    try:
-        header = json.loads(data[begin : begin + length].decode())
-    except (ValueError, RecursionError) as problem:
-        raise CorruptError(f"the header of the model file is no JSON: {problem}") from problem
-    if not isinstance(header, dict):
-        raise CorruptError("the header of the model file is no JSON object")
-    return header, data[begin + length : -CHECKSUM]
 
 
 def _check(

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from retrain_ops.errors import DataError
 from retrain_ops.stats.metrics.amounts import BY_NAME as AMOUNTS
 from retrain_ops.stats.metrics.amounts import pinball
+from retrain_ops.stats.metrics.classes import BY_NAME as CLASSES
 from retrain_ops.stats.metrics.decisions import BY_NAME as DECISIONS
 from retrain_ops.stats.metrics.decisions import Costs, fbeta, net_benefit
 from retrain_ops.stats.metrics.metric import Confusion, Influence, Metric, Totals
@@ -54,6 +55,8 @@ MetricName = Literal[
     "r2",
     "mape",
     "smape",
+    "macro_f1",
+    "weighted_f1",
 ]
 
 MetricRef = MetricName | str
@@ -62,7 +65,7 @@ MetricRef = MetricName | str
 MEDIAN: Final = Fraction(1, 2)
 """The quantile of the pinball loss where the spec names none."""
 
-_BY_NAME: Mapping[str, Metric] = {**DECISIONS, **SCORES, **AMOUNTS}
+_BY_NAME: Mapping[str, Metric] = {**CLASSES, **DECISIONS, **SCORES, **AMOUNTS}
 
 F1: Final[Metric] = _BY_NAME["f1"]
 """The default."""
@@ -75,8 +78,10 @@ def metric_named(
     beta: Fraction = Fraction(1),
     costs: Costs | None = None,
     quantile: Fraction = MEDIAN,
+    classes: bool = False,
 ) -> Metric:
-    """The metric of a name; `beta`, `costs` and `quantile` are read by the one that has them.
+    """The metric of a name; `beta`, `costs` and `quantile` are read by the one that has them, and
+    with `classes` a name that a yes or no has too is that of several classes.
 
     Raises:
         KeyError: there is no such metric.
@@ -84,6 +89,8 @@ def metric_named(
     """
     if is_own(name):
         return own_metric(name)
+    if classes and name in CLASSES:
+        return CLASSES[name]
     if name == "fbeta":
         return fbeta(beta)
     if name == "net_benefit":
@@ -108,6 +115,7 @@ def metric_of_record(record: Mapping[str, Any] | None) -> Metric:
             beta=Fraction(record.get("beta", 1)),
             costs=None if costs is None else Costs(**costs),
             quantile=Fraction(record.get("quantile", MEDIAN)),
+            classes=record.get("classes", "classes_of" in record),
         )
     except ValueError as problem:
         raise DataError(f"the record is judged by a {problem}") from problem

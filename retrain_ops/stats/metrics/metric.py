@@ -22,7 +22,8 @@ __all__ = ["Confusion", "Influence", "Metric", "Totals"]
 Totals = tuple[int, ...]
 """Of one model: for decisions a `Confusion`, for scores negatives, positives and the sums of the
 values of both (:mod:`retrain_ops.stats.metrics.scores`), for amounts the sums of values and of
-bases (:mod:`retrain_ops.stats.metrics.amounts`)."""
+bases (:mod:`retrain_ops.stats.metrics.amounts`), for classes rows by class
+(:mod:`retrain_ops.stats.metrics.classes`)."""
 
 Confusion = Totals
 """True negatives, false positives, false negatives, true positives: 2 * label + decision."""
@@ -67,12 +68,13 @@ class Metric(Protocol):
         """The name of what is summed beside the joint counts; None for decisions."""
 
     @property
-    def n_sums(self) -> int:
-        """How many sums those are, per day and level."""
+    def n_sums(self) -> int | None:
+        """How many sums those are, per day and level; None where the classes say how many."""
 
     @property
     def ranks(self) -> bool:
-        """Whether its sums are places among the rows of all days together."""
+        """Whether its sums are places among the rows of all days together, or of the classes of
+        one pair of models, so that those of other rows do not add to them."""
 
     @property
     def arguments(self) -> Mapping[str, Any]:

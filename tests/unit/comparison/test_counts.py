@@ -79,8 +79,8 @@ def as_counter(counted):
 def test_every_row_is_counted_once_per_column_under_its_day_level_and_cell(run, table, old):
     counted = count_models(run, table, old, NEW, slices=("s",))
     assert as_counter(counted) == by_hand(run, table, old)
-    assert counted.challenger_scores.tolist() == table["b"].to_pylist()
-    assert (counted.champion_scores is None) == (old is None)
+    assert counted.challenger.scores.tolist() == table["b"].to_pylist()
+    assert (counted.champion is None) == (old is None)
 
 
 def test_no_rows_load_no_model(run, table):

@@ -63,7 +63,7 @@ def test_a_yes_or_no_and_a_text_are_no_amounts(values, kind, amounts):
 
 def test_amounts_are_one_type_on_every_day(tmp_path, amounts):
     """Zeros and ones alone, whole numbers, decimals, NaN, and none at all on the newest day."""
-    write_days(tmp_path / "rows", 5, rows=3, amounts=True)
+    write_days(tmp_path / "rows", 5, rows=3, label="amounts")
     columns = [
         pa.array([0, 1, 0], pa.int8()),
         pa.array([2, 0, -7]),

@@ -209,7 +209,7 @@ def test_more_than_one_percent_is_worth_a_warning(run):
 
 
 def test_a_day_whose_amounts_are_all_one_is_odd(tmp_path):
-    write_days(tmp_path / "rows", 16, amounts=True)
+    write_days(tmp_path / "rows", 16, label="amounts")
     run = toy_run(tmp_path, None, END, spec=AMOUNTS)
     rows = window_rows(run.source, run.window)[0]
     assert kinds(run, rows) == []

@@ -9,7 +9,7 @@ import pytest
 from devtools.decisions import (
     END,
     decision,
-    of_amounts,
+    of_problem,
     random_cells,
     scored,
     spec,
@@ -40,13 +40,15 @@ AMOUNT_GUARDS = (
     Guard(metric="smape", max_drop=0.05),
     Guard(metric="rmse", max_drop=1),
 )
+CLASS_GUARDS = (Guard(metric="accuracy", max_drop=0.1), Guard(metric="log_loss", max_drop=1))
 
 
 def guards_of(name):
     """Three further metrics of the same problem."""
     amounts = AMOUNT_GUARDS if name != "bias" else (Guard(metric="r2", max_drop=1),)
     amounts = tuple(guard for guard in amounts if guard.metric != name)
-    return amounts if rules_of(name).problem == "regression" else GUARDS
+    of = {"binary": GUARDS, "multiclass": CLASS_GUARDS, "regression": amounts}
+    return of[rules_of(name).problem]
 
 
 def rules_of(name, **more):
@@ -56,6 +58,8 @@ def rules_of(name, **more):
         more["costs"] = COSTS
     if name == "pinball":
         more["quantile"] = 0.9
+    if metric_named(name).problem == "multiclass":
+        more["classes_of"] = "y"
     return GateRules(metric=name, **more)
 
 
@@ -63,7 +67,7 @@ def judged(name, seed, days=7, **more):
     rng = np.random.default_rng(seed)
     cells = random_cells(rng, days, gain=float(rng.choice([-0.1, 0, 0.3, 1])))
     rules = rules_of(name, protected=("p",), watched=("w",), **more)
-    cells = of_amounts(cells) if rules.problem == "regression" else cells
+    cells = of_problem(cells, rules.problem)
     tables = {"": {"": cells}, "p": split(rng, cells, 2), "w": split(rng, cells, 3)}
     return decision(tables, rules, sums=sums_of(rng, tables, rules))
 
@@ -73,8 +77,7 @@ def with_degraded(content, name):
     model = {"retrain_key": "m/2020-01-25", "model_sha256": "d" * 64}
     metric, windows = rules_of(name).scored_by, []
     for _ in range(3):
-        cells = random_cells(rng, 7, gain=1)
-        cells = of_amounts(cells) if metric.problem == "regression" else cells
+        cells = of_problem(random_cells(rng, 7, gain=1), metric.problem)
         rows = scored(rng, cells, metric)
         sums = rows.sums(metric, rows.everyone)[""] if metric.kind else None
         windows.append(("2020-01-01", "2020-01-07", model, cells, sums))

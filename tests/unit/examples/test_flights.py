@@ -189,3 +189,8 @@ def test_the_label_may_be_the_minutes(source: Path):
     assert minutes["label"].type == pa.float32()
     assert minutes["label"].to_pylist() == [0, 16, 15, None, 0]
     assert minutes.drop_columns("label").equals(late.drop_columns("label"))
+
+
+def test_the_label_may_be_one_of_three(source: Path):
+    classes = flights.build_flights(source, "classes")[1]
+    assert classes["label"].to_pylist() == ["on time", "late", "on time", None, "on time"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devtools.synthetic import AMOUNTS, SPEC
+from devtools.synthetic import AMOUNTS, CLASSES, SPEC
 from retrain_ops.errors import ConfigError
 from retrain_ops.spec.spec import parse_spec
 
@@ -65,3 +65,46 @@ def test_a_metric_and_a_trainer_of_amounts_need_amounts(tmp_path):
         read(SPEC.replace("[gate]", '[gate]\nmetric = "mae"'), tmp_path)
     with pytest.raises(ConfigError, match='"linear" trains for problem = "regression" alone'):
         read(SPEC.replace("seed", 'trainer = "linear"\nseed'), tmp_path)
+
+
+def test_a_spec_of_classes_is_read(tmp_path):
+    gate = read(CLASSES, tmp_path).gate
+    assert (gate.problem, gate.metric, gate.classes_of) == ("multiclass", "macro_f1", "late")
+    assert gate.named("log_loss").problem == "multiclass"
+    assert (gate.metric_on("late").name, gate.metric_on("c").name) == ("accuracy", "macro_f1")
+    accuracy = CLASSES.replace('"macro_f1"', '"accuracy"').replace('"log_loss"', '"macro_f1"')
+    assert read(accuracy, tmp_path).gate.scored_by.problem == "multiclass"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('metric = "macro_f1"\n', "", "f1 judges models of .binary., .*|guards: log_loss judges"),
+        ('"macro_f1"', '"brier"', "guards: log_loss judges models of multiclass problems"),
+        ('guards = [{ metric = "log_loss", max_drop = 0.2 }]\n', "", None),
+        ("seed", 'trainer = "xgboost"\nseed', 'for problem = "binary" and "regression" alone'),
+        ("seed", 'trainer = "sklearn:Ridge"\nseed', 'for "multiclass" take "gbdt" or a function'),
+        ("seed", 'threshold = "recall"\nseed', "threshold: is of labels 0 and 1, and .* classes"),
+        ("[validate]", "[validate]\nlabel_rate = [0.1, 0.9]", "label_rate: is of labels 0 and 1"),
+        ("[gate]", '[gate]\nclasses_of = "c"', "classes_of: unknown key"),
+        ("[shadow]", '[serving]\nlog = "log"\n[shadow]', "log: holds one number a request"),
+        ("[features]", "[noise]\n[features]", "doubtful are labels"),
+    ],
+)
+def test_what_does_not_fit_classes_is_refused(old, new, problem, tmp_path):
+    text = CLASSES.replace(old, new, 1)
+    if problem is None:
+        assert read(text, tmp_path)
+        return
+    with pytest.raises(ConfigError, match=problem):
+        read(text, tmp_path)
+
+
+def test_classes_and_their_metrics_need_each_other(tmp_path):
+    with pytest.raises(ConfigError, match='macro_f1 judges models of problem = "multiclass"'):
+        read(SPEC.replace("[gate]", '[gate]\nmetric = "macro_f1"'), tmp_path)
+    alone = CLASSES.replace('metric = "macro_f1"\n', "").replace("guards", "#")
+    with pytest.raises(ConfigError, match=r"name one of .*accuracy, log_loss, macro_f1, weighted"):
+        read(alone, tmp_path)
+    with pytest.raises(ConfigError, match="'late' is the source's own column"):
+        read(SPEC.replace('protected = ["c"]', 'protected = ["late"]'), tmp_path)
