@@ -41,6 +41,13 @@ load_from:
 """
 RUN_FINAL = ("SUCCESS", "FAILURE", "CANCELED")
 BACKFILL_FINAL = ("COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED", "COMPLETED")
+# The daemon looks at its backfills every 30 s, and has no setting for that.
+DAEMON = """
+from dagster._daemon import controller
+controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 2
+from dagster._daemon.cli import main
+main()
+"""
 LOCATIONS = """
 query { workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
   __typename ... on PythonError { message } } } } } }
@@ -89,7 +96,7 @@ class DagsterServer:
     definitions: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     seconds_to_healthy: float = 0.0
 
     def __enter__(self) -> DagsterServer:
@@ -124,24 +131,24 @@ class DagsterServer:
         workspace = self.home / "workspace.yaml"
         workspace.write_text(WORKSPACE.format(path=self.definitions))
         self.port = free_port()
-        where = ("-h", "127.0.0.1", "-p", str(self.port), "-w", str(workspace))
-        self.process = launch(
-            [self.python, "-m", "dagster", "dev", *where],
-            log=self.home / "server.log",
-            variables=self.variables(),
-            cwd=self.home,
-        )
+        served = ("-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(self.port))
+        for name, command in {"webserver": served, "daemon": ("-c", DAEMON, "run")}.items():
+            self.processes[name] = launch(
+                [self.python, *command, "-w", workspace],
+                log=self.home / f"{name}.log",
+                variables=self.variables(),
+                cwd=self.home,
+            )
         self.seconds_to_healthy = wait_until("Dagster", HEALTHY_WITHIN_S, self._healthy)
 
     def stop(self) -> None:
-        """Ends webserver, daemon, code server and runs."""
-        if self.process is not None:
-            stop_group(self.process)
-            self.process = None
+        """Ends webserver, daemon, code servers and runs."""
+        for name in sorted(self.processes):
+            stop_group(self.processes.pop(name))
 
-    def log(self) -> str:
-        """What the processes printed."""
-        return (self.home / "server.log").read_text(errors="replace")
+    def log_of(self, name: str) -> str:
+        """What the webserver or the daemon printed."""
+        return (self.home / f"{name}.log").read_text(errors="replace")
 
     def graphql(self, query: str, **variables: Any) -> Any:
         """Ask the webserver; the one member of `data`.
@@ -212,10 +219,10 @@ class DagsterServer:
         return status()
 
     def _healthy(self) -> bool:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            tail = self.log()[-3000:]
-            raise ServerError(f"Dagster ended with {self.process.returncode}:\n{tail}")
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                tail = self.log_of(name)[-3000:]
+                raise ServerError(f"the {name} ended with {process.returncode}:\n{tail}")
         try:
             entries = self.graphql(LOCATIONS)["locationEntries"]
         except (urllib.error.URLError, OSError):
