@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -32,11 +33,13 @@ class StepRunner:
 
         Raises:
             ConfigError: the spec is wrong, or no workspace or server is named.
+            dagster.DagsterInvariantViolationError: a day's run has no partition, or many.
         """
         facts = run_context(
             context.run, self.target, try_number=context.retry_number + 1, look=self.look
         )
-        return self.target.open_run(self.target.day_of(context.run), facts)
+        own = None if self.look else date.fromisoformat(context.partition_key)
+        return self.target.open_run(own or self.target.day_of(context.run), facts)
 
     def __call__(self, context: dg.OpExecutionContext, step: str) -> dict[str, Any]:
         """The step's small dict; its `status` is `not_yet` where it has to wait.

@@ -172,6 +172,19 @@ def test_the_rollout_job_looks_and_ends(
     assert all(run.context.look for _, run in recorder.calls)
 
 
+def test_a_run_of_many_days_is_refused_for_a_step_knows_one(
+    recorder: Recorder, options: dict[str, Any], run_day: RunDay
+) -> None:
+    tags = {
+        "dagster/asset_partition_range_start": DAY.isoformat(),
+        "dagster/asset_partition_range_end": (DAY + timedelta(days=1)).isoformat(),
+    }
+    result = run_day(options, None, tags=tags)
+    assert not result.success
+    assert "partition_key" in failure(result)
+    assert recorder.calls == []
+
+
 def test_what_changes_is_an_event_of_an_external_asset_once(
     recorder: Recorder, options: dict[str, Any], run_day: RunDay, instance: Any
 ) -> None:
