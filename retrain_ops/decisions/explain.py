@@ -192,10 +192,11 @@ def _overall(decision: Decision, gate: GateRecord) -> str:
     days = decision["holdout"]["days"]
     span = f"{days[0]} to {days[-1]}" if days else "no day"
     champion, challenger = scores_of(gate)
+    apart = "one alone is right" if "classes_of" in gate["rules"] else "they disagree"
     text = (
         f"On {_count(gate['rows'], 'hold-out row')} of {_count(gate['days'], 'day')} ({span}) the "
         f"champion has {metric_of(gate).title} {shown(champion)}, the challenger "
-        f"{shown(challenger)}; they disagree on {gate['discordant']:,} rows."
+        f"{shown(challenger)}; {apart} on {gate['discordant']:,} rows."
     )
     if decision["holdout"]["cut_days"]:
         cut = len(decision["holdout"]["cut_days"])

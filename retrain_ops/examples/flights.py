@@ -102,9 +102,8 @@ def build_flights(source: Path | None = None, label: Label = "late") -> tuple[In
     """Read the raw tables and compute every row of the year.
 
     Returns the day of each row (days since 1970-01-01, ascending) and a table with `SCHEMA`,
-    sorted by day, `event_time`, `request_id`; of "minutes" the label is float32, of
-    "classes" a text. `source` is the
-    folder of the CSV files.
+    sorted by day, `event_time`, `request_id`; of "minutes" the label is float32, of "classes" a
+    text. `source` is the folder of the CSV files.
 
     Raises `DataError` when the package is missing or its tables are not the expected ones.
     """
