@@ -35,6 +35,24 @@ print(json.dumps([s.hex() for s in model.predict(pq.read_table(sys.argv[3])).tol
 """
 
 
+AGAIN = """
+import hashlib, sys
+import tests.pipeline.test_libraries as tested
+from datetime import date
+from pathlib import Path
+from devtools.synthetic import toy_run
+from retrain_ops.data.processed import read_processed
+from retrain_ops.models.training import resolve_trainer
+from retrain_ops.steps.train import training_data
+folder, day, trainer, params = Path(sys.argv[1]), date.fromisoformat(sys.argv[2]), *sys.argv[3:]
+run = toy_run(folder, None, day, spec=tested.spec_of(trainer, params), n_threads=2)
+rows = training_data(run, read_processed(run.workspace, day, days=run.window.train))
+train = resolve_trainer(trainer)
+model = train(rows, params=run.spec.train, seed=run.spec.model.seed, n_threads=2)
+print(hashlib.sha256(model.to_bytes()).hexdigest())
+"""
+
+
 def train_pipeline(data, *, params, seed, n_threads):
     """A trainer of the user's own."""
     steps = make_pipeline(StandardScaler(), LogisticRegression(**params))
@@ -85,6 +103,10 @@ def test_it_passes_is_read_in_a_bare_process_and_made_once(
     command = [sys.executable, "-c", BARE, loader[1], file, str(rows)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == here
+    again = [sys.executable, "-c", AGAIN, str(tmp_path), CHANGED.isoformat(), trainer, train]
+    done = subprocess.run(again, cwd=ROOT, capture_output=True, check=True)
+    digest = run.read("train.json")["model_sha256"]
+    assert done.stdout.split()[-1].decode() == digest  # equal bytes in a second process
 
 
 def test_a_quiet_day_refuses_a_parameter_that_the_library_does_not_know(tmp_path, client, messages):
