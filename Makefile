@@ -3,7 +3,7 @@ export PYTHON ?= python3
 ENVIRONMENT := $(PYTHON) tools/environments.py
 .NOTPARALLEL:
 .PHONY: help build test lint format c-test c-test-sanitized proofs demo ui wheel docs \
-	bench-calibration bench-day bench-evaluation bench-linear bench-noise bench-online bench-quality bench-registry bench-serving bench-training
+	bench-calibration bench-continual bench-day bench-evaluation bench-linear bench-noise bench-online bench-quality bench-registry bench-serving bench-training
 
 help:
 	@echo "make build             install what a build needs; build the extension in place"
@@ -21,6 +21,7 @@ help:
 	@echo "make wheel             build/dist: sdist and wheel, tried on three Pythons"
 	@echo "make bench-training    training and prediction beside their peers; ARGS=\"--rows D1 D5\""
 	@echo "make bench-linear      logistic regression beside scikit-learn's solvers and liblinear"
+	@echo "make bench-continual   frozen, nightly or daily models on flights, and what they forget"
 	@echo "make bench-noise       labels of the newest week flipped: what is found, beside cleanlab"
 	@echo "make bench-online      learning row by row beside SGDClassifier and river"
 	@echo "make bench-quality     trees beside LightGBM on flights; scikit-learn's checks; the export"
@@ -81,6 +82,10 @@ bench-day: build
 
 bench-linear: build
 	@tools/in_environment.sh bench-training python -m benchmarks.bench_linear $(ARGS)
+
+bench-continual: build
+	@tools/in_environment.sh dev python -m retrain_ops.examples.flights build/data/flights
+	@tools/in_environment.sh dev python -m benchmarks.bench_continual build/data/flights
 
 bench-noise: build
 	@tools/in_environment.sh dev python -m retrain_ops.examples.flights build/data/flights
