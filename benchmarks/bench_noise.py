@@ -116,7 +116,7 @@ def month(spec: RetrainSpec, end: date) -> dict[str, Any]:
 def main() -> None:
     import os
 
-    os.environ["FLIGHTS_SOURCE"] = sys.argv[1]
+    os.environ["FLIGHTS_SOURCE"] = str(Path(sys.argv[1]).resolve())
     spec = load_spec(ROOT / "dags" / "flights.toml")
     rows = [month(spec, end) for end in ENDS]
     names = [name for name in rows[0] if name != "window_end"]
