@@ -21,7 +21,6 @@ from retrain_ops.airflow.context import (
     run_context,
 )
 from retrain_ops.airflow.links import EXTRA_LINKS, LINKS_KEY
-from retrain_ops.registry.links import links_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -172,6 +171,7 @@ class ModelOperator(BaseOperator):  # type: ignore[misc]
 
     def _perform(self, context: Mapping[str, Any], busy_since: str | None = None) -> dict[str, Any]:
         from retrain_ops.errors import BusyError, ConfigError, DataError, NotYet
+        from retrain_ops.registry.links import links_of
         from retrain_ops.steps.alerts import alert_failure
 
         run = self.open_run(context)
