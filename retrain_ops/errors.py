@@ -106,13 +106,14 @@ def text_of(problem: BaseException) -> str:
 def interruptions_shown() -> Iterator[None]:
     """Within it an error that a library made of an interruption is raised as that interruption.
 
-    A signal may come while an extension module is imported; some answer with an ImportError.
+    A signal may come while an extension module is imported; some answer with an ImportError. What
+    schedulers raise for one is no KeyboardInterrupt, and no `Exception` either.
     """
     try:
         yield
     except Exception as problem:
         met: BaseException | None = problem
-        while met is not None and not isinstance(met, KeyboardInterrupt):
+        while isinstance(met, Exception | SystemExit | GeneratorExit):
             met = met.__cause__ or met.__context__
         if met is None:
             raise

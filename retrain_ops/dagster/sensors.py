@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ from retrain_ops.dagster.jobs import ASKS
 from retrain_ops.dagster.target import REASON_TAG, Target, run_context
 from retrain_ops.errors import OutOfOrderError, RetrainError
 from retrain_ops.notify import send
+from retrain_ops.run import Run, run_record
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.steps.order import failure_of, refuse_behind_failure
 
@@ -26,12 +28,14 @@ def sensors_of(target: Target, job: Any) -> list[dg.SensorDefinition]:
     return [_drift_sensor(target, job), _failure_sensor(target), _cancel_sensor(target)]
 
 
-def report_failed_run(target: Target, run: dg.DagsterRun, why: str) -> None:
+def report_failed_run(
+    target: Target, run: dg.DagsterRun, why: str, instance: dg.DagsterInstance
+) -> None:
     """Alerts once for a failed run: a killed process, a lost worker, a cancelled run.
 
     A step that raised has alerted already. Both go through the same record in the workspace, kept
     by retrain key and attempt, so a failed run is one alert. A day that was refused behind
-    another's failure is no failure of its own.
+    another's failure is no failure of its own, and one that somebody runs again by now is known.
     """
     look = run.job_name == f"retrain_{target.name}_rollout"
     try:
@@ -45,8 +49,19 @@ def report_failed_run(target: Target, run: dg.DagsterRun, why: str) -> None:
     except OutOfOrderError as refused:
         log.info("%s", refused)
         return
+    if _is_run_again(opened, run, instance):
+        return
     step, error = (None if look else failure_of(opened)) or ("run", f"{_KILLED} ({why})")
     alert_failure(opened, step, error)
+
+
+def _is_run_again(opened: Run, run: dg.DagsterRun, instance: dg.DagsterInstance) -> bool:
+    """Whether the day's newest attempt is another run's, and began after this one had ended."""
+    record, ended = run_record(opened), instance.get_run_stats(run.run_id).end_time
+    if ended is None or record.get("dag_run_id") in (None, run.run_id):
+        return False
+    begun = datetime.fromisoformat(str(record["started_at"]))
+    return begun.timestamp() >= float(ended)
 
 
 def _is_ours(target: Target, run: dg.DagsterRun) -> bool:
@@ -58,7 +73,7 @@ def _is_ours(target: Target, run: dg.DagsterRun) -> bool:
 def _failure_sensor(target: Target) -> dg.SensorDefinition:
     def failed(context: dg.RunFailureSensorContext) -> None:
         if _is_ours(target, context.dagster_run):
-            report_failed_run(target, context.dagster_run, "failed")
+            report_failed_run(target, context.dagster_run, "failed", context.instance)
 
     name = f"retrain_{target.name}_failed"
     made: dg.SensorDefinition = dg.run_failure_sensor(name=name, default_status=_ON)(failed)
@@ -68,7 +83,7 @@ def _failure_sensor(target: Target) -> dg.SensorDefinition:
 def _cancel_sensor(target: Target) -> dg.SensorDefinition:
     def canceled(context: dg.RunStatusSensorContext) -> None:
         if _is_ours(target, context.dagster_run):
-            report_failed_run(target, context.dagster_run, "canceled")
+            report_failed_run(target, context.dagster_run, "canceled", context.instance)
 
     made: dg.SensorDefinition = dg.run_status_sensor(
         name=f"retrain_{target.name}_canceled",

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from devtools.servers.processes import PATIENCE_S, wait_until
 from devtools.servers.slack_server import SlackServer
 from devtools.synthetic import FIRST, SPEC, files_of, toy_run, write_day, write_days
 from retrain_ops.cli.main import run_day
+from retrain_ops.registry.events import utc_text
 from retrain_ops.registry.registry import Registry
 from retrain_ops.run import RunContext, begin_attempt, run_record
 
@@ -228,6 +229,21 @@ def test_a_run_that_no_step_lived_to_report_is_one_alert(world: World) -> None:
     for _ in range(2):
         sense_failure(world, killed.run_id)
     assert world.alerts() == [f"[FAILED] toy {BOOTSTRAP}: train: it did not end"]
+
+
+def test_a_failed_run_whose_day_runs_again_by_now_is_no_second_alert(world: World) -> None:
+    """The sensor may look when the next attempt has begun: the record is no longer the failed
+    run's, and says nothing of its alert."""
+    failed = world.instance.create_run_for_job(
+        job_def=world.job("retrain_toy"), tags={"dagster/partition": BOOTSTRAP.isoformat()}
+    )
+    world.instance.report_run_failed(failed, "a step has raised and said so")
+    run = toy_run(world.folder, Client(world.server), BOOTSTRAP, context=RunContext(dag_run_id="b"))
+    begin_attempt(run)
+    later = utc_text(datetime.now(UTC) + timedelta(seconds=2))
+    run.workspace.overwrite_json(run.path("run.json"), {**run_record(run), "started_at": later})
+    sense_failure(world, failed.run_id)
+    assert world.alerts() == []
 
 
 def test_drift_that_a_monitor_finds_asks_for_a_run_of_its_day(world: World) -> None:

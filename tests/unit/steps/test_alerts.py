@@ -51,17 +51,24 @@ def test_a_failed_step_tells_its_cause_and_its_own_page_once(open_run, slack, mo
     assert texts(slack) == [f"{cause}\n{PAGE}evaluate"]
 
 
-def test_a_step_whose_library_hid_the_interruption_says_what_ended_it(open_run, slack, monkeypatch):
+class SchedulerStopsIt(BaseException):
+    """What a scheduler raises for a signal, as Dagster does."""
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SchedulerStopsIt])
+def test_a_step_whose_library_hid_the_interruption_says_what_ended_it(
+    open_run, slack, monkeypatch, kind
+):
     def fails(run):
         try:
-            raise KeyboardInterrupt("cancelled by signal 2 (SIGINT)")
-        except KeyboardInterrupt as problem:
+            raise kind("cancelled by signal 2 (SIGINT)")
+        except kind as problem:
             raise ImportError("initialization failed") from problem
 
     monkeypatch.setattr(runner, "_function", lambda name: fails)
     run = open_run("evaluate")
     begin_attempt(run)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(kind):
         run_step("evaluate", run)
     assert run_record(run)["steps"]["evaluate"]["error"] == "cancelled by signal 2 (SIGINT)"
     assert [text.splitlines()[0] for text in texts(slack)] == [
