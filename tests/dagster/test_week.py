@@ -275,9 +275,13 @@ def test_a_run_that_is_stopped_in_a_fit_is_gone_and_its_day_comes_to_the_same_by
     record = world.folder / "workspace" / "toy" / f"window_end={BOOTSTRAP}" / "run.json"
     process = started(world)
 
+    seconds: list[float] = []  # of CPU, since the step is there: a fit computes
+
     def in_fit() -> bool:
         steps = json.loads(record.read_bytes())["steps"] if record.exists() else {}
-        return process.poll() is not None or "train" in steps
+        if "train" in steps and process.poll() is None:
+            seconds.append(cpu_seconds(process.pid))
+        return process.poll() is not None or seconds[-1:] > [value + 0.5 for value in seconds[:1]]
 
     wait_until("the fit", PATIENCE_S, in_fit, every_s=0.02)
     process.send_signal(number)
@@ -289,6 +293,12 @@ def test_a_run_that_is_stopped_in_a_fit_is_gone_and_its_day_comes_to_the_same_by
     (world.folder / "toy.toml").write_text(SPEC)
     assert world.run(BOOTSTRAP, retrain_ops__bootstrap="true").success
     assert world.content() == played_by_command_line(world, [BOOTSTRAP], spec=SPEC)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def started(world: World) -> subprocess.Popen[bytes]:
