@@ -45,7 +45,7 @@ def learnt(run: Run, data: TrainingData, rules: LearnTable) -> TabularModel:
     """
     chain = _Chain(run, rules, _folder(run.spec, rules))
     last = run.window.train[-1]
-    found = chain.before(last + timedelta(days=1))
+    found = chain.before(last + timedelta(days=1), chain.days())
     if found is None:
         chain.check_begins(last)
         model = chain.learn(None, data, last)
@@ -71,8 +71,9 @@ def _caught_up(
 def _threshold(chain: _Chain, model: TabularModel, data: TrainingData) -> float:
     """By scores of each day's rows before they were learnt; of the first days, by the model's."""
     scores = np.full(len(data.label), np.nan)
+    learnt_days = chain.days()  # a store is asked once, not once a day
     for code, day in enumerate(day_index(data.table)[1]):
-        found = chain.before(day)
+        found = chain.before(day, learnt_days)
         if found is not None:
             rows = data.day == code
             part = data.table.filter(pa.array(rows))
@@ -99,9 +100,10 @@ class _Chain:
         names = [info.base_name for info in workspace.filesystem.get_file_info(selector)]
         return sorted(date.fromisoformat(n[:10]) for n in names if n[10:] == ".rtm")
 
-    def before(self, end: date) -> tuple[date, TabularModel] | None:
-        """The newest state of a day before `end`; a damaged one is set aside and learnt anew."""
-        for day in reversed([d for d in self.days() if d < end]):
+    def before(self, end: date, days: list[date]) -> tuple[date, TabularModel] | None:
+        """The newest state of one of `days` before `end`; a damaged one is set aside and learnt
+        anew."""
+        for day in reversed([d for d in days if d < end]):
             data = self.run.workspace.recover(self._path(day))
             if data is not None:
                 return day, load_model(data)

@@ -79,15 +79,14 @@ class App:
     async def _answer(self, scope: Message, receive: Receive) -> Answer:
         router = self._router or await self.router()
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        model = router.spec.model.name
-        pages = PAGES | kserve.pages(model)
-        scores = path in (SCORING, kserve.infer_path(model))
-        if not scores and path not in pages:
+        scores = path in (SCORING, kserve.infer_path(router.spec.model.name))
+        page = None if scores else PAGES.get(path) or kserve.pages(router.spec.model.name).get(path)
+        if not scores and page is None:
             return Answer(404, JSON, b'{"detail":"Not Found"}')
         if scope["method"] != ("POST" if scores else "GET"):
             return Answer(405, JSON, b'{"detail":"Method Not Allowed"}')
-        if not scores:
-            return pages[path](router)
+        if page is not None:
+            return page(router)
         body = await _body(receive, router.spec.serving.max_body)
         named = _header(scope, router.unit_header), _header(scope, router.id_header)
         if path != SCORING:
