@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
-#include <string.h>
 
 #include "base/limits.h"
 #include "evaluation/amount_values.h"

@@ -31,6 +31,20 @@ PyArrayObject *rt_py_array(PyObject *object, int type, int dimensions, const cha
     return (PyArrayObject *)array;
 }
 
+PyArrayObject *rt_py_column(PyObject *object, int type, const char *name,
+                            PyArrayObject *day)
+{
+    PyArrayObject *column = rt_py_array(object, type, 1, name);
+    if (column != NULL && day != NULL &&
+        PyArray_DIM(column, 0) != PyArray_DIM(day, 0)) {
+        PyErr_Format(PyExc_ValueError, "%s has %zd rows, day has %zd", name,
+                     (Py_ssize_t)PyArray_DIM(column, 0),
+                     (Py_ssize_t)PyArray_DIM(day, 0));
+        Py_CLEAR(column);
+    }
+    return column;
+}
+
 PyArrayObject *rt_py_vector(PyObject *object, const char *name, int64_t rows,
                             const double **values)
 {

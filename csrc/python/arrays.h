@@ -18,6 +18,11 @@
 PyArrayObject *rt_py_array(PyObject *object, int type, int dimensions,
                            const char *name);
 
+/* The same for a column of as many rows as `day` has; NULL where it is the day itself.
+ */
+PyArrayObject *rt_py_column(PyObject *object, int type, const char *name,
+                            PyArrayObject *day);
+
 /* The same for one number per row of x; `values` points into what is returned. */
 PyArrayObject *rt_py_vector(PyObject *object, const char *name, int64_t rows,
                             const double **values);

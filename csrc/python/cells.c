@@ -52,17 +52,8 @@ static int take_column(cells_job *job, int i, PyObject *object)
 {
     const char *name = i < COLUMNS ? columns[i].name : "level";
     int type = i < COLUMNS ? columns[i].type : NPY_INT32;
-    job->arrays[i] = rt_py_array(object, type, 1, name);
-    if (job->arrays[i] == NULL) {
-        return -1;
-    }
-    if (PyArray_DIM(job->arrays[i], 0) != PyArray_DIM(job->arrays[0], 0)) {
-        PyErr_Format(PyExc_ValueError, "%s has %zd rows, day has %zd", name,
-                     (Py_ssize_t)PyArray_DIM(job->arrays[i], 0),
-                     (Py_ssize_t)PyArray_DIM(job->arrays[0], 0));
-        return -1;
-    }
-    return 0;
+    job->arrays[i] = rt_py_column(object, type, name, job->arrays[0]);
+    return job->arrays[i] == NULL ? -1 : 0;
 }
 
 static int take_columns(cells_job *job, PyObject *const *objects)

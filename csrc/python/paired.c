@@ -55,14 +55,9 @@ static rt_status run_sums(void *argument, rt_error *err)
 static int take_columns(paired_job *job, PyObject *const *objects)
 {
     for (int i = 0; i < COLUMNS; i++) {
-        job->column[i] = rt_py_array(objects[i], columns[i].type, 1, columns[i].name);
+        job->column[i] =
+            rt_py_column(objects[i], columns[i].type, columns[i].name, job->column[0]);
         if (job->column[i] == NULL) {
-            return -1;
-        }
-        if (PyArray_DIM(job->column[i], 0) != PyArray_DIM(job->column[0], 0)) {
-            PyErr_Format(PyExc_ValueError, "%s has %zd rows, day has %zd",
-                         columns[i].name, (Py_ssize_t)PyArray_DIM(job->column[i], 0),
-                         (Py_ssize_t)PyArray_DIM(job->column[0], 0));
             return -1;
         }
     }
