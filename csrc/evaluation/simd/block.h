@@ -20,6 +20,12 @@ enum {
 typedef double lanes __attribute__((vector_size(RT_AMOUNT_LANES * 8), may_alias));
 typedef int64_t masks __attribute__((vector_size(RT_AMOUNT_LANES * 8), may_alias));
 
+/* The largest size in each column. As bits, sizes are in order, and NaN is above all.
+ */
+typedef struct column_sizes {
+    int64_t y, v, w, b, d;
+} column_sizes;
+
 /* Doubles of a block in columns; what fills a column up is 0. */
 typedef struct row_block {
     int64_t n;
@@ -28,10 +34,8 @@ typedef struct row_block {
     lanes b[RT_AMOUNT_BLOCK / LANES];
     lanes d[RT_AMOUNT_BLOCK / LANES];
     lanes product[RT_AMOUNT_BLOCK / LANES];
+    column_sizes most;
 } row_block;
-
-/* A double from here on has its last bit at 2^-128 or above it. */
-static const double WHOLE = 1.0 / 37778931862957161709568.0; /* 2^-75 */
 
 /* -- sums ------------------------------------------------------------------------- */
 
@@ -44,50 +48,36 @@ static bool any(const masks *of)
     return found != 0;
 }
 
-/* The largest size; *whole: no x but zeros lies below WHOLE. */
-static double largest(const lanes *x, bool *whole)
+/* What cuts numbers of at most such a size into `slices`, none of which has a bit below
+ * the last digit's. */
+static void cut_below(double most, int slices, double *cuts)
 {
-    lanes most = {0.0};
-    masks small = {0};
-    for (int i = 0; i < RT_AMOUNT_BLOCK / LANES; i++) {
-        const lanes size = (lanes)((masks)x[i] & INT64_MAX);
-        const masks above = size > most;
-        most = (lanes)(((masks)size & above) | ((masks)most & ~above));
-        small |= (size < WHOLE) & (size != 0.0);
-    }
-    *whole = !any(&small);
-    double found = 0.0;
-    for (int lane = 0; lane < LANES; lane++) {
-        found = most[lane] > found ? most[lane] : found;
-    }
-    return found;
-}
-
-/* What cuts numbers of at most such a size into slices. */
-static void cut_below(double most, double *cuts)
-{
-    const int top = (int)(rt_to_bits(most) >> 52) - 1022; /* most < 2^top */
-    for (int k = 0; k < SLICES; k++) {
+    const int least = (slices - 1) * SLICE_BITS - SPARE_BITS + 52 - RT_DIGITS_POINT;
+    const int size = (int)(rt_to_bits(most) >> 52) - 1022; /* most < 2^size */
+    const int top = size > least ? size : least;
+    for (int k = 0; k < slices; k++) {
         cuts[k] = 1.5 * rt_pow2(top + SPARE_BITS - k * SLICE_BITS);
     }
 }
 
 /* Sums of the slices of all x; false where an x has bits below the last slice. */
-static bool slice_all(const lanes *x, const double *cuts, double *sums)
+static inline bool slice_all(const lanes *x, const double *cuts, int slices,
+                             double *sums)
 {
     lanes sum[SLICES] = {{0.0}};
     masks left = {0};
     for (int i = 0; i < RT_AMOUNT_BLOCK / LANES; i++) {
         lanes rest = x[i];
 #pragma GCC unroll 3
-        for (int k = 0; k < SLICES; k++) {
+        for (int k = 0; k < slices; k++) {
             const lanes slice = (rest + cuts[k]) - cuts[k];
             sum[k] += slice;
             rest -= slice;
         }
-        left |= rest != 0.0;
+        left |= (masks)rest;
     }
-    for (int k = 0; k < SLICES; k++) {
+    left &= INT64_MAX; /* -0.0 is nothing */
+    for (int k = 0; k < slices; k++) {
         sums[k] = 0.0;
         for (int lane = 0; lane < LANES; lane++) {
             sums[k] += sum[k][lane];
@@ -96,19 +86,17 @@ static bool slice_all(const lanes *x, const double *cuts, double *sums)
     return !any(&left);
 }
 
-/* To the same sum as rt_digits_add of one by one, in other digits. */
-static void add_all(const lanes *x, int64_t n, int64_t *digits)
+/* To the same sum as rt_digits_add of one by one, in other digits. Two slices are
+ * enough for most blocks; what has bits below three is added one by one. */
+static void add_all(const lanes *x, double most, int64_t n, int64_t *digits)
 {
-    bool whole;
     double cuts[SLICES];
-    double sums[SLICES];
-    const double most = largest(x, &whole);
-    if (most == 0.0) {
-        return;
-    }
-    if (whole) {
-        cut_below(most, cuts);
-        whole = slice_all(x, cuts, sums);
+    double sums[SLICES] = {0.0};
+    cut_below(most, SLICES - 1, cuts);
+    bool whole = slice_all(x, cuts, SLICES - 1, sums);
+    if (!whole) {
+        cut_below(most, SLICES, cuts);
+        whole = slice_all(x, cuts, SLICES, sums);
     }
     const double *terms = whole ? sums : (const double *)x;
     const int64_t n_terms = whole ? SLICES : n;
@@ -117,15 +105,28 @@ static void add_all(const lanes *x, int64_t n, int64_t *digits)
     }
 }
 
-static void add_products(const lanes *a, const lanes *b, row_block *block, int64_t *sum)
+static void add_products(const lanes *a, const lanes *b, double most, row_block *block,
+                         int64_t *sum)
 {
     for (int i = 0; i < RT_AMOUNT_BLOCK / LANES; i++) {
         block->product[i] = a[i] * b[i];
     }
-    add_all(block->product, block->n, sum);
+    add_all(block->product, most, block->n, sum);
 }
 
 /* -- rows ------------------------------------------------------------------------- */
+
+static inline int64_t larger_size(int64_t most, double x)
+{
+    const int64_t size = (int64_t)rt_to_bits(x) & INT64_MAX;
+    return size > most ? size : most;
+}
+
+static bool all_fit(const column_sizes *most)
+{
+    const int64_t limit = (int64_t)rt_to_bits(RT_AMOUNT_MOST);
+    return most->y <= limit && most->v <= limit && most->w <= limit && most->b <= limit;
+}
 
 /* Fills v, w, b and d, with a kind that the compiler knows; false if one does not fit.
  */
@@ -140,16 +141,20 @@ static inline bool fill_as(rt_amount_kind kind, const rt_amount_rows *rows,
     double *w = (double *)block->w;
     double *b = (double *)block->b;
     double *d = (double *)block->d;
-    int64_t odd = 0;
+    column_sizes most = {0};
     for (int64_t i = 0; i < block->n; i++) {
         v[i] = rt_amount_value(kind, y[i], champion[i], at);
         w[i] = rt_amount_value(kind, y[i], challenger[i], at);
         b[i] = rt_amount_base(kind, y[i], at);
         d[i] = w[i] - v[i];
-        odd |= !rt_amount_fits(y[i]) | !rt_amount_fits(v[i]) | !rt_amount_fits(w[i]) |
-               !rt_amount_fits(b[i]);
+        most.y = larger_size(most.y, y[i]);
+        most.v = larger_size(most.v, v[i]);
+        most.w = larger_size(most.w, w[i]);
+        most.b = larger_size(most.b, b[i]);
+        most.d = larger_size(most.d, d[i]);
     }
-    return odd == 0;
+    block->most = most;
+    return all_fit(&most);
 }
 
 static bool fill(rt_amount_kind kind, const rt_amount_rows *rows, int64_t first,
@@ -205,20 +210,24 @@ bool RT_ADD_AMOUNTS(const rt_amount_rows *rows, rt_amount_kind kind, int64_t fir
         return false;
     }
     clear_rest(&x);
-    add_all(x.v, n, sums + RT_SUM_V * RT_DIGITS);
-    add_all(x.w, n, sums + RT_SUM_W * RT_DIGITS);
-    add_products(x.d, x.d, &x, sums + RT_SUM_DD * RT_DIGITS);
+    const double v = rt_from_bits((uint64_t)x.most.v);
+    const double w = rt_from_bits((uint64_t)x.most.w);
+    const double b = rt_from_bits((uint64_t)x.most.b);
+    const double d = rt_from_bits((uint64_t)x.most.d);
+    add_all(x.v, v, n, sums + RT_SUM_V * RT_DIGITS);
+    add_all(x.w, w, n, sums + RT_SUM_W * RT_DIGITS);
+    add_products(x.d, x.d, d * d, &x, sums + RT_SUM_DD * RT_DIGITS);
     if (rt_amount_is_curved(kind)) {
-        add_products(x.v, x.v, &x, sums + RT_SUM_VV * RT_DIGITS);
-        add_products(x.v, x.d, &x, sums + RT_SUM_VD * RT_DIGITS);
+        add_products(x.v, x.v, v * v, &x, sums + RT_SUM_VV * RT_DIGITS);
+        add_products(x.v, x.d, v * d, &x, sums + RT_SUM_VD * RT_DIGITS);
     }
     if (rt_amount_has_unit_base(kind)) {
         sums[RT_SUM_B * RT_DIGITS + RT_DIGITS_BELOW_ONE] += bases_above_0(&x);
         return true;
     }
-    add_all(x.b, n, sums + RT_SUM_B * RT_DIGITS);
-    add_products(x.d, x.b, &x, sums + RT_SUM_DB * RT_DIGITS);
-    add_products(x.b, x.b, &x, sums + RT_SUM_BB * RT_DIGITS);
-    add_products(x.v, x.b, &x, sums + RT_SUM_VB * RT_DIGITS);
+    add_all(x.b, b, n, sums + RT_SUM_B * RT_DIGITS);
+    add_products(x.d, x.b, d * b, &x, sums + RT_SUM_DB * RT_DIGITS);
+    add_products(x.b, x.b, b * b, &x, sums + RT_SUM_BB * RT_DIGITS);
+    add_products(x.v, x.b, v * b, &x, sums + RT_SUM_VB * RT_DIGITS);
     return true;
 }

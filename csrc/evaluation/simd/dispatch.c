@@ -12,8 +12,13 @@ rt_amount_adder rt_amount_adder_in_use(void)
 {
 /* On other processors there is the baseline alone. */
 #if defined(__x86_64__)
-    if (rt_isa_in_use() != RT_ISA_BASELINE) {
+    switch (rt_isa_in_use()) {
+    case RT_ISA_AVX512:
+        return rt_add_amounts_avx512;
+    case RT_ISA_AVX2:
         return rt_add_amounts_avx2;
+    case RT_ISA_BASELINE:
+        break;
     }
 #endif
     return rt_add_amounts_baseline;

@@ -23,6 +23,8 @@ bool rt_add_amounts_baseline(const rt_amount_rows *rows, rt_amount_kind kind,
 #if defined(__x86_64__)
 bool rt_add_amounts_avx2(const rt_amount_rows *rows, rt_amount_kind kind, int64_t first,
                          int64_t n, int64_t *sums);
+bool rt_add_amounts_avx512(const rt_amount_rows *rows, rt_amount_kind kind,
+                           int64_t first, int64_t n, int64_t *sums);
 #endif
 
 #endif
