@@ -166,40 +166,49 @@ static double odd_number(int i)
 }
 
 /* `whole` rows of one place make blocks; turned by turn with another they make none. */
-static void place_rows(int64_t n, bool whole)
+static void place_rows(int64_t n, bool whole, double unit)
 {
     for (int i = 0; i < n; i++) {
         day[i] = whole ? i >= n / 2 : i % 2;
         level[i] = 0;
         const int of = whole ? i % (int)(n / 2) * 2 + day[i] : i;
         const bool odd = of % 400 > 300;
-        y[i] = odd ? of % 3 - 1.0 : of % 50 / 3.0;
-        predicted[0][i] = odd ? odd_number(of + 3) : of % 61 / 7.0;
-        predicted[1][i] = odd ? odd_number(of * 5 + 1) : -of / 9.0;
+        y[i] = unit * (odd ? of % 3 - 1.0 : of % 50 / 3.0);
+        predicted[0][i] = unit * (odd ? odd_number(of + 3) : of % 61 / 7.0);
+        predicted[1][i] = unit * (odd ? odd_number(of * 5 + 1) : -of / 9.0);
     }
+}
+
+/* Sums of `n` rows of one kind, in a unit whose smallest numbers may fall off the last
+ * digit: a row at a time and in blocks, of every build. */
+static void check_blocks(rt_amount_kind kind, int64_t n, double unit)
+{
+    const rt_isa best = rt_isa_in_use();
+    amount_call one = {random_rows(), kind, 1, {0}};
+    one.rows.n_rows = n;
+    amount_call many = one;
+    place_rows(n, false, unit);
+    TRY(rt_task_run(run, &one, NULL));
+    place_rows(n, true, unit);
+    for (int32_t isa = 0; isa <= (int32_t)rt_isa_best(); isa++) {
+        (void)rt_isa_force((rt_isa)isa);
+        TRY(rt_task_run(run, &many, NULL));
+        CHECK(memcmp(one.sums, many.sums, sizeof one.sums) == 0);
+    }
+done:
+    (void)rt_isa_force(best);
 }
 
 static void blocks_add_what_rows_add_on_every_processor(void)
 {
-    const rt_isa best = rt_isa_in_use();
+    static const double units[] = {1.0, 0x1p-40, 0x1p-60, 0x1p-75, 0x1p-100};
     for (rt_amount_kind kind = 0; kind < RT_AMOUNT_KINDS; kind++) {
         for (int64_t n = 200; n <= 2 * RT_AMOUNT_BLOCK + 200; n += RT_AMOUNT_BLOCK) {
-            amount_call one = {random_rows(), kind, 1, {0}};
-            one.rows.n_rows = n;
-            amount_call many = one;
-            place_rows(n, false);
-            TRY(rt_task_run(run, &one, NULL));
-            place_rows(n, true);
-            for (int32_t isa = 0; isa <= (int32_t)rt_isa_best(); isa++) {
-                (void)rt_isa_force((rt_isa)isa);
-                TRY(rt_task_run(run, &many, NULL));
-                CHECK(memcmp(one.sums, many.sums, sizeof one.sums) == 0);
+            for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+                check_blocks(kind, n, units[i]);
             }
-            (void)rt_isa_force(best);
         }
     }
-done:
-    (void)rt_isa_force(best);
 }
 
 static void refuse(amount_call *c, const char *message)
