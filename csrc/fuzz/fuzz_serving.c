@@ -153,11 +153,12 @@ static void try_body(rt_body_kind kind, rt_text body)
 static void try_json(rt_text body)
 {
     rt_error err = {RT_OK, NULL, ""};
+    rt_json_spans spans;
     if (memchr(body.bytes, '\0', (size_t)body.length) != NULL) {
         return; /* jansson ends there */
     }
     json_t *read = json_loadb(body.bytes, (size_t)body.length, JSON_DECODE_ANY, NULL);
-    if (read != NULL && rt_json_check(body, &err) != RT_OK) {
+    if (read != NULL && rt_json_check(body, &spans, &err) != RT_OK) {
         REQUIRE(strstr(err.message, "deep") != NULL);
     }
     json_decref(read);

@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "serving/eight_digits.h"
 
 /* The check's place. When it fails, `at` is the byte that may not stand there. */
 typedef struct scan {
     const char *at, *end;
+    rt_json_spans *spans;
     int32_t depth; /* arrays and objects that are open */
     bool too_deep; /* which has a message of its own */
 } scan;
@@ -55,6 +57,10 @@ static bool take_word(scan *s, const char *word)
 static bool take_digits(scan *s)
 {
     const char *first = s->at;
+    uint64_t eight = 0;
+    while (s->end - s->at >= RT_EIGHT_DIGITS && rt_are_eight_digits(s->at, &eight)) {
+        s->at += RT_EIGHT_DIGITS;
+    }
     while (s->at < s->end && is_digit(*s->at)) {
         s->at++;
     }
@@ -140,10 +146,24 @@ static bool check_member(scan *s)
     return take(s, ':') && check_value(s);
 }
 
+/* An array or object that ends here, in others. */
+static void note_span(scan *s, const char *first)
+{
+    const int32_t level = s->depth - 1;
+    if (level < 0 || level >= RT_JSON_SPAN_LEVELS ||
+        s->at - first < RT_JSON_SPAN_BYTES || s->spans->n[level] == RT_JSON_SPANS) {
+        return;
+    }
+    const int32_t at = s->spans->n[level]++;
+    s->spans->first[level][at] = first;
+    s->spans->after[level][at] = s->at;
+}
+
 /* Of an array or object, by the function for one element. The limit bounds the C stack
  * that a body can take. */
 static bool check_elements(scan *s, char close, bool (*check)(scan *))
 {
+    const char *first = s->at;
     s->at++;
     if (++s->depth > RT_MAX_JSON_DEPTH) {
         s->too_deep = true;
@@ -163,6 +183,7 @@ static bool check_elements(scan *s, char close, bool (*check)(scan *))
         }
     }
     s->depth--;
+    note_span(s, first);
     return true;
 }
 
@@ -190,9 +211,10 @@ static bool check_value(scan *s)
     }
 }
 
-rt_status rt_json_check(rt_text json, rt_error *err)
+rt_status rt_json_check(rt_text json, rt_json_spans *spans, rt_error *err)
 {
-    scan s = {.at = json.bytes, .end = json.bytes + json.length};
+    scan s = {.at = json.bytes, .end = json.bytes + json.length, .spans = spans};
+    *spans = (rt_json_spans){.end = s.end};
     bool good = check_value(&s);
     /* One value is all that there may be. */
     if (good) {
@@ -221,9 +243,9 @@ static void step_blanks(rt_json *json)
 }
 
 /* Of checked text, as everything below. */
-rt_json rt_json_start(rt_text json)
+rt_json rt_json_start(rt_text json, const rt_json_spans *spans)
 {
-    rt_json start = {json.bytes};
+    rt_json start = {json.bytes, spans};
     step_blanks(&start);
     return start;
 }
@@ -282,10 +304,28 @@ static const uint8_t does[256] = {
     ['"'] = NESTS, /* a text is stepped over as a whole */
 };
 
+static const char *known_end(const rt_json *json)
+{
+    const rt_json_spans *spans = json->spans;
+    for (int32_t level = 0; level < RT_JSON_SPAN_LEVELS; level++) {
+        for (int32_t i = 0; i < spans->n[level]; i++) {
+            if (spans->first[level][i] == json->at) {
+                return spans->after[level][i];
+            }
+        }
+    }
+    return NULL;
+}
+
 /* Brackets are counted, not matched: the check has matched them. */
 static void skip_nested(rt_json *json)
 {
     int32_t depth = 0;
+    const char *known = known_end(json);
+    if (known != NULL) {
+        json->at = known;
+        return;
+    }
     do {
         while ((does[(uint8_t)*json->at] & NESTS) == 0) {
             json->at++;

@@ -10,10 +10,21 @@
 #include "base/status.h"
 #include "model/text.h"
 
+/* Where long arrays and objects of a body end, so that they are not walked to be
+ * stepped over: the first few whose members are two and three deep. */
+enum { RT_JSON_SPANS = 4, RT_JSON_SPAN_LEVELS = 2, RT_JSON_SPAN_BYTES = 64 };
+
+typedef struct rt_json_spans {
+    const char *end; /* of the body */
+    int32_t n[RT_JSON_SPAN_LEVELS];
+    const char *first[RT_JSON_SPAN_LEVELS][RT_JSON_SPANS];
+    const char *after[RT_JSON_SPAN_LEVELS][RT_JSON_SPANS];
+} rt_json_spans;
+
 /* RT_INVALID, with the byte, unless the text is one JSON value: UTF-8, at most
  * RT_MAX_JSON_DEPTH deep, numbers and texts by RFC 8259. NaN, Infinity and -Infinity
  * pass too: MLflow's clients send them. */
-RT_CHECKED rt_status rt_json_check(rt_text json, rt_error *err);
+RT_CHECKED rt_status rt_json_check(rt_text json, rt_json_spans *spans, rt_error *err);
 
 typedef enum rt_json_kind {
     RT_JSON_OBJECT,
@@ -30,9 +41,10 @@ typedef enum rt_json_kind {
 /* Where a walk over checked text stands: always before a value, or behind one. */
 typedef struct rt_json {
     const char *at;
+    const rt_json_spans *spans; /* of the check */
 } rt_json;
 
-rt_json rt_json_start(rt_text json);
+rt_json rt_json_start(rt_text json, const rt_json_spans *spans);
 rt_json_kind rt_json_kind_of(const rt_json *json);
 
 /* Over the value. */

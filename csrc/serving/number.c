@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "serving/eight_digits.h"
 
 typedef unsigned __int128 wide;
 
@@ -66,6 +67,13 @@ static const char *take_digits(decimal *d, const char *at, const char *end)
     while (n == 0 && at < end && *at == '0') {
         at++;
     }
+    uint64_t eight = 0;
+    while (n + RT_EIGHT_DIGITS <= EXACT_DIGITS && end - at >= RT_EIGHT_DIGITS &&
+           rt_are_eight_digits(at, &eight)) {
+        head = RT_EIGHT_DIGITS_POWER * head + rt_eight_digits_value(eight);
+        at += RT_EIGHT_DIGITS;
+        n += RT_EIGHT_DIGITS;
+    }
     for (; n < EXACT_DIGITS && at < end && is_digit(*at); at++, n++) {
         head = 10 * head + (uint64_t)(*at - '0');
     }
@@ -94,21 +102,18 @@ static bool scan_digits(decimal *d, const char *at, const char *end)
     return digits > 0;
 }
 
-/* True when an exponent, or nothing, is all that is left of the text. */
-static bool scan_exponent(decimal *d, const char *at, const char *end)
+/* An exponent, if there is one; its end, NULL when it has no digits. */
+static const char *scan_exponent(decimal *d, const char *at, const char *end)
 {
     int64_t exponent = 0;
-    if (at == end) {
-        return true;
-    }
-    if (*at != 'e' && *at != 'E') {
-        return false;
+    if (at == end || (*at != 'e' && *at != 'E')) {
+        return at;
     }
     at++;
     const bool negative = at < end && *at == '-';
     at += at < end && (*at == '-' || *at == '+') ? 1 : 0;
-    if (at == end) {
-        return false;
+    if (at == end || !is_digit(*at)) {
+        return NULL;
     }
     for (; at < end && is_digit(*at); at++) {
         exponent = 10 * exponent + (*at - '0');
@@ -117,7 +122,7 @@ static bool scan_exponent(decimal *d, const char *at, const char *end)
     }
     d->plain = false;
     d->exponent += negative ? -exponent : exponent;
-    return at == end;
+    return at;
 }
 
 /* Bits of x without leading zeros. */
@@ -221,23 +226,29 @@ static void take_integer(const decimal *d, rt_number *out)
                                     : (int64_t)d->head;
 }
 
-bool rt_number_read(const char *text, int64_t length, rt_number *out)
+const char *rt_number_step(const char *text, const char *end, rt_number *out)
 {
     decimal d = {.plain = true};
-    const char *end = text + length;
-    /* The bound is that of by_strtod's array. */
-    if (length < 1 || length > RT_NUMBER_TEXT_MOST) {
-        return false;
+    const char *at = text;
+    if (at == end) {
+        return NULL;
     }
-    d.negative = *text == '-';
-    text += *text == '-' || *text == '+' ? 1 : 0;
-    if (!scan_digits(&d, text, end) || !scan_exponent(&d, d.end, end)) {
-        return false;
+    d.negative = *at == '-';
+    at += *at == '-' || *at == '+' ? 1 : 0;
+    at = scan_digits(&d, at, end) ? scan_exponent(&d, d.end, end) : NULL;
+    /* The bound is that of by_strtod's array. */
+    if (at == NULL || at - text > RT_NUMBER_TEXT_MOST) {
+        return NULL;
     }
     const double value = magnitude(&d);
     out->value = d.negative ? -value : value;
     take_integer(&d, out);
-    return true;
+    return at;
+}
+
+bool rt_number_read(const char *text, int64_t length, rt_number *out)
+{
+    return rt_number_step(text, text + length, out) == text + length && length > 0;
 }
 
 /* Digits and exponent to the text: 0.00123, 123.4, 5.0, 1.2e+30. The point lies behind

@@ -14,8 +14,12 @@ typedef struct rt_number {
     int64_t integer;
 } rt_number;
 
-/* True when all of the text is one number, [+-]digits[.digits][e[+-]digits], of at most
- * RT_NUMBER_TEXT_MOST bytes; beyond the range of doubles it is an infinity. */
+/* The number that the text begins with, [+-]digits[.digits][e[+-]digits], as long as it
+ * can be; returns its end. Beyond the range of doubles it is an infinity. NULL when
+ * there is none, or one of more than RT_NUMBER_TEXT_MOST bytes. */
+const char *rt_number_step(const char *text, const char *end, rt_number *out);
+
+/* True when all of the text is such a number. */
 bool rt_number_read(const char *text, int64_t length, rt_number *out);
 
 /* The text, without a NUL: a JSON number, or NaN, Infinity and -Infinity as MLflow

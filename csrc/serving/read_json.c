@@ -100,8 +100,8 @@ static rt_status read_data(rt_request_rows *rows, rt_json at, rt_error *err)
 static rt_status read_split(rt_request_rows *rows, rt_json at, const char *key,
                             rt_error *err)
 {
-    rt_json columns = {NULL};
-    rt_json data = {NULL};
+    rt_json columns = {.at = NULL};
+    rt_json data = {.at = NULL};
     if (rt_json_kind_of(&at) != RT_JSON_OBJECT) {
         return must_be(key, "an object with columns and data", err);
     }
@@ -263,13 +263,14 @@ static rt_status find_shapes(rt_request_rows *rows, rt_json at, rt_json found[SH
 
 rt_status rt_read_json(rt_request_rows *rows, rt_text body, rt_error *err)
 {
-    rt_json found[SHAPES] = {{NULL}};
+    rt_json found[SHAPES] = {{.at = NULL}};
+    rt_json_spans spans;
     int chosen = -1;
     int keys = 0;
-    rt_status status = rt_json_check(body, err);
-    rt_json at = {NULL};
+    rt_status status = rt_json_check(body, &spans, err);
+    rt_json at = {.at = NULL};
     if (status == RT_OK) {
-        at = rt_json_start(body);
+        at = rt_json_start(body, &spans);
         status = rt_json_kind_of(&at) == RT_JSON_OBJECT
                      ? find_shapes(rows, at, found, err)
                      : RT_OK;

@@ -410,6 +410,25 @@ static rt_status set_json_number(rt_request_rows *rows, int64_t row, int32_t fea
     return RT_OK;
 }
 
+/* What most cells are; false, and nothing is read, for any other. */
+static bool set_plain_number(rt_request_rows *rows, int64_t row, int32_t feature,
+                             rt_json *json)
+{
+    rt_number number;
+    if (feature == rt_schema_width(rows->schema) || is_unit(rows, feature) ||
+        !rt_schema_is_number(rows->schema, feature) ||
+        rt_json_kind_of(json) != RT_JSON_NUMBER) {
+        return false;
+    }
+    const char *after = rt_number_step(json->at, json->spans->end, &number);
+    if (after == NULL) {
+        return false;
+    }
+    store(rows, row, feature, number.value);
+    json->at = after;
+    return true;
+}
+
 /* A unit that is a feature too is read twice, as either. */
 static rt_status set_json(rt_request_rows *rows, int64_t row, int32_t feature,
                           rt_json *json, rt_error *err)
@@ -459,6 +478,9 @@ static rt_status set_json(rt_request_rows *rows, int64_t row, int32_t feature,
 rt_status rt_request_rows_set_json(rt_request_rows *rows, int64_t row, int32_t feature,
                                    rt_json *json, rt_error *err)
 {
+    if (set_plain_number(rows, row, feature, json)) {
+        return RT_OK;
+    }
     rt_status status = set_json(rows, row, feature, json, err);
     if (status == RT_INVALID && feature == optional(rows)) {
         store(rows, row, feature, (double)NAN);

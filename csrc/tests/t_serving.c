@@ -167,26 +167,55 @@ static void json_is_taken_by_its_grammar(void)
         "/**/1",      "{1:2}",   "[1}",         "nan",
         "-NaN",
     };
+    rt_json_spans spans;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-        CHECK(rt_json_check(text_of(good[i]), NULL) == RT_OK);
+        CHECK(rt_json_check(text_of(good[i]), &spans, NULL) == RT_OK);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        CHECK(rt_json_check(text_of(bad[i]), NULL) == RT_INVALID);
+        CHECK(rt_json_check(text_of(bad[i]), &spans, NULL) == RT_INVALID);
     }
-    CHECK(rt_json_check(text_of("\"\\u\20\21\22\23\""), NULL) == RT_INVALID);
+    CHECK(rt_json_check(text_of("\"\\u\20\21\22\23\""), &spans, NULL) == RT_INVALID);
+}
+
+/* With what the check noted and without it. */
+static void a_known_end_is_where_a_walk_ends(void)
+{
+    char text[4096] = "{\"a\": [";
+    rt_json_spans spans;
+    for (int i = 0; i < 40; i++) {
+        (void)strcat(text, i % 3 == 0   ? "[\"]}\", 12345678.5, {\"b\": [1e-7]}], "
+                           : i % 3 == 1 ? "{\"c\": \"\\\"[\"}, "
+                                        : "-0.12345678901234567, ");
+    }
+    (void)strcat(text, "0], \"b\": {\"c\": [1, 2], \"d\": {}}, \"e\": [[]]}");
+    CHECK(rt_json_check(text_of(text), &spans, NULL) == RT_OK);
+    CHECK(spans.n[0] == 1 && spans.n[1] == 0);
+    rt_json known = rt_json_start(text_of(text), &spans);
+    rt_json_spans none = {.end = spans.end};
+    rt_json walked = rt_json_start(text_of(text), &none);
+    for (bool more = rt_json_enter(&known) && rt_json_enter(&walked); more;
+         more = rt_json_next(&known) && rt_json_next(&walked)) {
+        (void)rt_json_name(&known);
+        (void)rt_json_name(&walked);
+        rt_json_skip(&known);
+        rt_json_skip(&walked);
+        CHECK(known.at == walked.at);
+    }
+    CHECK(known.at == spans.end);
 }
 
 static void brackets_go_no_deeper_than_the_limit(void)
 {
     char text[2001];
+    rt_json_spans spans;
     rt_error err;
     memset(text, '[', 2000);
     text[2000] = '\0';
-    CHECK(rt_json_check(text_of(text), &err) == RT_INVALID);
+    CHECK(rt_json_check(text_of(text), &spans, &err) == RT_INVALID);
     CHECK(strstr(err.message, "32 deep") != NULL);
     memset(text + 32, ']', 32);
     text[64] = '\0';
-    CHECK(rt_json_check(text_of(text), NULL) == RT_OK);
+    CHECK(rt_json_check(text_of(text), &spans, NULL) == RT_OK);
 }
 
 /* Two rows, in every shape and with whatever may be ignored. */
@@ -486,6 +515,7 @@ static const rt_test tests[] = {
      numbers_are_written_in_the_fewest_digits},
     {"every_double_survives_its_text", every_double_survives_its_text},
     {"json_is_taken_by_its_grammar", json_is_taken_by_its_grammar},
+    {"a_known_end_is_where_a_walk_ends", a_known_end_is_where_a_walk_ends},
     {"brackets_go_no_deeper_than_the_limit", brackets_go_no_deeper_than_the_limit},
     {"every_shape_gives_the_same_rows", every_shape_gives_the_same_rows},
     {"what_a_model_would_score_wrongly_names_its_column",
