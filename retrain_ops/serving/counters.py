@@ -67,6 +67,8 @@ class Counters:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file, self._own = _take_file(folder)
+        self._single = self._own.data
+        """The same integers: one of them is counted up twice as fast as in an array."""
         self._adding = threading.Lock()
 
     def close(self) -> None:
@@ -75,7 +77,7 @@ class Counters:
 
     def add(self, status: int, rows: tuple[int, int], nanoseconds: int) -> None:
         """Counts an answer to a scoring request: its status, the rows of each arm, and time."""
-        own = self._own
+        own = self._single
         with self._adding:
             own[_INDEX.get(status, _INDEX[500])] += 1
             own[_ROWS] += rows[0]

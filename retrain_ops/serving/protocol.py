@@ -20,6 +20,7 @@ SLOWEST_REQUEST_S = 60.0
 LOOK_EVERY_S = 5.0
 HEAD_BYTES = 65536
 """Request line and headers."""
+_SCORING = SCORING.encode()
 
 
 class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
@@ -30,6 +31,7 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._raw: list[tuple[bytes, bytes]] = []
+        self._first: dict[bytes, bytes] = {}
         self._parts: list[bytes] | None = None
         self._size = 0
         self._head: int | None = 0
@@ -75,6 +77,7 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
     def on_headers_complete(self) -> None:
         """Chooses the way."""
         self._head = None
+        self._first = dict(reversed(self._raw))  # of a name that comes twice, the first value
         if self._is_short():
             self._parts, self._size = [], 0
             return
@@ -88,13 +91,13 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
     def _is_short(self) -> bool:
         idle = self.cycle is None or self.cycle.response_complete
         return (
-            self.url == SCORING.encode()
+            self.url == _SCORING
             and idle
             and self.app.ready_router is not None
             and not self.flow.write_paused
             and self.parser.get_method() == b"POST"
             and not self.parser.should_upgrade()
-            and all(name != b"expect" for name, _ in self._raw)
+            and b"expect" not in self._first
         )
 
     def on_body(self, body: bytes) -> None:
@@ -118,8 +121,9 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
         else:
             body = parts[0] if len(parts) == 1 else b"".join(parts)
         self._parts = None
-        kind = self._header(b"content-type").decode("latin-1")
-        unit, request_id = self._header(router.unit_header), self._header(router.id_header)
+        first = self._first.get
+        kind = first(b"content-type", b"").decode("latin-1")
+        unit, request_id = first(router.unit_header, b""), first(router.id_header, b"")
         self._write(router.answer(body, kind, unit, request_id))
 
     @property
@@ -128,18 +132,13 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
         assert router is not None, "the short way is taken with a router only"
         return router
 
-    def _header(self, name: bytes) -> bytes:
-        return next((value for key, value in self._raw if key == name), b"")
-
     def _write(self, answer: Answer) -> None:
         keep = self.parser.should_keep_alive()
-        head = [STATUS_LINE[answer.status]]
         headers = [*self.server_state.default_headers, *answer.headers]
         if not keep:
             headers.append((b"connection", b"close"))
-        for name, value in headers:
-            head += [name, b": ", value, b"\r\n"]
-        self.transport.write(b"".join([*head, b"\r\n", answer.body]))
+        head = b"".join([b"%s: %s\r\n" % header for header in headers])
+        self.transport.write(b"%s%s\r\n%s" % (STATUS_LINE[answer.status], head, answer.body))
         if not keep:
             self.transport.close()
         self.on_response_complete()
