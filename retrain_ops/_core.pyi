@@ -73,6 +73,9 @@ class MlflowConnection:
 
 # -- serving ---------------------------------------------------------------
 
+def scoring_request(
+    data: bytes, path: bytes, names: tuple[bytes, bytes, bytes], /
+) -> tuple[bytes, bytes, bytes, bytes] | None: ...
 def siphash(key: bytes, data: bytes, /) -> int: ...
 def siphashes(key: bytes, data: bytes, bounds: ArrayLike, /) -> NDArray[np.uint64]: ...
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "serving/head.h"
 #include "serving/read_log.h"
 #include "serving/record.h"
 #include "serving/request.h"
@@ -164,6 +165,26 @@ static void try_json(rt_text body)
     json_decref(read);
 }
 
+/* Whatever is taken apart lies in the request, and its end is the body. */
+static void try_head(rt_text request)
+{
+    rt_header headers[] = {{{"content-type", 12}, {NULL, 0}}, {{"x", 1}, {NULL, 0}}};
+    rt_text body;
+    const char *end = request.bytes + request.length;
+    if (!rt_head_read(request, (rt_text){"/i", 2}, headers, 2, &body)) {
+        return;
+    }
+    REQUIRE(body.bytes >= request.bytes + 4 && body.bytes + body.length == end);
+    REQUIRE(memcmp(body.bytes - 4, "\r\n\r\n", 4) == 0);
+    for (int i = 0; i < 2; i++) {
+        const rt_text value = headers[i].value;
+        REQUIRE(value.bytes == NULL || (value.bytes > request.bytes &&
+                                        value.bytes + value.length < body.bytes));
+        REQUIRE(value.bytes == NULL ||
+                memchr(value.bytes, '\n', (size_t)value.length) == NULL);
+    }
+}
+
 static void try_number(const char *text, int64_t length)
 {
     rt_number number;
@@ -182,7 +203,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    const int32_t choice = bytes > 0 ? data[0] % 4 : 0;
+    const int32_t choice = bytes > 0 ? data[0] % 5 : 0;
     const int64_t nul =
         choice == 3 ? 1 : 0; /* strtod needs it; a read past a body shows */
     void *block = NULL;
@@ -203,8 +224,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     case 2:
         try_json(body);
         break;
-    default:
+    case 3:
         try_number(text, body.length);
+        break;
+    default:
+        try_head(body);
         break;
     }
     rt_free(block);

@@ -9,6 +9,7 @@
 #include "python/arrays.h"
 #include "python/gbdt_model.h"
 #include "python/request_log.h"
+#include "serving/head.h"
 
 /* From this size on a request is worth a switch of threads. */
 enum { LARGE_BODY_BYTES = 32768 };
@@ -307,7 +308,46 @@ static PyObject *siphashes(PyObject *module, PyObject *args)
     return (PyObject *)out;
 }
 
+PyDoc_STRVAR(
+    scoring_request_doc,
+    "scoring_request(data, path, names) -> tuple[bytes, bytes, bytes, bytes] | None\n\n"
+    "The body of a POST of `path` and its values of three headers, names in lower case "
+    "and "
+    "a value that does not come empty. None unless `data` is exactly one such request, "
+    "whole and in no way unusual: csrc/serving/head.h.");
+
+static PyObject *scoring_request(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    enum { HEADERS = 3 };
+    PyObject *data = NULL;
+    PyObject *path = NULL;
+    PyObject *name[HEADERS] = {NULL};
+    rt_header headers[HEADERS];
+    rt_text body;
+    if (!PyArg_ParseTuple(args, "SS(SSS):scoring_request", &data, &path, &name[0],
+                          &name[1], &name[2])) {
+        return NULL;
+    }
+    for (int i = 0; i < HEADERS; i++) {
+        headers[i].name = (rt_text){PyBytes_AsString(name[i]), PyBytes_Size(name[i])};
+    }
+    if (!rt_head_read((rt_text){PyBytes_AsString(data), PyBytes_Size(data)},
+                      (rt_text){PyBytes_AsString(path), PyBytes_Size(path)}, headers,
+                      HEADERS, &body)) {
+        Py_RETURN_NONE;
+    }
+    for (int i = 0; i < HEADERS; i++) {
+        headers[i].value.bytes =
+            headers[i].value.bytes == NULL ? "" : headers[i].value.bytes;
+    }
+    return Py_BuildValue("(y#y#y#y#)", body.bytes, (Py_ssize_t)body.length,
+                         headers[0].value.bytes, (Py_ssize_t)headers[0].value.length,
+                         headers[1].value.bytes, (Py_ssize_t)headers[1].value.length,
+                         headers[2].value.bytes, (Py_ssize_t)headers[2].value.length);
+}
+
 static PyMethodDef methods[] = {
+    {"scoring_request", scoring_request, METH_VARARGS, scoring_request_doc},
     {"siphash", siphash, METH_VARARGS, siphash_doc},
     {"siphashes", siphashes, METH_VARARGS, siphashes_doc},
     {NULL, NULL, 0, NULL},

@@ -74,6 +74,10 @@ def answer_request(
         raise RequestError(str(problem)) from None
 
 
+scoring_request = _core.scoring_request
+"""A whole HTTP request to score, taken apart, or None: see there."""
+
+
 def _core_of(model: TabularModel) -> _core.Model:
     if not isinstance(model.core, _core.Model):
         raise TypeError(f"requests are answered by models of our own, not by {model.core.kind}")

@@ -1,8 +1,9 @@
 """uvicorn's HTTP protocol with a short way for scoring requests.
 
 uvicorn loads this module by name, in each of its workers. POST /invocations is answered as soon as
-its body is whole: no task, no scope, no events. Everything else, pipelined requests included, goes
-the usual way to the application, which answers alike.
+its body is whole: no task, no scope, no events; where all of it comes at once and is in no way
+unusual, without the parser as well. Everything else, pipelined requests included, goes the usual
+way to the application, which answers alike.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from retrain_ops.models.requests import scoring_request
 from retrain_ops.serving.app import SCORING, App
 from retrain_ops.serving.router import Answer, Router
 
@@ -54,12 +56,26 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         """Bounds the head of a request: httptools does not."""
+        if self._head == 0 and self._is_free() and self._answer_whole(data):
+            return
         if self._head is not None:
             self._head += len(data)
         super().data_received(data)
         if self._head is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 431 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             self.transport.close()
+
+    def _answer_whole(self, data: bytes) -> bool:
+        """Answers what is one whole scoring request; the parser sees nothing of it."""
+        router = self._router
+        names = (b"content-type", router.unit_header, router.id_header)
+        found = scoring_request(data, _SCORING, names)
+        if found is None or len(data) - len(found[0]) > HEAD_BYTES:
+            return False
+        body, kind, unit, request_id = found
+        self._begun = None
+        self._write(router.answer(body, kind.decode("latin-1"), unit, request_id), keep=True)
+        return True
 
     # -- callbacks of the parser
 
@@ -88,13 +104,15 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
             super().on_header(name, value)
         super().on_headers_complete()
 
-    def _is_short(self) -> bool:
+    def _is_free(self) -> bool:
+        """Nothing is being answered, and what is answered now can leave."""
         idle = self.cycle is None or self.cycle.response_complete
+        return idle and self.app.ready_router is not None and not self.flow.write_paused
+
+    def _is_short(self) -> bool:
         return (
             self.url == _SCORING
-            and idle
-            and self.app.ready_router is not None
-            and not self.flow.write_paused
+            and self._is_free()
             and self.parser.get_method() == b"POST"
             and not self.parser.should_upgrade()
             and b"expect" not in self._first
@@ -124,7 +142,8 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
         first = self._first.get
         kind = first(b"content-type", b"").decode("latin-1")
         unit, request_id = first(router.unit_header, b""), first(router.id_header, b"")
-        self._write(router.answer(body, kind, unit, request_id))
+        answer = router.answer(body, kind, unit, request_id)
+        self._write(answer, keep=self.parser.should_keep_alive())
 
     @property
     def _router(self) -> Router:
@@ -132,8 +151,7 @@ class ScoringProtocol(HttpToolsProtocol):  # type: ignore[misc]
         assert router is not None, "the short way is taken with a router only"
         return router
 
-    def _write(self, answer: Answer) -> None:
-        keep = self.parser.should_keep_alive()
+    def _write(self, answer: Answer, *, keep: bool) -> None:
         headers = [*self.server_state.default_headers, *answer.headers]
         if not keep:
             headers.append((b"connection", b"close"))

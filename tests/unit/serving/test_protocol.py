@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -82,6 +84,52 @@ def test_a_body_may_come_in_pieces_and_chunks(path):
     expecting = LAST.replace(b"connection:", b"expect: 100-continue\r\nconnection:")
     assert sent(path, expecting).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
     assert b" 200 " in sent(path, LAST.replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+
+
+def exchanged(path: str, data: bytes, at: int) -> list[bytes]:
+    """The answers to a request in two pieces, and to the usual one behind it."""
+    found = []
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(60)
+        connection.connect(path)
+        for parts in ((data[:at], data[at:]), (WHOLE,)):
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(0.02)  # two pieces, mostly; as one they are answered alike
+            found.append(re.sub(rb"\r\ndate: [^\r]*", b"", connection.recv(65536)))
+    return found
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"",
+        b"accept: */*\r\nuser-agent: x\r\nconnection: Keep-Alive\r\n",
+        b"content-type: text/csv\r\n",
+        b"content-encoding: gzip\r\n",
+        b"x-request-id: one\r\nx-request-id: two\r\n",
+        b"x-request-id: one \r\n",
+        b"x-request-id:\r\n",
+        b"x: \xc3\xa9\r\n",
+        b"te: trailers\r\n",
+    ],
+)
+def test_a_whole_request_is_answered_as_in_pieces(path, more):
+    request = HEAD + more + LENGTH + BODY
+    assert exchanged(path, request, 0) == exchanged(path, request, len(HEAD) + 3)
+
+
+def test_a_usual_request_spares_the_parser(path, monkeypatch):
+    def fail(self: object) -> None:
+        raise AssertionError("the parser was asked")
+
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(60)
+        connection.connect(path)
+        monkeypatch.setattr(protocol.ScoringProtocol, "on_message_begin", fail)
+        for _ in range(3):
+            connection.sendall(WHOLE)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_pipelined_requests_are_answered_in_order(path):
