@@ -61,6 +61,7 @@ def prove(folder: Path) -> Found:
             promoted(MlflowClient(mlflow.url), MODEL, small_model(3))
             with ScoringServer(spec, free_port(), workers=2) as server:
                 found[name] = part(mlflow, server, spec)
+        print(json.dumps({name: found[name]}), flush=True)  # whatever becomes of the next
     return found
 
 

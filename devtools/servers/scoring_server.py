@@ -50,10 +50,18 @@ class ScoringServer:
         """Process ids."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         found = [int(pid) for pid in children.read_text().split()]
-        return [p for p in found if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
+        return [pid for pid in found if b"spawn_main" in _command_of(pid)]
 
     def stop(self) -> tuple[int, str]:
         """Ends it as a service manager does: exit code and output."""
         self.process.send_signal(signal.SIGTERM)
         output, _ = self.process.communicate(timeout=60)
         return self.process.returncode, output
+
+
+def _command_of(pid: int) -> bytes:
+    """Empty for a process that has ended since it was listed."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
