@@ -21,7 +21,7 @@ core() {
 
 # Wiring, parsing and warnings; the servers of tests/airflow are those of Airflow 3. The dag.test
 # of 2.9 never comes back from a task that is to be retried.
-quick=$(printf 'tests/airflow/test_%s.py ' datasets days hooks operators parse states warnings)
+quick=$(printf 'tests/airflow/test_%s.py ' datasets days hooks learn operators parse states warnings)
 
 servers() {
     pytest_in airflow-2.9 $quick -k "not a_retry_mends" &&

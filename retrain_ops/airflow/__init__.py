@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retrain_ops.airflow.connections import MlflowHook as MlflowHook
     from retrain_ops.airflow.dag_options import retraining_asset as retraining_asset
     from retrain_ops.airflow.dags import drift_monitor_dag as drift_monitor_dag
+    from retrain_ops.airflow.dags import learning_dag as learning_dag
     from retrain_ops.airflow.dags import performance_monitor_dag as performance_monitor_dag
     from retrain_ops.airflow.dags import retraining_dag as retraining_dag
     from retrain_ops.airflow.dags import rollout_dag as rollout_dag
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from retrain_ops.airflow.notifier import SlackNotifier as SlackNotifier
     from retrain_ops.airflow.operators import CheckDriftOperator as CheckDriftOperator
     from retrain_ops.airflow.operators import EvaluateOperator as EvaluateOperator
+    from retrain_ops.airflow.operators import LearnOperator as LearnOperator
     from retrain_ops.airflow.operators import PromoteChallengerOperator as PromoteChallengerOperator
     from retrain_ops.airflow.operators import PromoteChampionOperator as PromoteChampionOperator
     from retrain_ops.airflow.operators import PullDataOperator as PullDataOperator
@@ -51,10 +53,12 @@ _HOMES = {
     "DriftMonitorOperator": "monitor_operators",
     "PerformanceMonitorOperator": "monitor_operators",
     "drift_monitor_dag": "dags",
+    "learning_dag": "dags",
     "performance_monitor_dag": "dags",
     "SlackNotifier": "notifier",
     "CheckDriftOperator": "operators",
     "EvaluateOperator": "operators",
+    "LearnOperator": "operators",
     "PromoteChallengerOperator": "operators",
     "PromoteChampionOperator": "operators",
     "PullDataOperator": "operators",

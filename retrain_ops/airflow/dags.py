@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,7 @@ from retrain_ops.airflow.monitor_operators import (
 from retrain_ops.airflow.operators import (
     CheckDriftOperator,
     EvaluateOperator,
+    LearnOperator,
     PromoteChallengerOperator,
     PromoteChampionOperator,
     PullDataOperator,
@@ -93,21 +94,69 @@ def retraining_dag(
     """
     if events is None:
         events = [retraining_asset(spec, options.get("model"))]
-    # Airflow asks for the callback before there are tasks: the mapping is filled below.
-    operators: dict[str, ModelOperator] = {}
-    dag = new_dag(
+    cron = schedule if isinstance(schedule, str) else None
+    day = partial(_day, CheckDriftOperator, cron=cron, approval=approval)
+    return _day_dag(
         spec,
         "",
+        day,
+        segments,
+        options,
         schedule=schedule_of(schedule, events),
-        operators=operators,
-        options=options,
         params=_params(),
         doc_md=retraining_dag.__doc__,
     )
-    arguments = model_arguments(spec, options)
+
+
+def learning_dag(
+    spec: str | Path,
+    *,
+    schedule: Any = NIGHTLY,
+    approval: Approval | None = None,
+    segments: Sequence[str] = (),
+    **options: Unpack[Options],
+) -> DAG:
+    """Build the DAG of a model that learns day by day: `retrain-ops learn`, every night.
+
+    The ten steps of `retraining_dag`, whether anything has drifted or not; train learns the days
+    since the last run, each once, whatever runs again. The spec needs a `[learn]` table. A run
+    with the configuration `{"bootstrap": true}` learns the first champion.
+
+    :param spec: path of the model's TOML file; it is read by the tasks, never at parse
+    :param schedule: as in `retraining_dag`; by default every day at 02:00 UTC
+    :param approval: as in `retraining_dag`
+    :param segments: as in `retraining_dag`
+
+    The remaining arguments are those of `Options`.
+    """
     cron = schedule if isinstance(schedule, str) else None
+    day = partial(_day, LearnOperator, cron=cron, approval=approval)
+    return _day_dag(
+        spec,
+        "_learn",
+        day,
+        segments,
+        options,
+        schedule=schedule_of(schedule),
+        params={"window_end": _params()["window_end"]},
+        doc_md=learning_dag.__doc__,
+    )
+
+
+def _day_dag(
+    spec: str | Path,
+    suffix: str,
+    day: Callable[..., list[RetrainStepOperator]],
+    segments: Sequence[str],
+    options: Options,
+    **more: Any,
+) -> DAG:
+    """The steps of a day, and the leaf that keeps failed runs failed."""
+    # Airflow asks for the callback before there are tasks: the mapping is filled below.
+    operators: dict[str, ModelOperator] = {}
+    dag = new_dag(spec, suffix, operators=operators, options=options, **more)
     with dag:
-        tasks = per_segment(partial(_day, cron=cron, approval=approval, **arguments), segments)
+        tasks = per_segment(partial(day, **model_arguments(spec, options)), segments)
         operators.update({task.task_id: task for task in tasks})
         # A failure runs down the chain as upstream_failed, past which only the summary is green.
         # This leaf takes it over without a worker: skipped steps leave it green, failed ones not.
@@ -146,11 +195,15 @@ def rollout_dag(
 
 
 def _day(
-    *, cron: str | None, approval: Approval | None, **arguments: Any
+    first: type[CheckDriftOperator],
+    *,
+    cron: str | None,
+    approval: Approval | None,
+    **arguments: Any,
 ) -> list[RetrainStepOperator]:
     """The ten steps of one model, and the task that waits for a person where one is wanted."""
-    first = CheckDriftOperator(**arguments, cron=cron)
-    return _in_a_row([first, *(operator(**arguments) for operator in _later(approval))])
+    begin = first(**arguments, cron=cron)
+    return _in_a_row([begin, *(operator(**arguments) for operator in _later(approval))])
 
 
 def _later(approval: Approval | None) -> Sequence[type[RetrainStepOperator]]:

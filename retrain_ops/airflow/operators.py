@@ -6,6 +6,7 @@ Nothing happens before `execute`: a DAG file that builds these reads no spec, no
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckDriftOperator",
     "EvaluateOperator",
+    "LearnOperator",
     "PromoteChallengerOperator",
     "PromoteChampionOperator",
     "PullDataOperator",
@@ -73,6 +75,20 @@ class CheckDriftOperator(RetrainStepOperator):
         # A skip returns nothing, so the numbers are pushed before it.
         context["ti"].xcom_push(key="return_value", value=result)
         raise AirflowSkipException(f"[NO TRAIN, no drift] {result.get('summary', '')}".rstrip())
+
+
+class LearnOperator(CheckDriftOperator):
+    """Begins a day that learns: checks drift, and goes on whatever it finds.
+
+    In `CheckDriftOperator`'s place and under its task id; the spec needs a `[learn]` table.
+    """
+
+    def act(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the step as one that trains in any case."""
+        from retrain_ops.spec.learn import require_learn
+
+        require_learn(run.spec)
+        return super().act(replace(run, context=replace(run.context, forced=True)), context)
 
 
 def _days_of(cron: str, until: datetime, after: date) -> Iterator[date]:

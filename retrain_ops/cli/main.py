@@ -35,6 +35,7 @@ from retrain_ops.cli.progress import progress
 from retrain_ops.errors import BusyError, NotYet, is_expected, text_of
 from retrain_ops.notify import prepare
 from retrain_ops.run import Run, record_step, run_record
+from retrain_ops.spec.learn import require_learn
 from retrain_ops.steps.alerts import alert_failure
 from retrain_ops.steps.runner import STEPS, TRAINING, run_step
 
@@ -185,8 +186,7 @@ def _learn_options(parser: argparse.ArgumentParser) -> None:
 def _learn(options: argparse.Namespace) -> dict[str, Any]:
     """A day that trains whatever the drift check says: each run learns the days since the last."""
     run = run_of(options)
-    if run.spec.learn is None:
-        raise run.spec.error("learn", "", "is missing: only a spec with it learns day by day")
+    require_learn(run.spec)
     if run.webhook_url:
         prepare()
     return run_day(run)

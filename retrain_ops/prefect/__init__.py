@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from retrain_ops.prefect.backfills import backfill as backfill
     from retrain_ops.prefect.blocks import MlflowCredentials as MlflowCredentials
     from retrain_ops.prefect.blocks import SlackWebhook as SlackWebhook
+    from retrain_ops.prefect.flows import learning_flow as learning_flow
     from retrain_ops.prefect.flows import retraining_flow as retraining_flow
     from retrain_ops.prefect.flows import rollout_flow as rollout_flow
 
@@ -26,6 +27,7 @@ _HOMES = {
     "MlflowCredentials": "blocks",
     "SlackWebhook": "blocks",
     "backfill": "backfills",
+    "learning_flow": "flows",
     "retraining_flow": "flows",
     "rollout_flow": "flows",
 }

@@ -18,8 +18,10 @@ from retrain_ops.errors import ConflictError
 from retrain_ops.prefect.approval import ask_for_approval
 from retrain_ops.prefect.artifacts import emit_news, write_artifacts
 from retrain_ops.prefect.flow_options import Options, new_flow, steps_of, target_of
-from retrain_ops.prefect.target import flow_facts, resolve_window_end
+from retrain_ops.prefect.target import Opener, flow_facts, resolve_window_end
 from retrain_ops.prefect.tasks import NOT_YET, Steps
+from retrain_ops.run import RunContext
+from retrain_ops.spec.learn import require_learn
 from retrain_ops.steps.runner import ROLLOUT, TRAINING
 
 SLOT_PATIENCE_S = 900.0
@@ -49,12 +51,40 @@ def retraining_flow(spec: str | Path, **options: Unpack[Options]) -> Any:
         window_end: date | None = None, force: bool = False, bootstrap: bool = False
     ) -> Any:
         facts = flow_facts(force=force, bootstrap=bootstrap)
-        day = resolve_window_end(window_end, flow_run.scheduled_start_time)
-        opener = target.open()
-        with model_slot(opener.model):
-            return _play_day(steps_of(opener, day, facts, options))
+        return _one_day(target.open(), window_end, facts, options)
 
     return new_flow(retrain, "retrain", target, options)
+
+
+def learning_flow(spec: str | Path, **options: Unpack[Options]) -> Any:
+    """Build the flow of a model that learns day by day: `retrain-ops learn` as a flow.
+
+    The ten steps of `retraining_flow`, whether anything has drifted or not; train learns the
+    days since the last run, each once, whatever runs again. Its parameters are `window_end` and
+    `bootstrap` (learn the first champion). A spec without `[learn]` ends the run as Failed.
+
+    Args:
+        spec: path of the model's TOML file; it is read by the runs, never at import.
+        options: those of `Options`.
+
+    Raises:
+        TypeError: an option is none of `Options`.
+    """
+    target = target_of(spec, options)
+
+    def learn(window_end: date | None = None, bootstrap: bool = False) -> Any:
+        opener = target.open()
+        require_learn(opener.spec)
+        facts = flow_facts(force=True, bootstrap=bootstrap)
+        return _one_day(opener, window_end, facts, options)
+
+    return new_flow(learn, "learn", target, options)
+
+
+def _one_day(opener: Opener, window_end: date | None, facts: RunContext, options: Options) -> State:
+    day = resolve_window_end(window_end, flow_run.scheduled_start_time)
+    with model_slot(opener.model):
+        return _play_day(steps_of(opener, day, facts, options))
 
 
 def rollout_flow(

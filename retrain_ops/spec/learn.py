@@ -11,7 +11,7 @@ from retrain_ops.stats.rules import Share, require
 if TYPE_CHECKING:
     from retrain_ops.spec.spec import RetrainSpec
 
-__all__ = ["LearnTable", "check_learn"]
+__all__ = ["LearnTable", "check_learn", "require_learn"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +51,13 @@ def check_learn(reader: TableReader, spec: RetrainSpec) -> None:
         raise reader.error("noise", "", "scores whole windows, and [learn] learns single days")
     if spec.memory is not None and spec.memory.replay_share:
         raise reader.error("memory", "replay_share", "must be 0: with [learn] no day comes twice")
+
+
+def require_learn(spec: RetrainSpec) -> None:
+    """Refuses a spec without `[learn]`, for whoever is about to learn a day.
+
+    Raises:
+        ConfigError: with the file.
+    """
+    if spec.learn is None:
+        raise spec.error("learn", "", "is missing: only a spec with it learns day by day")

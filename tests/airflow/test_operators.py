@@ -26,6 +26,7 @@ def _public_operators() -> list[tuple[Any, dict[str, Any]]]:
 
     own: dict[Any, dict[str, Any]] = {
         ours.CheckDriftOperator: {"cron": "text"},
+        ours.LearnOperator: {"cron": "text"},
         ours.RollbackOperator: {"version": "text"},
         ours.SetAliasOperator: {"alias": "text", "version": "text"},
         ours.DriftMonitorOperator: {"asset": ours.retraining_asset("s")},

@@ -19,13 +19,15 @@ _ALLOWED = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/tmp/__none__")
 
 _DAG_FILE = """\
 from retrain_ops.airflow import (
-    SlackNotifier, drift_monitor_dag, performance_monitor_dag, retraining_dag, rollout_dag
+    SlackNotifier, drift_monitor_dag, learning_dag, performance_monitor_dag, retraining_dag,
+    rollout_dag
 )
 
 SPEC = "/nowhere/flights.toml"
 told = {"on_failure_callback": SlackNotifier(slack_conn_id="slack")}
 nightly = retraining_dag(SPEC, mlflow_conn_id="mlflow", slack_conn_id="slack", default_args=told)
 weekly = retraining_dag(SPEC, dag_id="weekly", schedule="0 2 * * 1", segments=("eu", "us"))
+learning = learning_dag(SPEC)
 rollout = rollout_dag(SPEC)
 drift = drift_monitor_dag(SPEC)
 performance = performance_monitor_dag(SPEC, segments=("eu", "us"))
@@ -57,7 +59,7 @@ def test_the_example_dag_imports_without_errors(airflow_home: Path) -> None:
 
     bag = DagBag(dag_folder=str(REPO / "dags"), safe_mode=False)
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"flights_delay", "loans"}
+    assert set(bag.dags) == {"flights_delay", "flights_learn", "loans"}
 
 
 def test_the_parse_opens_no_socket(parsed: dict[str, Any]) -> None:
@@ -100,6 +102,7 @@ def test_every_factory_builds_its_tasks(parsed: dict[str, Any]) -> None:
     assert found == {
         "flights": 11,
         "weekly": 11,
+        "flights_learn": 11,
         "flights_rollout": 3,
         "flights_drift": 1,
         "flights_performance": 1,

@@ -32,13 +32,14 @@ PUBLIC = {
     "retrain_ops.serving": "Answer Router create_app",
     "retrain_ops.airflow": """
         ApprovalSensor ApproveCandidateOperator CheckDriftOperator DriftMonitorOperator
-        EvaluateOperator MlflowHook ModelOperator PerformanceMonitorOperator
+        EvaluateOperator LearnOperator MlflowHook ModelOperator PerformanceMonitorOperator
         PromoteChallengerOperator PromoteChampionOperator PullDataOperator RollbackOperator
         SetAliasOperator ShadowTestOperator SlackNotifier SummariseOperator TrainOperator
-        ValidateDataOperator WatchCanaryOperator drift_monitor_dag performance_monitor_dag
-        retraining_asset retraining_dag rollout_dag""",
+        ValidateDataOperator WatchCanaryOperator drift_monitor_dag learning_dag
+        performance_monitor_dag retraining_asset retraining_dag rollout_dag""",
     "retrain_ops.prefect": """
-        Approval MlflowCredentials SlackWebhook backfill retraining_flow rollout_flow""",
+        Approval MlflowCredentials SlackWebhook backfill learning_flow retraining_flow
+        rollout_flow""",
     "retrain_ops.dagster": "RetrainingComponent retraining_assets",
 }
 # Their modules need Airflow, Prefect or Dagster; the environments of those import them for real.
