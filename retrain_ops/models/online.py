@@ -7,7 +7,7 @@ from typing import Any
 
 from retrain_ops.models.linear import LinearRegression, LogisticRegression
 from retrain_ops.models.tabular import TabularModel
-from retrain_ops.models.training import TrainingData
+from retrain_ops.models.training import TrainingData, check_finite
 from retrain_ops.spec.learn import LearnTable
 from retrain_ops.spec.train import full_params
 
@@ -28,6 +28,7 @@ def learn_batch(
     that the first batch did not have add nothing; remembered fits take new ones in. Raises
     ConfigError for parameters, DataError for data.
     """
+    check_finite(data)
     table = data.table.select([*data.numeric, *data.categorical])
     given = _given(data, params, rules, n_threads)
     l2 = float(given.pop("l2"))

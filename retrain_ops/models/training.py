@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retrain_ops import _core
-from retrain_ops.data.categories import levels_of, texts
+from retrain_ops.data.categories import levels_of, numbers, texts
 from retrain_ops.errors import ConfigError, DataError, importing
 from retrain_ops.models.tabular import (
     Core,
@@ -27,6 +27,7 @@ from retrain_ops.models.tabular import (
     load_model,
 )
 from retrain_ops.spec.train import NATIVE, TRAINER_FORMS, ProblemName, full_params, is_library
+from retrain_ops.spec.window import DAY
 from retrain_ops.stats.thresholds import Threshold
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,25 @@ def _check(data: TrainingData) -> None:
         )
     if not data.numeric and not data.categorical:
         raise DataError("no feature columns are named")
+
+
+def check_finite(data: TrainingData) -> None:
+    """Linear models weigh numbers, and an infinite one has no weight.
+
+    Raises:
+        DataError: with the column and, where rows have a day, the day.
+    """
+    columns = as_table(data.table, data.numeric)
+    for i, name in enumerate(data.numeric):
+        found = numbers(columns.column(i), name)
+        odd = np.flatnonzero(np.isinf(found))
+        if odd.size:
+            days = data.table[DAY] if DAY in data.table.column_names else None
+            where = f" of {days[int(odd[0])].as_py()}" if days is not None else ""
+            raise DataError(
+                f"{name}{where} is {found[odd[0]]:g} ({odd.size} of {found.size} rows are "
+                "infinite), which no linear model can learn: correct it, or make it null"
+            )
 
 
 def infer_features(
@@ -259,6 +279,7 @@ def train_logistic(
     DataError for data.
     """
     _check(data)
+    check_finite(data)
     full = full_params(params, "logistic")
     return _train(_LinearFit, data, full, seed, n_threads)
 
@@ -273,6 +294,7 @@ def train_linear(
     for parameters, DataError for data.
     """
     _check(data)
+    check_finite(data)
     full = full_params(params, "linear")
     return _train(_LinearFit, data, full, seed, n_threads)
 

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from devtools.synthetic import FIRST, files_of, toy_run, write_days
@@ -15,6 +17,7 @@ from retrain_ops.models import LogisticRegression, load_model
 from retrain_ops.run import RunContext
 
 BEGIN = FIRST + timedelta(days=17)
+FORCED = RunContext(forced=True)
 CONTENT = ("decision.json", "model.rtm", "reference.json")
 
 
@@ -103,6 +106,56 @@ def test_a_window_before_the_first_batch_is_refused(rows, client, messages):
     data = type("Rows", (), {"label": np.zeros(0), "problem": "binary"})()
     with pytest.raises(ConfigError, match=r"the first that were learnt end with 2020-01-\d\d"):
         online.learnt(earlier, data, run.spec.learn)
+
+
+ODD = BEGIN - timedelta(days=5)  # the second run learns it by itself
+
+
+def with_column(folder, day, name, values):
+    path = folder / "rows" / f"day={day}" / "part-0.parquet"
+    table = pq.ParquetFile(path).read()
+    values = pa.array(values(table.num_rows))
+    pq.write_table(table.set_column(table.schema.get_field_index(name), name, values), path)
+
+
+@pytest.mark.parametrize("remember", ["nothing", "full"])
+def test_days_with_one_label_or_unknown_values_are_learnt(rows, client, messages, remember):
+    with_column(rows, ODD, "late", lambda count: np.zeros(count, np.int8))
+    with_column(rows, ODD + timedelta(days=1), "c", lambda count: ["new"] * count)
+    with_column(rows, ODD + timedelta(days=2), "a", lambda count: np.full(count, np.nan, "f4"))
+    spec = LEARN.replace("[learn]", f'[learn]\nremember = "{remember}"')
+    run = [learn(rows, client, BEGIN + timedelta(days=n), spec=spec) for n in (0, 4)][-1]
+    table = run.source.read([BEGIN], columns=["a", "b", "c"], before=None)
+    model = load_model(run.workspace.read(run.path("model.rtm")))
+    assert 0 < model.threshold < 1
+    assert model.scores(table).std() > 0.1
+    assert len(states(rows)) == 5
+
+
+def test_a_day_without_rows_is_no_batch(rows, client, messages):
+    path = rows / "rows" / f"day={ODD}" / "part-0.parquet"
+    pq.write_table(pq.ParquetFile(path).read().slice(0, 0), path)
+    for n in (0, 3):
+        learn(rows, client, BEGIN + timedelta(days=n))
+    assert len(states(rows)) == 3
+
+
+def test_an_infinite_number_stops_the_day_by_name_and_the_chain_goes_on_once_it_is_gone(
+    rows, client, messages
+):
+    for n in (0, 3):
+        learn(rows, client, BEGIN + timedelta(days=n), workspace="clean")
+    learn(rows, client, BEGIN)
+    path = rows / "rows" / f"day={ODD}" / "part-0.parquet"
+    sound = path.read_bytes()
+    with_column(rows, ODD, "b", lambda count: np.where(np.arange(count) == 7, np.inf, 1.0))
+    run = toy_run(rows, client, BEGIN + timedelta(days=3), spec=LEARN, context=FORCED)
+    output = run_day(run)
+    assert f"b of {ODD} is inf (1 of 300 rows are infinite)" in output["message"]
+    assert output["exit_code"] == 20
+    path.write_bytes(sound)
+    learn(rows, client, BEGIN + timedelta(days=3))
+    assert states(rows) == states(rows, "clean")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from sklearn.utils.estimator_checks import check_estimator
 
 from retrain_ops import _core
-from retrain_ops.errors import ConfigError, CorruptError
+from retrain_ops.errors import ConfigError, CorruptError, DataError
 from retrain_ops.models import (
     LinearRegression,
     LogisticRegression,
@@ -23,6 +24,7 @@ from retrain_ops.models import (
     load_model,
     resolve_loader,
     resolve_trainer,
+    train_linear,
     train_logistic,
 )
 from retrain_ops.models import mlflow_flavor as flavor
@@ -186,6 +188,16 @@ def test_the_trainer_refuses_what_it_does_not_know() -> None:
         train_logistic(training(), params={"learning_rate": 0.1}, seed=1, n_threads=1)
     with pytest.raises(ConfigError, match="l2"):
         train_logistic(training(), params={"l2": -1}, seed=1, n_threads=1)
+
+
+def test_an_infinite_number_is_refused_by_name() -> None:
+    data = training()
+    wind = data.table["wind"].to_numpy().copy()
+    wind[[5, 9]] = -np.inf
+    odd = replace(data, table=data.table.set_column(0, "wind", pa.array(wind)))
+    for train in (train_logistic, train_linear):
+        with pytest.raises(DataError, match=r"wind is -inf \(2 of 4000 rows are infinite\)"):
+            train(odd, params={}, seed=1, n_threads=1)
 
 
 def test_mlflow_loads_it_from_the_file_alone(tmp_path: Path) -> None:
