@@ -47,6 +47,7 @@ from proofs import (
     same_bytes,
     serving,
     sources,
+    trainers,
     validation,
     workspaces,
 )
@@ -130,6 +131,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "prefect_week": prefect_week.prove,
     "airflow_week": airflow_week.prove,
     "problem_weeks": problem_weeks.prove,
+    "trainers": trainers.prove,
     "airflow_backfill_2": partial(airflow_backfill.prove, "airflow-2.11"),
     "airflow_backfill_3": partial(airflow_backfill.prove, "airflow-3.3"),
     "airflow_pool": airflow_pool.prove,

@@ -40,10 +40,10 @@ def _week(folder: Path, label: str, spec: Path, version: str) -> dict[str, Any]:
     played = airflow_week.play(version, folder / version, days, spec)
     with MlflowServer(folder / "mlflow_cli", mlflow_python()) as mlflow:
         ends = (airflow_week.bootstrap_day(days), *days)
-        lines = _by_command_line(mlflow.url, folder / "cli", spec, ends)
-        before = _counts(mlflow.url, spec.stem)
-        _by_command_line(mlflow.url, folder / "cli", spec, ends)
-        again = _counts(mlflow.url, spec.stem)
+        lines = by_command_line(mlflow.url, folder / "cli", spec, ends)
+        before = counts(mlflow.url, spec.stem)
+        by_command_line(mlflow.url, folder / "cli", spec, ends)
+        again = counts(mlflow.url, spec.stem)
     here = airflow_week.contents_of(folder / version / "workspace")
     there = airflow_week.contents_of(folder / "cli")
     return {
@@ -56,7 +56,7 @@ def _week(folder: Path, label: str, spec: Path, version: str) -> dict[str, Any]:
     }
 
 
-def _by_command_line(url: str, workspace: Path, spec: Path, ends: tuple[date, ...]) -> list[str]:
+def by_command_line(url: str, workspace: Path, spec: Path, ends: tuple[date, ...]) -> list[str]:
     """What each day ended with."""
     lines = []
     for day in ends:
@@ -69,7 +69,8 @@ def _by_command_line(url: str, workspace: Path, spec: Path, ends: tuple[date, ..
     return lines
 
 
-def _counts(url: str, model: str) -> dict[str, Any]:
+def counts(url: str, model: str) -> dict[str, Any]:
+    """What days that are run again could double."""
     client = MlflowClient(url)
     experiment = client.get_or_create_experiment(model)
     return {

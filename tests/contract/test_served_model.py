@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 
 from devtools.servers.mlflow_server import MlflowServer, mlflow_python
 from devtools.synthetic import FIRST, SPEC, bootstrap, toy_run, write_days
+from devtools.trainers import with_train_table
 from retrain_ops import MlflowClient
 from retrain_ops.cli.main import run_day
 from retrain_ops.models import load_model
@@ -106,11 +106,8 @@ def test_a_process_that_never_trained_predicts_the_same_bits(day, read):
 def test_mlflow_reads_a_forest_of_scikit_learn_too(mlflow_server, tmp_path):
     write_days(tmp_path / "rows", 40)
     named = 'name = "served_forest"\ntrainer = "sklearn:RandomForestClassifier"'
-    spec = re.sub(
-        r"\[train\]\n(?:[^\[].*\n|\n)*",
-        "[train]\nn_estimators = 10\nmax_depth = 5\n\n",
-        SPEC.replace('name = "toy"', named),
-    )
+    spec = SPEC.replace('name = "toy"', named)
+    spec = with_train_table(spec, "n_estimators = 10\nmax_depth = 5")
     run = bootstrap(tmp_path, MlflowClient(mlflow_server.url), CHANGED, spec=spec)
     model = load_model(run.workspace.read(run.path("model.rtm")) or b"")
     scores = model.scores(pq.read_table(rows_file(tmp_path)))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from devtools.synthetic import FIRST, SPEC, bootstrap, files_of, toy_run, write_day, write_days
+from devtools.trainers import with_train_table
 from retrain_ops.cli.command import EXIT_DATA
 from retrain_ops.cli.main import run_day
 from retrain_ops.comparison.scoring import load_version
@@ -413,9 +414,8 @@ def test_a_model_of_your_own_goes_through_the_same_day(tmp_path, client, server,
 
 def test_logistic_regression_goes_through_the_same_day(tmp_path, client, server, messages):
     write_days(tmp_path / "rows", 60, rule_changes=18, shift_from=18, shift=0.6)
-    train = "[train]\nl2 = 2.0\n"
     spec = SPEC.replace('name = "toy"', 'name = "toy"\ntrainer = "logistic"')
-    spec = re.sub(r"\[train\]\n(?:[^\[].*\n|\n)*", train + "\n", spec)
+    spec = with_train_table(spec, "l2 = 2.0")
     bootstrap(tmp_path, client, FIRST + timedelta(days=17), spec=spec)
     run = toy_run(tmp_path, client, CHANGED, spec=spec)
     assert run_day(run)["outcome"] == "challenger"
