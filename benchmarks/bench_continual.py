@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from retrain_ops import _core  # noqa: E402
+from retrain_ops.comparison.replay import by_importance  # noqa: E402
 from retrain_ops.data.labels import label_values, labelled  # noqa: E402
 from retrain_ops.data.memory import Memory, recall  # noqa: E402
 from retrain_ops.data.source import Source, day_index  # noqa: E402
@@ -188,9 +189,13 @@ def f1(said: NDArray[np.bool_], y: NDArray[np.uint8]) -> float:
 # -- what is forgotten ----------------------------------------------------------------
 
 
-def replayed(year: Year, table: pa.Table) -> pa.Table:
-    """A fifth of the rows from the memory of the days before."""
-    old = remembered(year).replayed(table.num_rows // 4).select(table.column_names)
+def replayed(year: Year, table: pa.Table, alone: TabularModel | None = None) -> pa.Table:
+    """A fifth of the rows from the memory of the days before; by importance where there is a
+    model of the month alone."""
+    memory, order = remembered(year), None
+    if alone is not None:
+        order = by_importance(year.spec, memory, alone, n_threads=0)
+    old = memory.replayed(table.num_rows // 4, order).select(table.column_names)
     return pa.concat_tables([old, table], promote_options="permissive").combine_chunks()
 
 
@@ -240,10 +245,22 @@ FORGETTING: dict[str, tuple[Callable[..., TabularModel], bool]] = {
         lambda year, winter, month, seed: gbdt(year, replayed(year, month), seed),
         True,
     ),
+    "trees, 30 days and replay by importance": (
+        lambda year, winter, month, seed: gbdt(
+            year, replayed(year, month, gbdt(year, month, seed)), seed
+        ),
+        True,
+    ),
     "logistic, winter": (lambda year, winter, month, seed: logistic(year, winter), False),
     "logistic, 30 days": (lambda year, winter, month, seed: logistic(year, month), False),
     "logistic, 30 days and replay": (
         lambda year, winter, month, seed: logistic(year, replayed(year, month)),
+        False,
+    ),
+    "logistic, 30 days and replay by importance": (
+        lambda year, winter, month, seed: logistic(
+            year, replayed(year, month, logistic(year, month))
+        ),
         False,
     ),
     "logistic, 30 days, EWC full": (consolidated("full"), False),

@@ -35,7 +35,7 @@ KILLED = 137
 OFFLINE = ("explain", "replay-decision")  # commands that need no server
 BOOTSTRAP = FIRST + timedelta(days=17)
 CHANGED = FIRST + timedelta(days=36)
-MEMORY = "\n[memory]\ncapacity = 30\n"
+MEMORY = '\n[memory]\ncapacity = 30\nreplay_by = "importance"\n'
 LEARN = SPEC.replace("seed = 1\n", 'seed = 1\ntrainer = "logistic"\n')
 LEARN = LEARN[: LEARN.index("[train]")] + "[learn]\n\n" + LEARN[LEARN.index("[gate]") :]
 REQUIRED = '\n[rollout]\napproval = "required"\n'

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,10 +57,12 @@ class Memory:
         """Which rows may train, bool (rows,); the others judge and never do."""
         return np.asarray((self.hashes & np.uint64(1)) == 0, np.bool_)
 
-    def replayed(self, most: int) -> pa.Table:
-        """At most so many rows to train on: of each cell its share, smallest hashes first."""
+    def replayed(self, most: int, order: NDArray[np.float64] | None = None) -> pa.Table:
+        """At most so many rows to train on: of each cell its share, smallest hashes first, or the
+        smallest of `order`, float64 (rows,)."""
         rows = np.flatnonzero(self.replays)
-        chosen = rows[_share_of_each(self.hashes[rows], self.cells[rows], most)]
+        first = self.hashes if order is None else order
+        chosen = rows[_share_of_each(first[rows], self.cells[rows], most)]
         return self.table.take(pa.array(np.sort(chosen)))
 
     def judging(self, before: date) -> pa.Table:
@@ -116,20 +119,18 @@ def labelled_day(table: pa.Table, spec: RetrainSpec) -> pa.Table:
     return labelled(within(table, spec.source.event_time, None, end), spec)
 
 
-def _share_of_each(
-    hashes: NDArray[np.uint64], cells: NDArray[np.int64], most: int
-) -> NDArray[np.intp]:
+def _share_of_each(first: NDArray[Any], cells: NDArray[np.int64], most: int) -> NDArray[np.intp]:
     """Which rows to keep, at most so many: of each cell as large a share as of every other.
 
-    Row r of the n of a cell, by hash, comes at (r + 1/2) / n; whoever comes first is kept. A
+    Row r of the n of a cell, by `first`, comes at (r + 1/2) / n; whoever comes first is kept. A
     smaller `most` keeps a part of what a larger one does.
     """
-    order = np.lexsort((hashes, cells))
+    order = np.lexsort((first, cells))
     _, begin, count = np.unique(cells[order], return_index=True, return_counts=True)
     rank = np.arange(len(order)) - np.repeat(begin, count)
     place = np.empty(len(order), np.float64)
     place[order] = (2 * rank + 1) / (2 * np.repeat(count, count))
-    return np.lexsort((hashes, place))[:most]
+    return np.lexsort((first, place))[:most]
 
 
 def _rules(spec: RetrainSpec) -> MemoryTable:

@@ -54,6 +54,9 @@ class _Binary:
     def usable(self, model: Scored) -> bool:
         return usable(model.scores) and bool(np.ptp(model.scores) > 0)
 
+    def misses(self, label: NDArray[Any], model: Scored) -> Scores:
+        return np.abs(label - model.scores)
+
     def stand_in(self, label: NDArray[Any], rules: GateRules) -> Constant:
         return None
 

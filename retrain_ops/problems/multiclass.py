@@ -58,6 +58,9 @@ class _Multiclass:
         scores = model.scores
         return bool(sound(scores).all()) and bool((np.ptp(scores, axis=0) > 0).any())
 
+    def misses(self, label: NDArray[Any], model: Scored) -> Scores:
+        return 1.0 - _probability(model, label)
+
     def stand_in(self, label: NDArray[Any], rules: GateRules) -> Constant:
         """The share of each class among the training days' labels, to 9 digits."""
         classes = class_names(label)

@@ -80,6 +80,10 @@ class Problem(Protocol):
     def usable(self, model: Scored) -> bool:
         """Whether a first champion may have these scores: sound ones that tell rows apart."""
 
+    def misses(self, label: NDArray[Any], model: Scored) -> Scores:
+        """How wrong a model is about each row, float64 (rows,), 0 where it is right; NaN where it
+        has no score."""
+
     def stand_in(self, label: NDArray[Any], rules: GateRules) -> Constant:
         """What the constant model says that a first champion has to beat, from training labels;
         None where it needs no scores."""

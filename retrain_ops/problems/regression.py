@@ -58,6 +58,9 @@ class _Regression:
     def usable(self, model: Scored) -> bool:
         return bool((np.abs(model.scores) <= LARGEST).all() and np.ptp(model.scores) > 0)
 
+    def misses(self, label: NDArray[Any], model: Scored) -> Scores:
+        return np.abs(label - model.scores)
+
     def stand_in(self, label: NDArray[Any], rules: GateRules) -> Constant:
         """To 9 digits, so that no order of a sum shows in it."""
         metric = constant_rules(rules).scored_by

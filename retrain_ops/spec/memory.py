@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from retrain_ops.spec.toml_tables import TableReader
-from retrain_ops.stats.rules import Days, Rows, Share, require
+from retrain_ops.stats.rules import Days, Rows, Share, quiet, require
 
 if TYPE_CHECKING:
     from retrain_ops.spec.spec import RetrainSpec
@@ -25,14 +25,18 @@ class MemoryTable:
     Attributes:
         replay_share: of all rows that train, the share that is replayed; less where there are not
             as many.
+        replay_by: "hash" replays of each day and label the rows with the smallest hashes;
+            "importance" draws those rows sooner about which a model of the window alone is more
+            wrong, and trains that model first.
         capacity: most rows of a day.
         strata: columns of the features or slices whose levels keep their share in a day's sample,
-            as the label does.
+            as a label of 0 or 1 does; the label of a multiclass model may be one.
         days: how far back from the window's first day.
         season: of which days a model's score is compared with its champion's.
     """
 
     replay_share: Share = 0.2
+    replay_by: Literal["hash", "importance"] = quiet("hash")
     capacity: Rows = 200
     strata: tuple[str, ...] = ()
     days: Days = 400
@@ -52,7 +56,8 @@ def check_memory(reader: TableReader, spec: RetrainSpec) -> None:
     """
     if spec.memory is None and spec.gate.max_forgetting:
         raise reader.error("gate", "max_forgetting", "needs a [memory] to compare seasons on")
-    known = (*spec.features.all, *spec.slice_columns)
+    classes = (spec.source.label,) if spec.model.problem == "multiclass" else ()
+    known = (*spec.features.all, *spec.slice_columns, *classes)
     for name in () if spec.memory is None else spec.memory.strata:
         if name not in known:
             raise reader.error("memory", "strata", f"{name!r} is no feature and no slice column")

@@ -79,7 +79,7 @@ def train(run: Run) -> TrainResult:
     rows, left_out = training_data(run, table), None
     if run.spec.noise is not None:
         rows, left_out = without_noise(run, rows, trainer, run.spec.noise)
-    rows, replayed = with_replay(run, rows)
+    rows, replayed = with_replay(run, rows, trainer)
     if run.spec.learn is not None:
         model: TrainedModel = learnt(run, rows, run.spec.learn)
     else:
