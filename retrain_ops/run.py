@@ -219,7 +219,8 @@ def begin_attempt(run: Run) -> int:
     attempt = int(record.get("attempt", 0)) + 1
     earlier = list(record.get("earlier", []))
     if record:
-        earlier.append({k: record[k] for k in ("attempt", "started_at", "steps") if k in record})
+        kept = ("attempt", "dag_run_id", "started_at", "steps")
+        earlier.append({k: record[k] for k in kept if k in record})
     run.workspace.overwrite_json(
         run.path(RUN_FILE),
         {

@@ -40,15 +40,16 @@ BANNED = (
     "setenv putenv unsetenv signal exit _exit abort system popen strerror setlocale longjmp"
 )
 
-TOPS = ("airflow", "prefect", "dagster", "cli", "serving")
+TOPS = ("airflow", "prefect", "dagster", "kubeflow", "cli", "serving")
 """Parts of retrain_ops that nothing below may import."""
-ORCHESTRATORS = ("airflow", "prefect", "dagster")
+ORCHESTRATORS = {name: name for name in ("airflow", "prefect", "dagster")} | {"kfp": "kubeflow"}
+"""What is imported in its own part alone -> that part."""
 COLUMNS = "retrain_ops.data.categories"
 """What is a number or a category is decided there for all parts, stats among them; it imports
 errors alone, so that stats stay free of everything else."""
 OPENED = {f"retrain_ops.data.sources.{n}" for n in ("delta", "iceberg", "sql_adbc", "sql_alchemy")}
 """Kinds of sources: who opens one imports its module by name, so that these may import at once."""
-COMMAND_OF = {"serving": "cli"}
+COMMAND_OF = {"serving": "cli", "kubeflow": "cli"}
 """Tops that another one starts."""
 NAMED_BY_SERVER = "retrain_ops/serving/protocol.py"
 """Loaded by uvicorn, in its workers, so it may import it at once."""
@@ -285,7 +286,7 @@ def import_graph(root: Path) -> list[str]:
         part = path.relative_to(root / "retrain_ops").parts[0].removesuffix(".py")
         for line, name in _imports(ast.parse(path.read_text()), _package(root, path)):
             words = name.split(".")
-            if words[0] in ORCHESTRATORS and part != words[0]:
+            if ORCHESTRATORS.get(words[0], part) != part:
                 problems.append(_at(root, path, line, f"{words[0]} outside its package"))
             if words[0] != "retrain_ops" or len(words) < 2 or part == "__init__":
                 continue
@@ -337,7 +338,7 @@ def quiet_imports(root: Path) -> list[str]:
         unpickles = [(n, w) for n, w in _imports(tree, []) if w.split(".")[0] in UNSAFE_LOADERS]
         problems += [_at(root, path, number, f"{word} is banned") for number, word in unpickles]
         server = path == root / NAMED_BY_SERVER
-        if part in ORCHESTRATORS or server or _module(root, path) in OPENED:
+        if part in ORCHESTRATORS.values() or server or _module(root, path) in OPENED:
             continue
         for node in tree.body:
             if isinstance(node, ast.Import | ast.ImportFrom):

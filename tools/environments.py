@@ -56,6 +56,7 @@ ENVIRONMENTS = {
     "bench": Environment(project="source"),
     "prefect-3.8": Environment(project="wheel", extra=("prefect-extra", "prefect-test")),
     "dagster-1.13": Environment(project="wheel"),
+    "kfp-2.17": Environment(project="wheel"),
     "wheel": Environment(),
     "bench-training": Environment(project="source"),
     "bench-day": Environment(project="source"),

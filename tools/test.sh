@@ -16,6 +16,7 @@ pytest_in() {
 core() {
     "${MAKE:-make}" --no-print-directory c-test c-test-sanitized &&
         pytest_in dagster-1.13 tests/dagster &&
+        pytest_in kfp-2.17 tests/kubeflow &&
         pytest_in dev
 }
 

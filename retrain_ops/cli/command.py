@@ -104,6 +104,11 @@ def _team_size(text: str) -> int:
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spec", required=True, help="the TOML spec")
     parser.add_argument("--date", help="the window end, UTC (default: today)")
+    add_model_options(parser)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Where a model's files and its registry are, and how many threads a step may use."""
     parser.add_argument(
         "--workspace",
         default=os.environ.get("RETRAIN_OPS_WORKSPACE"),

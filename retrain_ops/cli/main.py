@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from retrain_ops import __version__
 from retrain_ops.busy import busy_with
-from retrain_ops.cli import check, decisions, export, init, registry, report, serve
+from retrain_ops.cli import check, decisions, export, init, kubeflow, registry, report, serve
 from retrain_ops.cli.command import (
     EXIT_FAILED,
     EXIT_OK,
@@ -145,6 +145,7 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (*firsts, *registry.COMMANDS, report.REPORT, last):
         add_command(commands, command)
     decisions.add_commands(commands)
+    kubeflow.add_commands(commands)
     return parser
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 
 from retrain_ops.dagster.target import Target
-from retrain_ops.decisions.digest import gate_rows, summary_markdown
-from retrain_ops.decisions.record import DECISION_FILE, Decision, read_decision
+from retrain_ops.decisions.digest import day_numbers, gate_rows, summary_markdown
+from retrain_ops.decisions.record import DECISION_FILE, read_decision
 from retrain_ops.registry.links import links_of
 from retrain_ops.report import HTML_FILE
 from retrain_ops.run import Run, run_record
@@ -72,22 +72,12 @@ def day_metadata(run: Run) -> dict[str, Any]:
     place = run.workspace.absolute
     return {
         "outcome": decision["outcome"] if decision else "failed",
-        **dict(_numbers(decision)),
+        **dict(day_numbers(decision)),
         "summary": dg.MetadataValue.md(summary_markdown(run, decision, entries)),
         "decision": dg.MetadataValue.path(place(run.path(DECISION_FILE))),
         "page": dg.MetadataValue.path(place(run.path(HTML_FILE))),
         **{name: dg.MetadataValue.url(url) for name, url in links_of(run, {}).items()},
     }
-
-
-def _numbers(decision: Decision | None) -> Iterator[tuple[str, float]]:
-    if decision is None:
-        return
-    drift = decision.get("drift")
-    if drift is not None and drift["psi_max"] is not None:
-        yield "psi_max", float(drift["psi_max"])
-    for row in gate_rows(decision)[:1]:  # all hold-out rows
-        yield from ((k, float(v)) for k, v in row.items() if isinstance(v, int | float))
 
 
 def check_results(target: Target, run: Run) -> Iterator[dg.AssetCheckResult]:

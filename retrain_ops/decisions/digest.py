@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from retrain_ops.decisions.record import DECISION_FILE, Decision, compared
@@ -39,6 +39,17 @@ def gate_rows(decision: Decision) -> list[dict[str, Any]]:
     if "score_champion" in whole:
         names = names.replace("f1_", "score_")
     return [{name: row.get(name) for name in names.split()} for row in rows]
+
+
+def day_numbers(decision: Decision | None) -> Iterator[tuple[str, float]]:
+    """Numbers to plot over days: the largest PSI, and what the gate said of all hold-out rows."""
+    if decision is None:
+        return
+    drift = decision.get("drift")
+    if drift is not None and drift["psi_max"] is not None:
+        yield "psi_max", float(drift["psi_max"])
+    for row in gate_rows(decision)[:1]:
+        yield from ((k, float(v)) for k, v in row.items() if isinstance(v, int | float))
 
 
 def _cell(text: str) -> str:

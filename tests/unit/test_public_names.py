@@ -41,9 +41,11 @@ PUBLIC = {
         Approval MlflowCredentials SlackWebhook backfill learning_flow retraining_flow
         rollout_flow""",
     "retrain_ops.dagster": "RetrainingComponent retraining_assets",
+    "retrain_ops.kubeflow": """
+        backfill compile_pipelines retraining_pipeline rollout_pipeline schedule""",
 }
-# Their modules need Airflow, Prefect or Dagster; the environments of those import them for real.
-ELSEWHERE = ("retrain_ops.airflow", "retrain_ops.prefect", "retrain_ops.dagster")
+# Their modules need an orchestrator; the environment of each imports them for real.
+ELSEWHERE = tuple(f"retrain_ops.{name}" for name in ("airflow", "prefect", "dagster", "kubeflow"))
 
 
 @pytest.mark.parametrize("module", PUBLIC)

@@ -15,6 +15,7 @@ MODULES = (
     "retrain_ops.airflow",
     "retrain_ops.prefect",
     "retrain_ops.dagster",
+    "retrain_ops.kubeflow",
 )
 
 SPHINX = ("retrain_ops.airflow",)

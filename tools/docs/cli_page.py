@@ -28,7 +28,9 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
     found: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            found |= action.choices
+            for name, command in action.choices.items():
+                below = _commands(command)
+                found |= {f"{name} {b}": c for b, c in below.items()} or {name: command}
     return found
 
 
