@@ -48,7 +48,7 @@ def test_a_schedule_is_two_recurring_runs_and_made_again_it_is_still_two(
     day, look = kubeflow.all("recurringruns")
     assert [day["recurring_run_id"], look["recurring_run_id"]] == list(second.values())
     for made in (day, look):
-        assert (made["max_concurrency"], made["no_catchup"]) == ("1", True)
+        assert (made["max_concurrency"], made["no_catchup"]) == (1, True)
         assert made["pipeline_spec"]["pipeline_spec"]["root"]
     assert day["trigger"]["cron_schedule"]["cron"] == "0 0 2 * * *"
     assert day["runtime_config"]["parameters"] == {
