@@ -57,6 +57,7 @@ ENVIRONMENTS = {
     "prefect-3.8": Environment(project="wheel", extra=("prefect-extra", "prefect-test")),
     "dagster-1.13": Environment(project="wheel"),
     "kfp-2.17": Environment(project="wheel"),
+    "evidently-0.7": Environment(project="wheel"),
     "wheel": Environment(),
     "bench-training": Environment(project="source"),
     "bench-day": Environment(project="source"),

@@ -17,6 +17,7 @@ core() {
     "${MAKE:-make}" --no-print-directory c-test c-test-sanitized &&
         pytest_in dagster-1.13 tests/dagster &&
         pytest_in kfp-2.17 tests/kubeflow &&
+        pytest_in evidently-0.7 tests/evidently &&
         pytest_in dev
 }
 

@@ -190,9 +190,10 @@ def _reason(run: Run, champion: Version, judged: str) -> str:
 
     serves = f"version {champion.number} ({champion.retrain_key}) serves"
     age = (run.window.end - champion.window_end).days
-    report = drift_of_features(run, champion).report
+    found = drift_of_features(run, champion)
+    report = found.report
     psi = f"PSI at most {report.psi_max:.3f} ({report.feature_max})"
-    if report.triggered:
+    if found.triggered:
         return f"{judged}, because of drift: {psi}; {serves}"
     if age > run.spec.drift.max_age_days:
         return f"{judged}, because the champion is {age} days old; {psi}; {serves}"

@@ -19,7 +19,17 @@ from typing import Any, NoReturn
 
 from retrain_ops import __version__
 from retrain_ops.busy import busy_with
-from retrain_ops.cli import check, decisions, export, init, kubeflow, registry, report, serve
+from retrain_ops.cli import (
+    check,
+    decisions,
+    evidently,
+    export,
+    init,
+    kubeflow,
+    registry,
+    report,
+    serve,
+)
 from retrain_ops.cli.command import (
     EXIT_FAILED,
     EXIT_OK,
@@ -146,6 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_command(commands, command)
     decisions.add_commands(commands)
     kubeflow.add_commands(commands)
+    evidently.add_commands(commands)
     return parser
 
 

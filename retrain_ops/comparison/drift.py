@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from retrain_ops.comparison.evidently import EvidentlyDrift, evidently_drift
 from retrain_ops.comparison.scoring import REFERENCE_FILE, file_of_version
 from retrain_ops.data.odd_days import (
     Oddity,
@@ -30,6 +31,7 @@ class CurrentDrift(NamedTuple):
     """The report, the record of the counts for `drift_counts.json`, and what is odd about days.
 
     `rows` are those of the newest days that were compared, and `strays` what strayed of them.
+    `evidently` is what Evidently says of them, where its statistics decide or its report is kept.
     """
 
     report: DriftReport
@@ -37,6 +39,17 @@ class CurrentDrift(NamedTuple):
     odd: list[Oddity]
     rows: pa.Table
     strays: Strays
+    evidently: EvidentlyDrift | None = None
+
+    @property
+    def decides(self) -> EvidentlyDrift | None:
+        """Evidently's, where its statistics decide."""
+        return self.evidently if self.evidently is not None and self.evidently.decides else None
+
+    @property
+    def triggered(self) -> bool:
+        """Whether a day retrains, by the statistics that decide."""
+        return (self.decides or self.report).triggered
 
 
 def drift_of_features(run: Run, champion: Version) -> CurrentDrift:
@@ -44,7 +57,8 @@ def drift_of_features(run: Run, champion: Version) -> CurrentDrift:
 
     Raises:
         ConfigError: a feature is not in the reference.
-        SourceError: the newest days have no rows, or a feature is of another kind in all of them.
+        SourceError: the newest days have no rows, or a feature is of another kind in all of them;
+            where Evidently is asked, the champion's rows are gone.
     """
     frozen = json.loads(file_of_version(run, champion, REFERENCE_FILE))
     reference = frozen["features"]
@@ -66,7 +80,10 @@ def drift_of_features(run: Run, champion: Version) -> CurrentDrift:
     days = run.window.last_days(run.spec.drift.current_days)
     now = counts_of_bins(current, day_index(table)[1], days)
     odd = odd_features(now, counts_of_reference(frozen))
-    return CurrentDrift(report, _counts_record(reference, current), odd, table, strays)
+    theirs = None
+    if run.spec.drift.engine == "evidently" or run.spec.drift.report:
+        theirs = evidently_drift(run, champion, frozen["days"], table)
+    return CurrentDrift(report, _counts_record(reference, current), odd, table, strays, theirs)
 
 
 def _counts_record(

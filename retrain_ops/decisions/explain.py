@@ -17,6 +17,7 @@ from retrain_ops.decisions.record import (
     CheckRecord,
     Decision,
     DegradedWindowRecord,
+    EngineRecord,
     FeatureDriftRecord,
     GateReason,
     GateRecord,
@@ -78,6 +79,8 @@ def trigger(decision: Decision) -> str:
     text = f"The day {verb} because {TRIGGERS[drift['reason']]}"
     if drift["psi_max"] is not None:
         text += f"; the largest PSI is {drift['psi_max']:.3f} ({drift['psi_max_feature']})"
+    if "engine" in drift:
+        text += f"; Evidently {drift['engine']['version']} decided: {_drifted(drift['engine'])}"
     if drift["age_days"] is not None:
         text += f"; the champion's window ended {_count(drift['age_days'], 'day')} before"
     return text + "."
@@ -408,6 +411,11 @@ def _season_table(seasons: Mapping[str, SeasonRecord]) -> list[str]:
         numbers = shown(s["champion"]), shown(s["challenger"]), shown(s["change"], sign=True)
         rows.append((name, f"{s['rows']:,}", *numbers, "" if s["judged"] else "too few rows"))
     return aligned(rows, left=(0, 5))
+
+
+def _drifted(engine: EngineRecord) -> str:
+    names = [name for name, column in engine["columns"].items() if column["drifted"]]
+    return f"{', '.join(names)} drifted" if names else "no column drifted"
 
 
 def _drift_table(features: Sequence[FeatureDriftRecord]) -> list[str]:

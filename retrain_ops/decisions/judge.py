@@ -13,6 +13,8 @@ from retrain_ops.decisions.record import (
     BootstrapGate,
     BootstrapReason,
     DayCounts,
+    EngineRecord,
+    FeatureDriftRecord,
     GateRecord,
     Outcome,
     Trigger,
@@ -48,6 +50,24 @@ def drift_rules(spec: RetrainSpec) -> DriftRules:
     return DriftRules(
         trigger=table.trigger, threshold=table.threshold, alpha=table.alpha, draws=table.draws
     )
+
+
+def drifted_by(engine: EngineRecord) -> bool:
+    """Whether enough columns have drifted by Evidently: any, or the share that the spec asks for.
+
+    The share is of the columns that could be compared.
+    """
+    compared = [column for column in engine["columns"].values() if column["score"] is not None]
+    drifted = sum(column["drifted"] for column in compared)
+    return drifted > 0 and drifted >= engine["share"] * len(compared)
+
+
+def triggered_by(
+    features: Sequence[FeatureDriftRecord], engine: EngineRecord
+) -> list[FeatureDriftRecord]:
+    """The features with Evidently's word on which of them start a retraining."""
+    enough, columns = drifted_by(engine), engine["columns"]
+    return [{**f, "triggers": enough and columns[f["name"]]["drifted"]} for f in features]
 
 
 def reason_to_train(*, drifted: bool, degraded: bool, stale: bool, asked: str | None) -> Trigger:

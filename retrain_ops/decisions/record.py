@@ -83,6 +83,24 @@ class FeatureDriftRecord(TypedDict):
     bins: int
 
 
+class ColumnScore(TypedDict):
+    """A column by Evidently; nothing but `drifted` = false where a side has no value at all."""
+
+    method: str | None
+    score: float | None
+    threshold: float | None
+    drifted: bool
+
+
+class EngineRecord(TypedDict):
+    """Whose statistics decided instead of ours, in which version, and what it said by column."""
+
+    name: Literal["evidently"]
+    version: str
+    share: float
+    columns: dict[str, ColumnScore]
+
+
 class DegradedRulesRecord(TypedDict):
     """The spec's `[degraded]`; see :class:`retrain_ops.stats.degraded.DegradedRules`."""
 
@@ -135,7 +153,8 @@ class DegradedRecord(TypedDict):
 
 
 class DriftRecord(TypedDict):
-    """Why the day trained a model, or did not; `degraded` only when the spec has the table."""
+    """Why the day trained a model, or did not; `degraded` only when the spec has the table,
+    `engine` only where another one's statistics decided."""
 
     triggered: bool
     reason: Trigger
@@ -144,6 +163,7 @@ class DriftRecord(TypedDict):
     features: list[FeatureDriftRecord]
     age_days: int | None
     degraded: NotRequired[DegradedRecord]
+    engine: NotRequired[EngineRecord]
 
 
 class PairedRecord(TypedDict):
@@ -452,6 +472,7 @@ def _drift_record(drift: Mapping[str, Any]) -> DriftRecord:
         "features": drift["features"],
         "age_days": drift["age_days"],
     }
-    if drift.get("degraded") is not None:
-        record["degraded"] = drift["degraded"]
+    for name in ("degraded", "engine"):
+        if drift.get(name) is not None:
+            record[name] = drift[name]
     return record

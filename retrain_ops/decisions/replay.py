@@ -25,6 +25,7 @@ from retrain_ops.decisions.judge import (
     outcome_of,
     reason_of,
     reason_to_train,
+    triggered_by,
 )
 from retrain_ops.decisions.record import (
     BootstrapGate,
@@ -110,6 +111,8 @@ def _replay_drift(
     plain = report.to_json()
     drift = decision["drift"]
     drift["features"] = cast(list[FeatureDriftRecord], plain["features"])
+    if "engine" in drift:  # what it said of the rows is a fact of the record
+        drift["features"] = triggered_by(drift["features"], drift["engine"])
     drift["psi_max"] = cast(float | None, plain["psi_max"])
     drift["psi_max_feature"] = report.feature_max
     drift["age_days"] = (window_end - frozen_at).days

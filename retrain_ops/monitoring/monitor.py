@@ -112,9 +112,10 @@ def _state_after(
 
 
 def _drift(run: Run, champion: Version) -> tuple[bool, str]:
-    report = drift_of_features(run, champion).report
+    found = drift_of_features(run, champion)
+    report = found.report
     psi = "PSI unknown" if report.psi_max is None else f"PSI {report.psi_max:.3f}"
-    return report.triggered, f"{psi} ({report.feature_max})"
+    return found.triggered, f"{psi} ({report.feature_max})"
 
 
 def _degraded(run: Run, champion: Version) -> tuple[bool, str]:

@@ -23,6 +23,7 @@ from retrain_ops.decisions.record import Decision, read_decision, recover_decisi
 from retrain_ops.mlflow.tracking import find_run, upload_once
 from retrain_ops.mlflow.types import MlflowRun
 from retrain_ops.report.days import days_page
+from retrain_ops.report.evidently import PAGE_FILE, SNAPSHOT_FILE
 from retrain_ops.report.page import HISTORY_DAYS, WORD_END, page
 from retrain_ops.run import Run
 from retrain_ops.spec.window import days_between
@@ -69,6 +70,9 @@ def write_report(run: Run) -> bool:
     logged = find_run(run) if "gate" in decision else None
     if logged is not None:
         upload_once(run, logged, HTML_FILE, html)
+        for name in (PAGE_FILE, SNAPSHOT_FILE) if run.spec.drift.report else ():
+            if (data := run.workspace.recover(run.path(name))) is not None:
+                upload_once(run, logged, name, data)
         _log_days(run, logged)
     return True
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from retrain_ops.errors import ConfigError
+from retrain_ops.spec.evidently import EvidentlyTable
 from retrain_ops.spec.learn import LearnTable
 from retrain_ops.spec.memory import MemoryTable
 from retrain_ops.spec.problem import derived_keys
@@ -153,6 +154,10 @@ class DriftTable:
         bins: quantile bins of a numeric feature.
         draws: random deals of days behind the p value.
         max_age_days: age of the champion's window above which a day retrains without drift.
+        engine: whose statistics decide: ours, or "evidently", whose are set by `evidently`; PSI is
+            recorded beside them.
+        report: "evidently" also keeps Evidently's own report of the day.
+        evidently: its statistics by column, and where its report goes.
     """
 
     features: tuple[str, ...] = ()
@@ -163,6 +168,9 @@ class DriftTable:
     bins: Annotated[int, "bins"] = 10
     draws: Annotated[int, "deals"] = 2000
     max_age_days: Days = 30
+    engine: Literal["native", "evidently"] = quiet("native")
+    report: Literal["", "evidently"] = quiet("")
+    evidently: EvidentlyTable = quiet(EvidentlyTable())
 
     def __post_init__(self) -> None:
         require(self.threshold > 0, "threshold: must be above 0")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from retrain_ops.mlflow.types import LONGEST_PARAM
+from retrain_ops.spec.evidently import check_evidently
 from retrain_ops.spec.learn import check_learn
 from retrain_ops.spec.memory import check_memory
 from retrain_ops.spec.problem import check_noise, check_problem
@@ -34,6 +35,7 @@ def check_together(
     check_noise(reader, spec)
     check_memory(reader, spec)
     check_learn(reader, spec)
+    check_evidently(reader, spec)
     if (by := spec.model.threshold) in ("fbeta", "net_benefit") and by not in spec.gate.names:
         raise reader.error("model", "threshold", f"[gate] has to name {by}, as metric or guard")
     for name in spec.drift.features:

@@ -18,8 +18,10 @@ from retrain_ops.decisions.judge import (
     EVENT_FILE,
     EVENT_REASONS,
     reason_to_train,
+    triggered_by,
 )
 from retrain_ops.decisions.record import (
+    EngineRecord,
     FeatureDriftRecord,
     NamedModel,
     Trigger,
@@ -29,6 +31,7 @@ from retrain_ops.decisions.record import (
 from retrain_ops.errors import ConfigError
 from retrain_ops.models.training import refused_by_library, resolve_trainer
 from retrain_ops.registry.events import Version
+from retrain_ops.report.evidently import keep_evidently
 from retrain_ops.rollout.promotion import settle
 from retrain_ops.run import Run, note
 from retrain_ops.spec.window import Window
@@ -43,6 +46,7 @@ class DriftResult:
 
     `reason` is `bootstrap`, `forced`, `drift`, `degraded`, `stale` or `none`; `features`
     holds one entry per feature: PSI, de-biased PSI, day-permutation p value, verdict.
+    `engine` is whose statistics decided instead of ours, and what it said of each column;
     `degraded` is the champion beside a newer model, None when the spec does not ask for it;
     `source_version` is that of the source's table, where it has versions; `warnings` is what is
     odd about the newest days' rows. On a day that trains nothing `outside_day` and
@@ -57,6 +61,7 @@ class DriftResult:
     champion: NamedModel | None
     age_days: int | None
     degraded: dict[str, Any] | None = None
+    engine: EngineRecord | None = quiet(None)
     source_version: str = quiet("")
     outside_day: int = quiet(0)
     after_instant: int = quiet(0)
@@ -71,7 +76,14 @@ class DriftResult:
     def summary(self) -> str:
         """One line for people."""
         psi = f"PSI {self.psi_max:.3f} ({self.psi_max_feature})" if self.psi_max_feature else ""
-        return f"{self.reason} {psi}".rstrip()
+        theirs = "" if self.engine is None else _in_a_line(self.engine)
+        return " ".join(word for word in (self.reason, psi, theirs) if word)
+
+
+def _in_a_line(engine: EngineRecord) -> str:
+    columns = engine["columns"].values()
+    drifted = sum(column["drifted"] for column in columns)
+    return f"(Evidently: {drifted} of {len(columns)} columns drifted)"
 
 
 def check_drift(run: Run) -> DriftResult:
@@ -164,22 +176,26 @@ def _compare(run: Run, champion: Version) -> DriftResult:
     matured = compare_matured(run, champion)
     behind = matured is not None and matured.triggered
     reason = reason_to_train(
-        drifted=report.triggered,
+        drifted=found.triggered,
         degraded=behind,
         stale=age > run.spec.drift.max_age_days,
         asked=_asked_by_event(run),
     )
     reason = "forced" if run.context.forced or _was_forced(run) else reason
-    shown = report.to_json()
+    features = cast(list[FeatureDriftRecord], report.to_json()["features"])
+    engine = found.decides.to_record() if found.decides else None
+    if run.spec.drift.report and found.evidently is not None:
+        keep_evidently(run, found.evidently)
     result = DriftResult(
         triggered=reason != "none",
         reason=reason,
         psi_max=report.psi_max,
         psi_max_feature=report.feature_max,
-        features=cast(list[FeatureDriftRecord], shown["features"]),
+        features=triggered_by(features, engine) if engine else features,
         champion=champion_record(champion),
         age_days=age,
         degraded=None if matured is None else matured.to_json(),
+        engine=engine,
         warnings=texts_of(found.odd),
     )
     return result if result.triggered else _checked(run, found, result)
