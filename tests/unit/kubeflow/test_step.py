@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from devtools.doubles.steps import SPEC, Recorder
+from retrain_ops.cli.main import main
 from retrain_ops.errors import ConfigError, DataError, NetworkError, NotYet, OutOfOrderError
 from retrain_ops.kubeflow import step as container
 from retrain_ops.kubeflow.executor import Task, read_task
@@ -187,3 +189,11 @@ def test_what_is_no_executor_input_is_refused(text: str) -> None:
 
 def test_a_day_is_a_day() -> None:
     assert window_end_of("2020-02-29").isoformat() == "2020-02-29"
+
+
+def test_compiling_without_kfp_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "kfp", None)
+    assert main(["kubeflow", "compile", "--spec", "/toy.toml", "--image", "retrain:1"]) == 2
+    assert "pip install 'retrain-ops[kubeflow]'" in json.loads(capsys.readouterr().out)["message"]
