@@ -26,7 +26,7 @@ from devtools.flights_week.places import DAG_ID, ROOT, chosen_week
 from devtools.servers.airflow_server import airflow_python
 from devtools.servers.mlflow_server import mlflow_python
 from devtools.servers.postgres_server import postgres
-from devtools.servers.processes import free_port, stop_group, wait_until
+from devtools.servers.processes import environment_python, free_port, stop_group, wait_until
 
 WITHIN_S = 300.0
 HOME = "/opt/airflow"  # the image's AIRFLOW_HOME
@@ -49,7 +49,7 @@ class Machine:
         """A text of the file with this machine's ports and folders."""
         for there, here in self.texts:
             text = text.replace(there, here)
-        return re.sub(r"\b(5000|8080)\b", lambda found: self.ports[found[1]], text)
+        return re.sub(r"\b(5000|8000|8080)\b", lambda found: self.ports[found[1]], text)
 
     def variables(self, name: str) -> dict[str, str]:
         """A service's environment."""
@@ -125,7 +125,9 @@ def prove(folder: Path) -> dict[str, Any]:
         for name in machine.services:
             machine.up(name)
         day = chosen_week()[1]
+        assert not machine.healthy("serve"), "it is ready though nobody was promoted"
         _bootstrap(machine, (chosen_week()[0] - timedelta(days=7)).isoformat())
+        wait_until("serve", WITHIN_S, lambda: machine.healthy("serve"))
         _backfill(machine, day.isoformat())
         states = _wait(machine)
         features = _query(machine, "features", "SELECT count(*) FROM flight_features")
@@ -148,12 +150,13 @@ TASKS = "SELECT task_id, state FROM task_instance"
 def _machine(folder: Path, database: str) -> Machine:
     compose = yaml.safe_load(_filled((ROOT / "docker-compose.yml").read_text()))
     server = re.sub(r".*@(.+)/.*", r"\1", database)
-    ports = {name: str(free_port()) for name in ("5000", "8080")}
+    ports = {name: str(free_port()) for name in ("5000", "8000", "8080")}
     texts = [("@postgres/", f"@{server}/"), ("0.0.0.0", "127.0.0.1")]
     for name, port in (("mlflow", "5000"), ("airflow-api-server", "8080")):
         texts.append((f"{name}:{port}", f"127.0.0.1:{ports[port]}"))
     texts += _folders(folder, compose["services"])
     programs = {"airflow": airflow_python().parent, "mlflow": mlflow_python().parent}
+    programs["serve"] = environment_python("serve", "").parent
     _databases(database, compose)
     return Machine(folder, compose["services"], texts, ports, programs)
 

@@ -48,6 +48,7 @@ class Environment:
 
 ENVIRONMENTS = {
     "dev": Environment(project="source"),
+    "serve": Environment(project="wheel"),
     "mlflow-3.17": Environment(),
     "mlflow-2.22": Environment(),
     "airflow-3.3": Environment(project="wheel", extra=("airflow-extra", "airflow-test")),

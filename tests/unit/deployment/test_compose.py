@@ -5,12 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+
+from retrain_ops.cli import main
+from retrain_ops.spec.spec import load_spec
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -37,7 +41,35 @@ def test_every_process_of_airflow_postgres_and_mlflow_is_there() -> None:
     for process in ("scheduler", "dag-processor", "api-server", "triggerer", "db migrate"):
         assert sum(command.startswith(f"airflow {process}") for command in commands) == 1
     assert sum(command.startswith("mlflow server") for command in commands) == 1
+    assert sum(command.startswith("retrain-ops serve") for command in commands) == 1
     assert "postgres" in SERVICES
+
+
+def test_the_server_is_called_as_its_image_is_and_writes_to_a_volume() -> None:
+    service = SERVICES["serve"]
+    last = (ROOT / "Dockerfile").read_text().partition(" AS serve\n")[2].partition("\nFROM ")[0]
+    default = json.loads(re.findall(r"^CMD (.*)$", last, re.M)[-1])
+    spec = service["command"].index("--spec") + 1
+    given = [*service["command"][:spec], default[spec], *service["command"][spec + 1 :]]
+    assert given == default
+    parser = main.build_parser()
+    options = parser.parse_args(service["command"][1:])
+    assert (options.host, options.port) == ("0.0.0.0", 8000)
+    folder = service["environment"]["RETRAIN_OPS_SERVING"]
+    targets = [volume.split(":")[1] for volume in service["volumes"] if not volume.endswith(":ro")]
+    assert any(folder.startswith(f"{target}/") for target in targets)
+    source = options.spec.replace("/opt/airflow", str(ROOT))
+    assert Path(load_spec(source).serving.folder).resolve() == ROOT / "build" / "serving"
+
+
+def test_the_image_of_the_server_holds_what_the_package_asks_for() -> None:
+    lock = (ROOT / "requirements" / "serve.txt").read_text().splitlines()
+    locked = dict(line.split("==") for line in lock)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["serving"]]
+    assert {re.split(r"[<>=\[]", need)[0] for need in wanted} <= set(locked)
+    dev = (ROOT / "requirements" / "dev.txt").read_text().splitlines()
+    assert set(lock) <= set(dev), "the tests run with other versions"
 
 
 @pytest.mark.parametrize("name", SERVICES)
