@@ -1,6 +1,6 @@
 """How often the verdicts are wrong when nothing is there, and how often they see what is.
 
-    python -m benchmarks.bench_calibration [--replicates 1000]
+    python -m benchmarks.bench_calibration [--replicates 1000] [--canaries 2000] [--only-canaries]
 
 Writes build/bench/calibration.json: rows {row, value, low, high}; low and high are the 95 %
 Monte Carlo interval (Wilson), given this year's days; rows of days to detection have the 5 %
@@ -20,6 +20,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.flights_pairs import CACHE, FLOOR, STEP_DAYS, Pair, load_amounts, load_pairs
+from benchmarks.live_canaries import false_rollbacks
 from retrain_ops.decisions.earlier import MOST
 from retrain_ops.spec.spec import load_spec
 from retrain_ops.stats.cells import day_cells
@@ -389,12 +390,30 @@ def canary_on_flights(pairs: list[Pair], swaps: int) -> Iterator[Row]:
             yield _row(f"canary days to detection at dF1 {effect} (median; 5 %, 95 %)", *quarter)
 
 
+def live_canaries(pairs: list[Pair], canaries: int) -> Iterator[Row]:
+    """Canaries of an equal model on live requests, by what ended them; at most `alpha`, and half
+    a point for the guards, beyond three standard errors of the count."""
+    found = false_rollbacks(pairs, canaries)
+    ended = canaries - found.pop("", 0)
+    limit = CanaryRules().alpha + 0.005
+    most = limit + 3 * math.sqrt(limit * (1 - limit) / canaries)
+    holds = "held" if ended / canaries <= most else "MISSED"
+    yield share(f"live canary false rollbacks, limit {most:.4f} {holds}", ended, canaries)
+    for reason, n in sorted(found.items()):
+        yield share(f"live canary false rollbacks by {reason}", n, canaries)
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Runs every part and writes the rows."""
+    """Runs every part and writes the rows; the canaries alone are printed."""
     parser = argparse.ArgumentParser(prog="bench_calibration", description=__doc__)
     parser.add_argument("--replicates", type=int, default=1000, help="of each drift row")
-    replicates = parser.parse_args(arguments).replicates
-    pairs = load_pairs()
+    parser.add_argument("--canaries", type=int, default=2000, help="that are simulated")
+    parser.add_argument("--only-canaries", action="store_true", help="nothing else, not written")
+    options = parser.parse_args(arguments)
+    replicates, pairs = options.replicates, load_pairs()
+    canaries = list(live_canaries(pairs, options.canaries))
+    if options.only_canaries:
+        return 0
     swaps = max(2, replicates // 20)
     rows = [
         *drift_of_rows(replicates),
@@ -405,6 +424,7 @@ def main(arguments: Sequence[str]) -> int:
         *slices_on_flights(pairs, max(2, swaps // 5)),
         *degraded_on_flights(pairs, swaps),
         *canary_on_flights(pairs, max(2, swaps // 2)),
+        *canaries,
     ]
     RESULT.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"{len(rows)} rows, {len(pairs)} pairs of models: {RESULT.relative_to(SPEC.parents[1])}")

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from datetime import date, timedelta
 from typing import Any
 
+from demo import live
 from devtools.flights_week import proof, week
 from devtools.flights_week.places import DAG_ID, DAGS, Places, chosen_week
 from devtools.servers.airflow_server import AirflowServer, airflow_python
@@ -35,12 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ExitStack() as servers:
         mlflow, airflow = open_servers(places, servers)
         if not (options.ui and (places.folder / "doubling.json").exists()):
-            held = play(places, mlflow, airflow)
+            held = play(places, mlflow, airflow) and play_live(places, mlflow)
         else:
             held = True
             airflow.start()
         if options.ui:
-            wait(mlflow, airflow)
+            wait(places, mlflow, airflow)
     return 0 if held else 1
 
 
@@ -74,6 +75,14 @@ def play(places: Places, mlflow: MlflowServer, airflow: AirflowServer) -> bool:
     write(places, "week.json", records)
     print(f"\n{week.show(records)}\n", flush=True)
     return prove(places, mlflow, airflow, days, records)
+
+
+def play_live(places: Places, mlflow: MlflowServer) -> bool:
+    """The days after the week, answered over HTTP; True when both canaries went as they should."""
+    found = live.play(places, mlflow.url, chosen_week(), say)
+    write(places, "live.json", found)
+    print(f"\n{live.show(found)}\n", flush=True)
+    return bool(found["held"])
 
 
 def prove(
@@ -110,7 +119,7 @@ def prove(
     print(f"\n{proof.show(stages)}\n", flush=True)
     say("nothing doubled" if held else f"NOT the same: {changed}, backfill {states}")
     print(f"\nThe same in {places.folder}/week.json and doubling.json.")
-    print("Both user interfaces, with this week in them: make ui", flush=True)
+    print("Airflow, MLflow and the server, with this week in them: make ui", flush=True)
     return held
 
 
@@ -131,10 +140,11 @@ def busiest_day(days: Sequence[date], records: Sequence[dict[str, Any]]) -> date
     return promoted[0] if promoted else days[2]
 
 
-def wait(mlflow: MlflowServer, airflow: AirflowServer) -> None:
+def wait(places: Places, mlflow: MlflowServer, airflow: AirflowServer) -> None:
     """Leave everything up until the user has seen enough."""
-    print(f"\nAirflow {airflow.url}   MLflow {mlflow.url}   (Ctrl-C ends both)", flush=True)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), live.served(places, mlflow.url) as (_, server):
+        names = f"Airflow {airflow.url}   MLflow {mlflow.url}   Serving {server.page}"
+        print(f"\n{names}   (Ctrl-C ends all)", flush=True)
         signal.pause()
 
 

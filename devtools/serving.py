@@ -51,12 +51,17 @@ def registered(client: Client | MlflowClient, name: str, model: TabularModel) ->
 
 
 def promoted(
-    client: Client | MlflowClient, name: str, model: TabularModel, *, share: float | None = None
+    client: Client | MlflowClient,
+    name: str,
+    model: TabularModel,
+    *,
+    share: float | None = None,
+    effective: datetime | None = None,
 ) -> Version:
     """Registers the model as the newest version of `name` and makes it the champion."""
     registry = Registry(client, name)  # type: ignore[arg-type]
     version = registered(client, name, model)
-    effective = datetime.combine(version.window_end, FIRST.timetz())
+    effective = effective or datetime.combine(version.window_end, FIRST.timetz())
     registry.promote(
         version,
         kind="promote" if registry.snapshot().newest else "bootstrap",

@@ -29,12 +29,14 @@ TOOK_NS = 20_000
 @dataclass(frozen=True)
 class Fault:
     """What is wrong with the newer model: its scores, its time, the share of rows it fails on,
-    the share of units that meet it beside the one that they should."""
+    the share of units that meet it beside the one that they should; or with the older one, which
+    fails on a share of the rows."""
 
     scores: Callable[[Scores], Scores] = lambda scores: scores
     slower_ns: int = 0
     fails: float = 0.0
     share_off: float = 1.0
+    older_fails: float = 0.0
 
 
 SOUND = Fault()
@@ -74,7 +76,7 @@ def write_traffic(
     scores = [one.scores for one in scored]
     scores[1] = fault.scores(scores[1])
     took = TOOK_NS + rng.integers(0, 1000, (2, n)) + np.array([[0], [fault.slower_ns]])
-    failed = rng.random(n) < fault.fails
+    failed = rng.random(n) < np.where(met, fault.older_fails, fault.fails)
     both = {False: (numbers[0], scores[0], took[0]), True: (numbers[1], scores[1], took[1])}
     source = run.spec.source
     keys = {
@@ -86,7 +88,7 @@ def write_traffic(
     answers = {source.request_id: rows[source.request_id], **keys, **_said(both, met)}
     answers["log_unit"] = pa.array(unit.view(np.int64))
     answers["log_share"] = pa.array(np.full(n, 1.0 if share is None else share))
-    other = {**keys, **_said(both, ~met), **_status(failed & ~met)}
+    other = {**keys, **_said(both, ~met), **_status(failed)}
     again = pa.table({**keys, **_said(both, met), **_status(np.zeros(n, bool))})
     shadows = pa.concat_tables([pa.table(other), again.take(pa.array(np.arange(0, n, 2)))])
     for kind, table in ((ANSWERS, pa.table(answers)), (SHADOWS, shadows)):

@@ -32,12 +32,14 @@ from proofs import (
     contract,
     damage,
     engine,
+    faults_under_traffic,
     forks,
     fuzz,
     histories,
     kills,
     learn,
     life,
+    live_page,
     metrics,
     pages,
     prefect_week,
@@ -127,6 +129,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "metrics": metrics.prove,
     "validation": validation.prove,
     "serving": serving.prove,
+    "faults_under_traffic": faults_under_traffic.prove,
     "sources": sources.prove,
     "prefect_week": prefect_week.prove,
     "airflow_week": airflow_week.prove,
@@ -149,6 +152,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "airflow_events": airflow_events.prove,
     "airflow_parse": airflow_parse.prove,
     "pages": pages.prove,
+    "live_page": live_page.prove,
 }
 
 

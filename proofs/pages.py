@@ -214,20 +214,21 @@ def _look_at_pages(browser: Browser, folder: Path, url: str) -> dict[str, Any]:
     days.write_text(render_days(open_toy(folder, "toy", DAY, url), BOOTSTRAP, DAY)[0])
     day = folder / "workspace" / "toy" / f"window_end={DAY}" / "report.html"
     pages = {"report": day, "days": days}
-    return {name: _look_at(browser, page, name) for name, page in pages.items()}
+    return {name: look_at(browser, page.as_uri(), name) for name, page in pages.items()}
 
 
-def _look_at(browser: Browser, page: Path, name: str) -> dict[str, Any]:
+def look_at(browser: Browser, address: str, name: str) -> dict[str, Any]:
     """Every size and scheme; what a reader must never meet is counted."""
     views = {}
+    own = (address.rpartition("/")[0], "data:")
     browser.open("about:blank")
     browser.requests()
     browser.complaints()
     for size in SIZES:
         for scheme in ("light", "dark"):
             browser.show_as(size, scheme)
-            browser.open(page.as_uri())
-            asked = [u for u in browser.requests() if not u.startswith("file:")]
+            browser.open(address)
+            asked = [u for u in browser.requests() if not u.startswith(own)]
             views[f"{size}, {scheme}"] = {
                 "requests": asked,
                 "beyond the edge px": browser.run(

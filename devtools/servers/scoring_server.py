@@ -41,6 +41,11 @@ class ScoringServer:
         connection.close()
         return found
 
+    @property
+    def page(self) -> str:
+        """Where people watch it."""
+        return f"http://127.0.0.1:{self.port}/live"
+
     def ready(self) -> bool:
         """Whether a model has scored."""
         assert self.process.poll() is None, "the server ended"

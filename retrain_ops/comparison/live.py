@@ -37,8 +37,9 @@ class LivePairs:
     """Requests that `old` or `new` answered since both scored.
 
     `both` are those with a number from each: request id, `old`, `new`. `noise` are scores of the
-    model that answered, once more: `first`, `again`. Latencies are in nanoseconds; `newest` is
-    when `new` answered last, whoever else scored.
+    model that answered, once more: `first`, `again`. `failed` are rows that `new` could not score
+    beside `old`. Latencies are in nanoseconds; `newest` is when `new` answered last, whoever else
+    scored, and `compared` when a row was answered last that both scored.
     """
 
     both: pa.Table
@@ -49,7 +50,13 @@ class LivePairs:
     repeated: int
     timed: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
     newest: datetime | None
+    compared: datetime | None
     sample_p: float
+
+    @property
+    def seen(self) -> int:
+        """Rows that both were asked about."""
+        return int(self.both.num_rows) + self.failed
 
     def numbers(self) -> Numbers:
         """What a record says of the traffic."""
@@ -89,6 +96,7 @@ def live_pairs(
     noise = pairs.filter(pc.equal(pairs["log_version"], pairs["log_version_other"]))
     sound = cross.filter(pc.equal(cross["log_status"], SCORED))
     by_old = pc.equal(sound["log_version"], int(old.number))
+    asked_new = cross.filter(pc.equal(cross["log_version_other"], int(new.number)))
     scores = sound["log_score"], sound["log_score_other"]
     both = pa.table(
         {
@@ -103,11 +111,12 @@ def live_pairs(
         both=both,
         noise=pa.table({"first": noise["log_score"], "again": noise["log_score_other"]}),
         answered=answers.num_rows,
-        failed=cross.num_rows - sound.num_rows,
+        failed=pc.sum(pc.not_equal(asked_new["log_status"], SCORED)).as_py() or 0,
         late=late.as_py() or 0,
         repeated=live.repeated,
         timed=_timed(answers, noise, cross, old, new),
         newest=pc.max(live.answers[time].filter(by_new)).as_py(),
+        compared=pc.max(sound[time]).as_py(),
         sample_p=_sample_p(answers, int(new.number), time),
     )
 
@@ -155,17 +164,22 @@ def _sample_p(answers: pa.Table, canary: int, time: str) -> float:
     return sample_ratio_p(len(np.unique(met)), len(np.unique(units)), float(newest))
 
 
-def judge_live(run: Run, old: Version, new: Version, pairs: LivePairs) -> ShadowVerdict:
+def judge_live(
+    run: Run, old: Version, new: Version, pairs: LivePairs, *, old_confidence: float = 0.5
+) -> ShadowVerdict:
     """The rules of `[shadow]` on live requests, latency included: it is in the log, so that who
-    judges again finds the same."""
-    seen = pairs.both.num_rows + pairs.failed
+    judges again finds the same.
+
+    Who looks again and again gives `old` the benefit of the doubt that `new` has: its latency is
+    what the 99th percentile is at least with `old_confidence`.
+    """
     return problem_of(run.spec).shadow(
         *_scored(run, old, new, pairs.both),
         run.spec.shadow,
         n_threads=run.n_threads,
-        coverage=min(seen / pairs.answered, 1.0) if pairs.answered else 0.0,
-        error_rate=pairs.failed / seen if seen else 0.0,
-        champion_p99_ms=p99_ms(pairs.timed[0], 0.5),
+        coverage=min(pairs.seen / pairs.answered, 1.0) if pairs.answered else 0.0,
+        error_rate=pairs.failed / pairs.seen if pairs.seen else 0.0,
+        champion_p99_ms=p99_ms(pairs.timed[0], old_confidence),
         challenger_p99_ms=p99_ms(pairs.timed[1], LATENCY_CONFIDENCE),
     )
 

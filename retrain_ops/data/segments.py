@@ -16,8 +16,7 @@ from retrain_ops.spec.spec import RetrainSpec
 CoreLog = _core.RequestLog
 
 SEGMENT_BYTES = 64 * 2**20
-SEGMENT_S = 300
-"""A segment is closed at this size, or so long after it was opened."""
+"""A segment is closed at this size, or `[serving] segment_s` after it was opened."""
 RESERVE_BYTES = 64 * 2**20
 """What the log leaves of the disk; the scores of the other model, twice as much."""
 UNSYNCED_BYTES = 64 * 2**20
@@ -48,7 +47,12 @@ class Segment:
 
 
 def open_log(
-    folder: Path, counts: NDArray[np.int64], bounds_s: Sequence[float], *, waiting_bytes: int
+    folder: Path,
+    counts: NDArray[np.int64],
+    bounds_s: Sequence[float],
+    *,
+    segment_s: int,
+    waiting_bytes: int,
 ) -> CoreLog:
     """Opens the log of this process and starts its thread.
 
@@ -56,6 +60,7 @@ def open_log(
         folder: of the segments.
         counts: what happens is counted there, as `RequestLog` of the core says.
         bounds_s: upper ends of the 12 buckets of latency, in seconds.
+        segment_s: how long a segment stays open.
         waiting_bytes: how much of what was answered may wait for the other model.
     """
     return _core.RequestLog(
@@ -63,7 +68,7 @@ def open_log(
         counts,
         tuple(round(bound * 1e9) for bound in bounds_s),
         segment_bytes=SEGMENT_BYTES,
-        segment_ns=SEGMENT_S * 10**9,
+        segment_ns=segment_s * 10**9,
         reserve_bytes=RESERVE_BYTES,
         unsynced_bytes=UNSYNCED_BYTES,
         queue_bytes=waiting_bytes,

@@ -45,7 +45,7 @@ from retrain_ops.registry.events import (
     World,
     utc_text,
 )
-from retrain_ops.registry.tags import spoilt
+from retrain_ops.registry.tags import share_of, share_shown, spoilt
 
 # -- deciding ------------------------------------------------------------------------
 
@@ -334,8 +334,9 @@ def _promoted(version: Version, promotion: Event, ended: Event | None) -> Iterat
     if version.state in ("promoted", "rolled_back"):
         return
     if promotion.share is not None and ended is None:
-        if share_of(version) is None:
-            yield Write("tag", SHARE_TAG, f"{promotion.share:g}", version.number)
+        shown, share = share_shown(version), share_of(version) or promotion.share
+        if shown is None or shown < share:
+            yield Write("tag", SHARE_TAG, f"{share:g}", version.number)
         if version.state != "canary" or version.closed_at is not None:
             # Closed after the fence: that came too late.
             yield from moved(version, _served(version, promotion, "canary", None))
@@ -349,15 +350,6 @@ def _served(version: Version, promotion: Event, state: State, closed_at: str | N
     """Its promotion says since when it was open, whatever a late writer made of it."""
     intent = closed(version, state, closed_at)
     return replace(intent, opened_at=promotion.opened_at or intent.opened_at)
-
-
-def share_of(version: Version) -> float | None:
-    """The share of the traffic that the version's tag gives it; None when it gives none."""
-    try:
-        share = float(version.tags.get(SHARE_TAG, ""))
-    except ValueError:
-        return None
-    return share if 0.0 < share <= 1.0 else None
 
 
 def _second_candidates(world: World) -> Iterator[Write]:

@@ -47,8 +47,8 @@ from retrain_ops.registry.protocol import (
     open_candidates,
     plan,
     settled,
-    share_of,
 )
+from retrain_ops.registry.tags import share_of, widened_tag, widened_text, widenings
 
 __all__ = ["Registry", "Serving", "Verification"]
 
@@ -266,6 +266,22 @@ class Registry:
         """Writes a version tag unless it says so already."""
         if version.tags.get(key) != value:
             self.client.set_model_version_tag(self.name, version.number, key, value)
+
+    def widen(self, version: Version, share: float, *, at: datetime) -> None:
+        """Gives an open canary a larger share of the traffic, for good: nobody is moved back.
+
+        Raises:
+            ConflictError: its canary ended meanwhile.
+        """
+        tag = widened_tag(share)
+        if tag not in {widened_tag(known) for known, _ in widenings(version)}:
+            self.set_tag(version, tag, widened_text(version, at))
+        self.finish()
+        if self.version(version.number).state != "canary":
+            raise ConflictError(
+                f"the canary of version {version.number} ended before it had a share of {share:g}; "
+                "run this step again"
+            )
 
     def open_shadow(self, version: Version, *, opened_at: datetime) -> None:
         """Makes `version` the candidate: `@challenger`, shadow from `opened_at`.

@@ -6,18 +6,30 @@ needs it writes it anew, and `verify` names it until then.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from retrain_ops.registry.events import ASKED_AT_TAG, SHADOW_DAYS_TAG, Version, utc_instant
+from retrain_ops.registry.events import (
+    ASKED_AT_TAG,
+    SHADOW_DAYS_TAG,
+    SHARE_TAG,
+    Version,
+    fits,
+    utc_instant,
+    utc_text,
+)
 
 log = logging.getLogger(__name__)
 
 APPROVED_AT_TAG = "retrain.approved_at"
 REJECTED_AT_TAG = "retrain.rejected_at"
 MOST_DAYS = 366
+WIDENED_TAG = "retrain.widened."
+"""A tag for each share that a canary was widened to: since when, and of which bytes. The largest
+holds, so a writer that wakes up late takes nobody's share back."""
 
 
 def _days(text: str) -> int:
@@ -37,7 +49,54 @@ READERS: Mapping[str, Callable[[str], Any]] = {
 
 def spoilt(version: Version) -> tuple[str, ...]:
     """The tags that hold what nobody of us writes there."""
-    return tuple(n for n in READERS if n in version.tags and _value(version, n) is None)
+    odd = (n for n in READERS if n in version.tags and _value(version, n) is None)
+    known = {widened_tag(share) for share, _ in widenings(version)}
+    wide = (n for n in version.tags if n.startswith(WIDENED_TAG) and n not in known)
+    return (*odd, *wide)
+
+
+def widened_tag(share: float) -> str:
+    """The tag that says that a canary has this share."""
+    return f"{WIDENED_TAG}{share:g}"
+
+
+def widened_text(version: Version, at: datetime) -> str:
+    """What it holds."""
+    value = {"at": utc_text(at), "model_sha256": version.model_sha256}
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def widenings(version: Version) -> tuple[tuple[float, datetime], ...]:
+    """The shares that a canary was widened to, and since when; the largest last."""
+    found = (_widening(version, name) for name in version.tags if name.startswith(WIDENED_TAG))
+    return tuple(sorted(w for w in found if w is not None))
+
+
+def _widening(version: Version, name: str) -> tuple[float, datetime] | None:
+    """What a tag says; None when it is none of ours, or of another version of that number."""
+    try:
+        share = float(name.removeprefix(WIDENED_TAG))
+        value = json.loads(version.tags[name])
+        at = utc_instant(value["at"])
+        sound = 0.0 < share < 1.0 and name == widened_tag(share)
+        return (share, at) if sound and fits(value["model_sha256"], version.model_sha256) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def share_shown(version: Version) -> float | None:
+    """The share of the traffic that the version's tag for people gives it; None without one."""
+    try:
+        share = float(version.tags.get(SHARE_TAG, ""))
+    except ValueError:
+        return None
+    return share if 0.0 < share <= 1.0 else None
+
+
+def share_of(version: Version) -> float | None:
+    """The share of the traffic that a version has: what a tag says, or what it grew to."""
+    known = [share_shown(version), *(share for share, _ in widenings(version))]
+    return max((share for share in known if share is not None), default=None)
 
 
 def instant_of(version: Version, name: str) -> datetime | None:

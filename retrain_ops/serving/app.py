@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import partial
+from functools import cache, partial
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from retrain_ops import __version__
 from retrain_ops.mlflow.client import MlflowClient
 from retrain_ops.serving import kserve
+from retrain_ops.serving.openapi import document
 from retrain_ops.serving.router import JSON, TEXT, Answer, Router
 from retrain_ops.spec.spec import RetrainSpec
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+HTML = "text/html; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -31,7 +34,7 @@ def create_app(spec: RetrainSpec | str | Path, *, client: MlflowClient | None = 
 
 
 class App:
-    """POST /invocations; GET /ping, /health, /ready, /version and /metrics; the paths of KServe.
+    """POST /invocations; GET of `PAGES`; the paths of KServe.
 
     It can be pickled before its first request, for the workers of a server.
     """
@@ -102,6 +105,12 @@ def _ready(router: Router) -> Answer:
     return Answer(200 if router.ready else 503, TEXT, b"\n")
 
 
+@cache
+def live_page() -> bytes:
+    """The page that shows `/metrics` and `/health` as they change; it asks for nothing else."""
+    return (resources.files("retrain_ops.serving") / "live.html").read_bytes()
+
+
 SCORING = "/invocations"
 PAGES: dict[str, Callable[[Router], Answer]] = {
     "/ping": lambda _: Answer(200, TEXT, b"\n"),
@@ -109,6 +118,8 @@ PAGES: dict[str, Callable[[Router], Answer]] = {
     "/ready": _ready,
     "/version": lambda _: Answer(200, TEXT, __version__.encode()),
     "/metrics": lambda router: Answer(200, METRICS, router.metrics().encode()),
+    "/live": lambda _: Answer(200, HTML, live_page()),
+    "/openapi.json": lambda router: Answer(200, JSON, json.dumps(document(router.spec)).encode()),
 }
 """What GET answers, by path."""
 

@@ -46,7 +46,11 @@ class RequestLog:
         self.problem: str | None = None
         self._prefix, self._made = os.urandom(12).hex().encode() + b"-", itertools.count()
         waiting = max(32 * 2**20, 2 * spec.serving.max_body)
-        self.core = open_log(self._folder, counters.log, BOUNDS, waiting_bytes=waiting)
+        segment_s = spec.serving.segment_s
+        self.core = open_log(
+            self._folder, counters.log, BOUNDS, segment_s=segment_s, waiting_bytes=waiting
+        )
+        self._compact_every_s = min(COMPACT_EVERY_S, segment_s)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retrain-ops-log", daemon=True)
         self._thread.start()
@@ -66,7 +70,7 @@ class RequestLog:
         os.close(self._lock)
 
     def _run(self) -> None:
-        while not self._stop.wait(COMPACT_EVERY_S):
+        while not self._stop.wait(self._compact_every_s):
             self.compact()
 
     def compact(self) -> None:

@@ -81,6 +81,7 @@ class Router:
             name.lower().encode() for name in (table.unit_header, table.id_header)
         )
         self._arms: Arms | None = None
+        self._changes: tuple[tuple[str, str], ...] = ()
         self._closing = ExitStack()
         supervisor = Supervisor(registry, columns, folder, shadows=bool(table.log))
         self._keeper = Keeper(folder, supervisor, self._take)
@@ -99,6 +100,7 @@ class Router:
     def _take(self, state: State) -> None:
         unit = self.spec.serving.unit
         self._arms = load_arms(self._folder, state, self._columns, self._arms, unit)
+        self._changes = state.changes
 
     def answer(
         self,
@@ -174,6 +176,7 @@ class Router:
             "shadow": arms and arms.shadow and arms.shadow.version,
             "share": arms and arms.share,
             "problem": self._problem,
+            "changes": [{"at": at, "what": what} for at, what in self._changes],
         }
 
     def metrics(self) -> str:

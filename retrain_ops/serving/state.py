@@ -29,7 +29,8 @@ class Named:
 class State:
     """Who serves `model`: `share` of the units meet the champion, the others the previous one.
 
-    `shadow` answers nobody, and scores what was answered.
+    `shadow` answers nobody, and scores what was answered. `changes` are the newest changes of
+    champion, `(when, what)` each, for people.
     """
 
     model: str
@@ -38,6 +39,7 @@ class State:
     previous: Named | None
     share: float
     shadow: Named | None = None
+    changes: tuple[tuple[str, str], ...] = ()
 
     @property
     def arms(self) -> tuple[Named, ...]:
@@ -70,6 +72,7 @@ def read_state(folder: Path) -> State | None:
             previous=None if previous is None else Named(**previous),
             share=float(found["share"]),
             shadow=None if shadow is None else Named(**shadow),
+            changes=tuple((str(at), str(what)) for at, what in found.get("changes", ())),
         )
     except (ValueError, KeyError, TypeError) as problem:
         raise CorruptError(f"{folder / STATE_FILE} is damaged: remove it") from problem

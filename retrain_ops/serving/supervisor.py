@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as replace_fields
 from pathlib import Path
 
 from retrain_ops.errors import ConflictError, CorruptError, text_of
 from retrain_ops.models.tabular import load_model
-from retrain_ops.registry.events import CHALLENGER
+from retrain_ops.registry.events import CHALLENGER, Event
 from retrain_ops.registry.registry import Registry, Serving
 from retrain_ops.serving.arms import Arm, fetch_arm
 from retrain_ops.serving.state import Named, State, model_path, read_state, replace, write_state
+
+SHOWN_CHANGES = 8
+
+
+def said(event: Event) -> str:
+    """A change of champion in words."""
+    if event.kind == "rollback":
+        return f"version {event.failed} was rolled back to version {event.version}"
+    if event.previous is None:
+        return f"version {event.version} became champion"
+    how = "replaced" if event.share is None else f"began with {event.share:.0%} beside"
+    return f"version {event.version} {how} version {event.previous}"
 
 
 class Supervisor:
@@ -51,6 +64,8 @@ class Supervisor:
         if before is None or seen != self._seen:
             serving = self._registry.serving(snapshot)
             state = self._state(serving, snapshot.aliases.get(CHALLENGER), before)
+            newest = snapshot.acts[-SHOWN_CHANGES:]
+            state = replace_fields(state, changes=tuple((e.recorded_at, said(e)) for e in newest))
             if state != before:
                 write_state(self._folder, state)
             self._seen = None if serving.share < 1.0 else seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from retrain_ops.stats.rules import Bytes, Days, Rows, quiet, require
+from retrain_ops.stats.rules import Bytes, Days, Rows, Seconds, quiet, require
 
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-]{0,99}")
 
@@ -31,6 +31,8 @@ class ServingTable:
             column `request_id` of `[source]` where the request has one.
         leave_out: features that the log's Parquet does not have, such as what must not be kept.
         keep_days: whole days of the log that are kept; older ones are removed. All when 0.
+        segment_s: how long rows of the log wait before they are Parquet: a fault of a canary is
+            seen no sooner. Shorter ones make more and smaller files.
     """
 
     folder: str = "serving"
@@ -42,6 +44,7 @@ class ServingTable:
     id_header: str = quiet("x-request-id")
     leave_out: tuple[str, ...] = quiet(())
     keep_days: Days = quiet(0)
+    segment_s: Seconds = quiet(300)
 
     def __post_init__(self) -> None:
         require(bool(self.folder), "folder: must name a folder")
@@ -52,4 +55,5 @@ class ServingTable:
             )
         require(1 <= self.max_body <= 2**30, "max_body: must lie in 1 to 2^30")
         require(1 <= self.max_rows <= 10**7, "max_rows: must lie in 1 to 10,000,000")
+        require(1 <= self.segment_s <= 300, "segment_s: must lie in 1 to 300")
         require(0 <= self.keep_days <= 36_600, "keep_days: must lie in 0 to 36,600")

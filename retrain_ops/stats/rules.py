@@ -24,6 +24,7 @@ Psi = Annotated[float, "PSI"]
 Ratio = Annotated[float, "ratio"]
 Rows = Annotated[int, "rows"]
 Score = Annotated[float, "the metric's"]
+Seconds = Annotated[int, "seconds"]
 Share = Annotated[float, "share"]
 
 

@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from retrain_ops.stats.cells import DayCells, day_cells
@@ -28,7 +29,7 @@ from retrain_ops.stats.distributions import log_normal_cdf, normal_quantile
 from retrain_ops.stats.metrics import F1, Metric
 from retrain_ops.stats.paired import PairedDifference, compare
 from retrain_ops.stats.rounding import to_json_value
-from retrain_ops.stats.rules import Days, Level, Rows, Score, Share, require
+from retrain_ops.stats.rules import Days, Level, Psi, Rows, Score, Share, quiet, require
 
 if TYPE_CHECKING:
     from retrain_ops.stats.cells import Cells
@@ -84,6 +85,13 @@ class CanaryRules:
         min_labelled: matured rows after which the champion may be kept.
         max_days: days after which `on_expiry` closes the canary, with or without rows.
         on_expiry: "rollback" or "keep" a champion that could not be judged in time.
+        steps: larger shares that follow `share`, one at a time, until the champion is kept and
+            answers everybody; none when empty.
+        step_days: days without harm at one share before the next.
+        max_flips: on live requests; rolled back at once when a larger share of decisions differs
+            from those of the version that it replaced.
+        max_score_psi: on live requests; rolled back at once when the PSI of its scores against
+            those of the version that it replaced is larger.
     """
 
     share: Share = 0.10
@@ -98,6 +106,10 @@ class CanaryRules:
     min_labelled: Rows = 500
     max_days: Days = 21
     on_expiry: Literal["rollback", "keep"] = "rollback"
+    steps: tuple[Share, ...] = quiet(())
+    step_days: Days = quiet(2)
+    max_flips: Share = quiet(0.8)
+    max_score_psi: Psi = quiet(5.0)
 
     def __post_init__(self) -> None:
         require(0 < self.share <= 1, "share: must lie in (0, 1]")
@@ -111,6 +123,14 @@ class CanaryRules:
         require(self.min_days >= 1, "min_days: must be at least 1")
         require(self.min_labelled >= 0, "min_labelled: cannot be negative")
         require(self.max_days >= self.min_days, "max_days: must be at least min_days")
+        growing = (self.share, *self.steps, 1.0)
+        require(
+            not self.steps or all(a < b for a, b in pairwise(growing)),
+            "steps: must grow, from above share to below 1 (a champion that is kept has it all)",
+        )
+        require(self.step_days >= 1, "step_days: must be at least 1")
+        require(0 < self.max_flips <= 1, "max_flips: must lie in (0, 1]")
+        require(self.max_score_psi > 0, "max_score_psi: must be above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

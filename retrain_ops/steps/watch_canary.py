@@ -15,20 +15,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrain_ops.comparison.counts import version_rows
-from retrain_ops.comparison.live import live_pairs, live_rows
+from retrain_ops.comparison.live import live_rows
 from retrain_ops.data.labels import labelled
 from retrain_ops.errors import ConflictError
-from retrain_ops.registry.events import Version, utc_instant
+from retrain_ops.registry.events import Event, Version, utc_instant
 from retrain_ops.rollout import news
-from retrain_ops.rollout.guards import broken_guards, guarded
+from retrain_ops.rollout.guards import guarded, look_at_guards
 from retrain_ops.rollout.looks import (
     candidate_path,
     matured_days,
     read_requests,
     record_look,
     said_first,
-    traffic_of,
 )
+from retrain_ops.rollout.widening import next_share
 from retrain_ops.run import Run
 from retrain_ops.spec.window import DAY
 from retrain_ops.stats.cells import ALL_ROWS, DayCells, day_cells
@@ -76,34 +76,46 @@ def watch_canary(run: Run) -> CanaryResult:
     previous = world.holder(event.previous)
     if previous is None:
         return _keep_alone(run, candidate)
-    since = utc_instant(event.effective_from)
-    as_of, judged = _look(run, candidate, previous, since)
+    as_of, judged = _look(run, candidate, previous, event)
     record_look(run, candidate, as_of, "canary", judged)
     result = _result(run, candidate, judged)
     with said_first(run, "watch_canary", result):
         _act(run, candidate, result, as_of)
+        if "widened_to" in judged:
+            run.registry.widen(candidate, judged["widened_to"], at=as_of)
     return result
 
 
 def _look(
-    run: Run, candidate: Version, previous: Version, since: datetime
+    run: Run, candidate: Version, previous: Version, promotion: Event
 ) -> tuple[datetime, Mapping[str, Any]]:
     """As of when the canary was judged, and the record of it.
 
     Labels count as of the run's instant; live requests up to now, unless the day is an older one,
     and what they end, they end now.
     """
+    since = utc_instant(promotion.effective_from)
     if not run.spec.serving.log:
         rows = version_rows(run, _matured(run, since), previous, candidate)
-        return run.instant, _judge(run, rows, since).to_json()
+        verdict = _judge(run, rows, since)
+        return run.instant, _with_share(run, candidate, promotion, verdict, run.instant)
     now = datetime.now(UTC).replace(microsecond=0)
     as_of = now if run.instant <= now < run.instant + timedelta(days=1) else run.instant
-    pairs = live_pairs(run, previous, candidate, since, max(as_of, since))
-    rows = live_rows(run, _matured(run, since), previous, candidate, pairs.both)
-    verdict, broken = _judge(run, rows, since), broken_guards(run, previous, candidate, pairs)
-    verdict = guarded(run, verdict, broken, pairs, as_of)
-    ended = as_of if verdict.action == "rollback" else run.instant
-    return ended, {**verdict.to_json(), **traffic_of(pairs)}
+    guards = look_at_guards(run, previous, candidate, since, as_of)
+    rows = live_rows(run, _matured(run, since), previous, candidate, guards.pairs.both)
+    verdict = guarded(run, _judge(run, rows, since), guards, as_of)
+    widens = guards.sound and verdict.reason not in ("no_traffic", "no_scores")
+    judged = _with_share(run, candidate, promotion, verdict, as_of) if widens else verdict.to_json()
+    acts = verdict.action == "rollback" or "widened_to" in judged
+    return as_of if acts else run.instant, {**judged, **guards.record()}
+
+
+def _with_share(
+    run: Run, candidate: Version, promotion: Event, verdict: CanaryVerdict, as_of: datetime
+) -> Mapping[str, Any]:
+    """The verdict, and the share that the canary is to have from now on where it grows."""
+    share = next_share(run, candidate, promotion, verdict, as_of)
+    return {**verdict.to_json(), **({} if share is None else {"widened_to": share})}
 
 
 def _keep_alone(run: Run, candidate: Version) -> CanaryResult:
@@ -118,13 +130,14 @@ def _keep_alone(run: Run, candidate: Version) -> CanaryResult:
 
 def _result(run: Run, candidate: Version, judged: Mapping[str, Any]) -> CanaryResult:
     """What a verdict, fresh or from its record, comes to."""
+    share = judged.get("widened_to")
     return CanaryResult(
         verdict=_word(judged["action"], run),
         candidate=candidate.number,
         day=int(judged["numbers"]["days"] or 0),
         min_days=run.spec.canary.min_days,
         labelled=int(judged["numbers"]["rows"] or 0),
-        reason=judged["reason"],
+        reason=judged["reason"] + ("" if share is None else f", from now on {share:.0%}"),
     )
 
 

@@ -39,7 +39,9 @@ def world(tmp_path, client, messages):
 
 
 # The champion's labels are reversed, so an honest challenger flips most of its decisions.
-HONEST = LIVE.replace("max_flips = 0.5", "max_flips = 0.95")
+HONEST = LIVE.replace("max_flips = 0.5", "max_flips = 0.95").replace(
+    "[canary]", "[canary]\nmax_flips = 0.95\nmax_score_psi = 50.0"
+)
 
 
 def log_shadow(world, client, **options):
@@ -51,8 +53,9 @@ def log_shadow(world, client, **options):
 
 
 def judged(world, part):
-    [path] = (world / "workspace" / "toy" / f"window_end={CHANGED}" / "rollout").glob("*.json")
-    return json.loads(path.read_bytes())[part]
+    """What the newest look says."""
+    looks = (world / "workspace" / "toy" / f"window_end={CHANGED}" / "rollout").glob("*.json")
+    return json.loads(max(looks).read_bytes())[part]
 
 
 def test_a_shadow_on_live_requests_passes_and_says_so(world, client):
@@ -159,9 +162,13 @@ def test_a_canary_with_a_fault_is_rolled_back_at_once(canary, client, fault):
     assert client.server.versions["toy", "2"].tags["retrain.state"] == "rolled_back"
 
 
-def test_decisions_that_flip_roll_a_canary_back(canary, client):
+def test_a_canary_has_limits_on_flips_of_its_own(canary, client):
     log_canary(canary, client, 3)
-    assert watch(canary, client, 3, spec=LIVE)["reason"] == "flips"
+    strict = HONEST.replace("max_flips = 0.95", "max_flips = 0.5", 1)  # of [shadow]
+    assert watch(canary, client, 3, spec=strict)["verdict"] == "open"
+    assert judged(canary, "canary")["guards"]["whole"]["reasons"] == ["flips"]
+    stricter = HONEST.replace("max_flips = 0.95\nmax_score", "max_flips = 0.5\nmax_score")
+    assert watch(canary, client, 3, spec=stricter)["reason"] == "flips"
 
 
 def test_units_that_do_not_meet_their_share_roll_a_canary_back(canary, client):
@@ -184,3 +191,70 @@ def test_a_canary_that_nobody_asks_is_never_kept(canary, client):
     keeping = HONEST.replace("[canary]", '[canary]\non_expiry = "keep"')
     result = watch(canary, client, 40, spec=keeping)
     assert (result["verdict"], result["reason"]) == ("rolled_back", "no_traffic")
+
+
+def test_a_canary_that_fails_on_every_row_leaves_none_to_compare_and_is_rolled_back(canary, client):
+    log_canary(canary, client, 3, fault=Fault(fails=1.0))
+    assert "errors" in watch(canary, client, 3)["reason"]
+
+
+def test_a_canary_is_not_rolled_back_for_what_its_predecessor_fails_on(canary, client):
+    log_canary(canary, client, 3, fault=Fault(older_fails=1.0))
+    assert watch(canary, client, 3)["verdict"] == "open"
+
+
+def drifted(scores):
+    """Other scores, the same decisions at .5."""
+    return np.where(scores < 0.5, scores * 1e-3, 1 - (1 - scores) * 1e-3)
+
+
+def test_scores_that_drift_roll_a_canary_back_though_no_decision_does(canary, client):
+    log_canary(canary, client, 3, fault=Fault(scores=drifted))
+    assert watch(canary, client, 3)["verdict"] == "open"
+    strict = HONEST.replace("max_score_psi = 50.0", "max_score_psi = 0.5")
+    assert watch(canary, client, 3, spec=strict)["reason"] == "score_drift"
+
+
+def test_a_fault_that_begins_late_does_not_hide_behind_sound_days(canary, client):
+    log_canary(canary, client, 6)
+    assert watch(canary, client, 6)["verdict"] == "open"
+    log_canary(canary, client, 7, first=6, fault=FAULTS["constant"])
+    result = watch(canary, client, 7)
+    assert (result["verdict"], result["reason"]) == ("rolled_back", "constant_score")
+    guards = judged(canary, "canary")["guards"]
+    assert guards["whole"]["verdict"] == "pass"
+    assert guards["lately"]["reasons"] == ["constant_score"]
+
+
+def test_a_canary_that_is_compared_with_nobody_is_never_kept(canary, client):
+    log_canary(canary, client, 12)
+    for path in (canary / "live" / "shadows").rglob("*.parquet"):
+        if path.parent.name > f"day={CHANGED + 9 * DAY}":
+            path.unlink()
+    result = watch(canary, client, 12)
+    assert (result["verdict"], result["reason"]) == ("open", "no_scores")
+
+
+STEPS = HONEST.replace("[canary]", "[canary]\nsteps = [0.5, 0.8]\nstep_days = 2")
+
+
+def test_a_canary_widens_step_by_step_and_not_without_traffic(canary, client):
+    shares = []
+    for days in (2, 3, 4, 5, 6):
+        log_canary(canary, client, days, first=days - 1)
+        result = watch(canary, client, days, spec=STEPS)
+        assert result["verdict"] == "open"
+        shares.append(registry_of(canary, client).serving().share)
+    assert shares == [0.1, 0.5, 0.5, 0.8, 0.8]
+    looks = (canary / "workspace" / "toy" / f"window_end={CHANGED}" / "rollout").glob("*.json")
+    found = [json.loads(path.read_bytes()).get("canary", {}) for path in sorted(looks)]
+    assert [look["widened_to"] for look in found if "widened_to" in look] == [0.5, 0.8]
+
+
+def test_a_canary_without_traffic_is_not_widened(canary, client):
+    assert watch(canary, client, 6, spec=STEPS)["reason"] == "no_traffic"
+    assert registry_of(canary, client).serving().share == 0.1
+
+
+def registry_of(world, client):
+    return toy_run(world, client, CHANGED, spec=HONEST).registry

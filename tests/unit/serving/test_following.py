@@ -100,6 +100,25 @@ def test_promotion_and_rollback_reach_every_router(start, client):
     assert following.answer(BODY).body == old
 
 
+def test_a_canary_that_grows_reaches_every_router_and_moves_nobody_back(start, client):
+    routers = start(), start()
+    canary = promoted(client, "served", small_model(3, seed=2), share=0.1)
+    units = [b"%d" % i for i in range(400)]
+    met = []
+    for share in (0.1, 0.5, 0.8):
+        if share > 0.1:
+            Registry(client, "served").widen(canary, share, at=FIRST)
+        for router in routers:
+            wait_until(lambda router=router, share=share: router.health()["share"] == share)
+        one, other = (
+            {unit for unit in units if router.answer(BODY, unit=unit).version == "2"}
+            for router in routers
+        )
+        assert one == other
+        met.append(one)
+    assert met[0] < met[1] < met[2]
+
+
 def test_one_router_alone_asks(start, client):
     start()
     quiet = Fragile(client.server)

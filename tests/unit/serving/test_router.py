@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import ExitStack, closing
 
 import pyarrow as pa
@@ -78,6 +79,7 @@ def test_the_champion_answers_and_says_who_it_is(router_of):
         "shadow": None,
         "share": 1.0,
         "problem": None,
+        "changes": [{"at": "2020-01-01T02:00:00Z", "what": "version 1 became champion"}],
     }
 
 
@@ -149,3 +151,17 @@ def test_categories_answer_as_in_training():
     assert json.loads(answer)["predictions"] == model.scores(rows).tolist()
     with pytest.raises(RequestError, match="column 'c' of row 1"):
         answer_request(core_arms(model), b'{"inputs": {"a": 1, "c": 1.5}}', csv=False, max_rows=1)
+
+
+def test_the_page_asks_nobody_else_and_for_metrics_that_are_there(app_of):
+    app = app_of()
+    status, headers, page = ask(app, "/live")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    text = page.decode()
+    assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
+    metrics = ask(app, "/metrics")[2].decode()
+    named = set(re.findall(r"\b\w+(?:_total|_bucket)\b", text))
+    assert len(named) > 5
+    assert {name for name in named if f"retrain_ops_serving_{name}" not in metrics} == set()
+    health = json.loads(ask(app, "/health")[2])
+    assert set(re.findall(r"\bhealth\.(\w+)", text)) <= set(health)
