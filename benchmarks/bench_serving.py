@@ -1,5 +1,5 @@
-"""Our scoring server with everything on beside `mlflow models serve` with the same model, and
-beside itself without log, shadow and canary, in one run.
+"""Our scoring server with everything on beside `mlflow models serve` of a LightGBM model as large,
+and beside itself without log, shadow and canary, in one run.
 
     python benchmarks/bench_serving.py [--seconds 12]
 
@@ -30,25 +30,42 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from devtools.doubles.registry_server import Client as Registry  # noqa: E402
 from devtools.doubles.registry_server import Server  # noqa: E402
-from devtools.servers.mlflow_server import free_port, mlflow_python  # noqa: E402
-from devtools.serving import promoted, small_model, wait_until  # noqa: E402
-from retrain_ops.models.mlflow_flavor import MODEL_FILE, mlmodel_yaml  # noqa: E402
+from devtools.servers.processes import environment_python, free_port  # noqa: E402
+from devtools.serving import promoted, wait_until  # noqa: E402
+from retrain_ops.models import GBDTClassifier  # noqa: E402
+from retrain_ops.models.tabular import TabularModel  # noqa: E402
 from retrain_ops.serving import Router  # noqa: E402
 from retrain_ops.spec.spec import load_spec  # noqa: E402
 
 COLUMNS = [f"x{i}" for i in range(30)]
+ROWS, TREES, LEAVES = 20_000, 100, 31
 CONNECTIONS = 16
 ROUNDS = 4
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
 GATES = {"one row": 1 / 300, "100 rows": 1 / 20}
 EVERYTHING = 1.5
 """CPU of log, shadow and canary together, over an answer without them."""
+PEER_NAME = "mlflow models serve 3.17.2, LightGBM"
+PEER = """
+import sys
+import lightgbm
+import mlflow
+import numpy as np
+import pandas as pd
+with np.load(sys.argv[1]) as file:
+    x, y = pd.DataFrame(file["x"], columns=file["columns"].tolist()), file["y"]
+options = {"objective": "binary", "num_leaves": int(sys.argv[3]), "verbose": -1, "num_threads": 1}
+model = lightgbm.train(options, lightgbm.Dataset(x, y), int(sys.argv[4]))
+signature = mlflow.models.infer_signature(x, model.predict(x))
+mlflow.lightgbm.save_model(model, sys.argv[2], signature=signature)
+"""
 SPEC = f"""
 [model]
 name = "bench"
@@ -181,9 +198,39 @@ class Servers:
     ports: tuple[int, int, int]
 
 
+def rows_of(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """What models learn from, float64 [ROWS, columns], and labels."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(ROWS, len(COLUMNS)))
+    return x, (x @ rng.normal(size=len(COLUMNS)) > 0).astype(np.int8)
+
+
+def our_model(seed: int) -> TabularModel:
+    """As large as the peer's."""
+    x, y = rows_of(seed)
+    table = pa.table({name: x[:, i] for i, name in enumerate(COLUMNS)})
+    trees = GBDTClassifier(n_estimators=TREES, max_leaf_nodes=LEAVES, random_state=seed)
+    return trees.fit(table, y).model_
+
+
+def save_peer(folder: Path) -> Path:
+    """The peer's model, as its own library logs it."""
+    x, y = rows_of(seed=1)
+    rows, model = folder / "rows.npz", folder / "model"
+    np.savez(rows, x=x, y=y, columns=COLUMNS)
+    command = [peer_python(), "-c", PEER, str(rows), str(model), str(LEAVES), str(TREES)]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    return model
+
+
+def peer_python() -> str:
+    """The Python of MLflow and LightGBM."""
+    return str(environment_python("bench-serving", "RETRAIN_OPS_BENCH_SERVING_PYTHON"))
+
+
 def prepare(folder: Path) -> Servers:
-    """States that our servers serve without a registry, and the model as MLflow loads it."""
-    model = small_model(30, trees=100)
+    """States that our servers serve without a registry, and the peer's model."""
+    model = our_model(seed=1)
     for name, more in (("everything", '[serving]\nlog = "live"\n'), ("plain", "")):
         own = folder / name
         own.mkdir()
@@ -191,15 +238,12 @@ def prepare(folder: Path) -> Servers:
         client = Registry(Server())
         promoted(client, "bench", model)
         if more:
-            promoted(client, "bench", small_model(30, trees=100, seed=2), share=0.1)
+            promoted(client, "bench", our_model(seed=2), share=0.1)
         Router(load_spec(own / "bench.toml"), client=client).close()  # type: ignore[arg-type]
-    theirs = folder / "model"
-    theirs.mkdir()
-    (theirs / MODEL_FILE).write_bytes(model.to_bytes())
-    (theirs / "MLmodel").write_text(mlmodel_yaml())
+    theirs = save_peer(folder)
     ports = free_port(), free_port(), free_port()
     serve = [sys.executable, "-m", "retrain_ops.cli", "serve", "--spec"]
-    mlflow = [str(mlflow_python()), "-m", "mlflow", "models", "serve", "-m", str(theirs)]
+    mlflow = [peer_python(), "-m", "mlflow", "models", "serve", "-m", str(theirs)]
     return Servers(
         [*serve, str(folder / "everything" / "bench.toml"), "--port", str(ports[0])],
         [*serve, str(folder / "plain" / "bench.toml"), "--port", str(ports[1])],
@@ -215,9 +259,8 @@ def body_of(rows: int) -> bytes:
 
 
 def of_mlflow() -> dict[str, str]:
-    """MLflow starts the uvicorn that it finds first, and loads our model."""
-    path = f"{mlflow_python().parent}{os.pathsep}{os.environ['PATH']}"
-    return {"PATH": path, "PYTHONPATH": str(ROOT)}
+    """MLflow starts the uvicorn that it finds first."""
+    return {"PATH": f"{Path(peer_python()).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def row_of(
@@ -253,7 +296,7 @@ def bench(folder: Path, seconds: float) -> list[dict[str, Any]]:
             for server in (everything, plain, peer):
                 load(server, body, seconds=1.0)
             mine, bare, other = in_turns((everything, plain, peer), body, seconds)
-            rows.append(row_of(row, "mlflow models serve 3.17.2", GATES[row], mine, other))
+            rows.append(row_of(row, PEER_NAME, GATES[row], mine, other))
             if count == 1:
                 name = "one row, log, shadow and canary"
                 rows.append(row_of(name, "without them", EVERYTHING, mine, bare))

@@ -62,6 +62,7 @@ ENVIRONMENTS = {
     "wheel": Environment(),
     "bench-training": Environment(project="source"),
     "bench-day": Environment(project="source"),
+    "bench-serving": Environment(),
     "docs": Environment(),
     "kserve": Environment(),
 }
