@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -66,7 +67,8 @@ def test_its_days_are_the_command_lines_and_again_change_nothing(
 
     known = content("airflow")
     assert known == content("cli")
-    assert b'"reason":"forced"' in known[f"learner/window_end={DAY}/decision.json"]
+    decision = json.loads(known[f"learner/window_end={DAY}/decision.json"])
+    assert decision["drift"]["reason"] == "forced"
     assert len([name for name in known if name[:2] == "20"]) == 4  # the first batch, three days
     counts = len(server.versions), len(server.runs)
     assert run(DAY) == "success"
@@ -79,5 +81,5 @@ def test_a_spec_that_does_not_learn_is_refused(tmp_path: Path) -> None:
     from retrain_ops.errors import ConfigError
 
     run = toy_run(tmp_path, Client(Server()), DAY, spec=SPEC)
-    with pytest.raises(ConfigError, match=r"\[learn\] is missing: only a spec with it learns"):
+    with pytest.raises(ConfigError, match=r"\[learn\]: is missing: only a spec with it learns"):
         LearnOperator(spec="toy.toml").act(run, {})

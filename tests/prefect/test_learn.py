@@ -60,7 +60,7 @@ def test_it_trains_whatever_drift_says_and_refuses_a_spec_that_does_not_learn(
     day = date(2013, 8, 14)
     refused = learning_flow(**options)(window_end=day, return_state=True)
     assert refused.is_failed()
-    assert "[learn] is missing: only a spec with it learns" in refused.message
+    assert "[learn]: is missing: only a spec with it learns" in refused.message
     assert (recorder.steps_run, len(recorder.alerts)) == ([], 1)
     options["spec"].write_text(LEARN)
     assert learning_flow(**options)(window_end=day, return_state=True).is_completed()
