@@ -286,7 +286,18 @@ def gbdt_train(
     objective: str = "binary",
     monotone: ArrayLike | None = None,
     evaluation: tuple[ArrayLike, ...] | None = None,
+    init: Model | None = None,
 ) -> Model: ...
+def gbdt_refit(
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    gamma: float = 1.0,
+    weight: ArrayLike | None = None,
+    n_threads: int = 0,
+) -> Model: ...
+def gbdt_drop_rounds(model: Model, rounds: int, /) -> Model: ...
 def linear_fit(
     x: ArrayLike,
     y: ArrayLike,

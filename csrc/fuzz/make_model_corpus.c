@@ -2,6 +2,8 @@
  * make_model_corpus FOLDER */
 #include <stdio.h>
 
+#include "gbdt/refit.h"
+#include "gbdt/rounds.h"
 #include "model/write.h"
 #include "tests/gbdt_data.h"
 #include "tests/linear_data.h"
@@ -22,6 +24,15 @@ static rt_status write_file(const rt_model *model, const char *path)
     return status;
 }
 
+static rt_status refit_body(void *argument, rt_error *err)
+{
+    test_fit *fit = argument;
+    return rt_gbdt_refit(&fit->data.rows, &fit->params, 0.5, 1, NULL,
+                         &fit->model.forest, err);
+}
+
+/* The oldest of more than one tree is dropped, and the leaves of the others refitted.
+ */
 static rt_status write_trees(const test_table *t, const char *path, int32_t trees,
                              int32_t leaves)
 {
@@ -30,6 +41,12 @@ static rt_status write_trees(const test_table *t, const char *path, int32_t tree
     fit.params.value[RT_P_N_ESTIMATORS] = trees;
     fit.params.value[RT_P_MAX_LEAF_NODES] = leaves;
     rt_status status = test_train(&fit, NULL);
+    if (status == RT_OK && trees > 1) {
+        status = rt_forest_drop_rounds(&fit.model.forest, 1, NULL);
+    }
+    if (status == RT_OK && trees > 1) {
+        status = rt_task_run(refit_body, &fit, NULL);
+    }
     if (status == RT_OK) {
         status = write_file(&fit.model, path);
     }

@@ -35,6 +35,8 @@ typedef struct fit {
     rt_forest *forest;
     rt_gbdt_report *report;
     rt_dense_rows rows; /* those with weight */
+    double *score;      /* [outputs][rows] of all rows by earlier trees, or NULL */
+    int32_t earlier;    /* rounds of those */
     rt_bins bins;
     rt_gradients gradients;
     rt_grower grower;
@@ -169,9 +171,9 @@ static void grow_round(fit *f, int32_t round, rt_team team)
     const int32_t outputs = f->forest->n_outputs;
     rt_gradients_round(&f->gradients, team);
     for (int32_t k = 0; k < outputs && grower->status == RT_OK; k++) {
-        /* The number of the tree, not of the round: no two trees share a stream of
-         * draws. */
-        int64_t tree = (int64_t)round * outputs + k;
+        /* The number of the tree, not of the round, earlier ones counted: no two trees
+         * share a stream of draws. */
+        int64_t tree = ((int64_t)f->earlier + round) * outputs + k;
         rt_grower_sample(grower, f->seed, tree, team);
         rt_gradients_update(&f->gradients, k, grower->tree.rows,
                             rt_draw_key(f->seed, RT_DRAW_NOISE, (uint64_t)tree), team);
@@ -249,6 +251,9 @@ static void boost(fit *f, rt_team team)
         f->stop = f->grower.columns.n_usable == 0;
     }
     rt_team_barrier(team);
+    if (f->data->eval != NULL && f->earlier > 0) {
+        watch_round(f, 0, team);
+    }
     for (int32_t round = 0; round < rounds && !f->stop; round++) {
         /* The forest grows only behind further barriers: all ranks read the same. */
         const int32_t first = f->forest->n_trees;
@@ -306,6 +311,9 @@ static rt_status grow_forest(fit *f, rt_error *err)
     if (status != RT_OK) {
         return status;
     }
+    if (f->score != NULL) {
+        rt_resume_gradients(&f->rows, f->data->rows.x.rows, f->score, &f->gradients);
+    }
     status = rt_grower_init(&f->grower, &f->bins, f->params, f->data->monotone,
                             &f->gradients, f->threads, f->ctl, err);
     if (status != RT_OK) {
@@ -349,9 +357,32 @@ static rt_status train(fit *f, rt_error *err)
     return grow_forest(f, err);
 }
 
-/* Targets that are all one need no trees: the base score says it all. */
+/* Earlier trees, and the scores that they give. Amounts are scaled to those scores too,
+ * which bounds the first gradients. */
+static rt_status resume_rows(fit *f, rt_error *err)
+{
+    const rt_gbdt_rows *rows = &f->data->rows;
+    int64_t with_weight = 0;
+    rt_status status = rt_rows_check(rows, classes_of(f->data), &with_weight, err);
+    if (status == RT_OK) {
+        status = rt_resume_trees(&f->data->resume, f->forest, err);
+    }
+    if (status == RT_OK) {
+        f->earlier = f->forest->n_trees / f->forest->n_outputs;
+        status = rt_resume_scores(f->forest, rows, f->threads, &f->score, err);
+    }
+    if (status != RT_OK) {
+        return status;
+    }
+    const rt_span span = rt_resume_span(rows, f->score);
+    return rt_rows_gather(rows, classes_of(f->data), &span, &f->rows, err);
+}
+
+/* Targets that are all one need no trees: the base score says it all, unless earlier
+ * trees said otherwise. */
 static rt_status fit_rows(fit *f, rt_error *err)
 {
+    const bool resumes = f->data->resume.forest != NULL;
     rt_status status = rt_forest_init(f->forest, f->data->rows.x.columns, f->data->loss,
                                       outputs_of(f->data), err);
     if (status != RT_OK) {
@@ -360,13 +391,18 @@ static rt_status fit_rows(fit *f, rt_error *err)
     /* A copy: the forest outlives the data. */
     memcpy(f->forest->levels, f->data->levels,
            (size_t)f->data->rows.x.columns * sizeof *f->data->levels);
-    status = rt_rows_gather(&f->data->rows, classes_of(f->data), &f->rows, err);
+    status = resumes ? resume_rows(f, err)
+                     : rt_rows_gather(&f->data->rows, classes_of(f->data), NULL,
+                                      &f->rows, err);
     if (status != RT_OK) {
         return status;
     }
     f->report->rows = f->rows.count;
-    rt_rows_base(&f->rows, f->data->loss, f->forest->n_outputs, f->forest->base_score);
-    return f->rows.constant ? RT_OK : train(f, err);
+    if (!resumes) {
+        rt_rows_base(&f->rows, f->data->loss, f->forest->n_outputs,
+                     f->forest->base_score);
+    }
+    return f->rows.constant && !resumes ? RT_OK : train(f, err);
 }
 
 /* Each of these takes a zeroed struct, so this is right after any failure. */
@@ -378,6 +414,7 @@ static void clear_fit(fit *f)
     rt_gradients_clear(&f->gradients);
     rt_bins_clear(&f->bins);
     rt_rows_clear(&f->rows);
+    rt_free(f->score);
 }
 
 rt_status rt_gbdt_fit(const rt_gbdt_data *data, const rt_gbdt_params *params,

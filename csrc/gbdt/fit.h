@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "gbdt/forest.h"
 #include "gbdt/params.h"
+#include "gbdt/resume.h"
 #include "gbdt/targets.h"
 
 typedef struct rt_gbdt_data {
@@ -20,6 +21,7 @@ typedef struct rt_gbdt_data {
                                  rises; or NULL */
     const rt_gbdt_rows *eval; /* looked at after every round, or NULL */
     double *losses;           /* [n_estimators] of `eval`, by round */
+    rt_resume resume;         /* what n_estimators more rounds are added to */
 } rt_gbdt_data;
 
 /* What happened; no part of the model. */

@@ -104,18 +104,25 @@ void rt_forest_truncate(rt_forest *forest, int32_t trees)
 
 /* The plain walk, which the masks of leaf_masks.h must agree with. Children lie behind
  * their parent, so it ends; model files are checked for that. */
-double rt_forest_leaf(const rt_forest *forest, int32_t tree, const rt_matrix *x,
-                      int64_t row)
+int32_t rt_forest_reach(const rt_forest *forest, int32_t tree, const rt_matrix *x,
+                        int64_t row)
 {
     /* Children are numbered from the root of their tree. */
     const rt_node *root = forest->nodes + forest->start[tree];
-    const rt_node *node = root;
-    while (node->feature != RT_LEAF) {
-        double value = rt_matrix_at(x, row, node->feature);
-        node = root +
-               (rt_forest_goes_left(forest, node, value) ? node->left : node->right);
+    int32_t at = 0;
+    while (root[at].feature != RT_LEAF) {
+        double value = rt_matrix_at(x, row, root[at].feature);
+        bool left = rt_forest_goes_left(forest, &root[at], value);
+        at = left ? root[at].left : root[at].right;
     }
-    return node->value;
+    return at;
+}
+
+double rt_forest_leaf(const rt_forest *forest, int32_t tree, const rt_matrix *x,
+                      int64_t row)
+{
+    const int32_t at = rt_forest_reach(forest, tree, x, row);
+    return forest->nodes[forest->start[tree] + at].value;
 }
 
 /* The forest is empty afterwards, so clearing it twice is harmless. */

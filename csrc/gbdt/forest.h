@@ -94,7 +94,11 @@ static inline bool rt_forest_goes_left(const rt_forest *forest, const rt_node *n
     return rt_node_sends_left(node, x);
 }
 
-/* The value of the leaf that the row reaches. */
+/* The number of the leaf that the row reaches, within the tree. */
+int32_t rt_forest_reach(const rt_forest *forest, int32_t tree, const rt_matrix *x,
+                        int64_t row);
+
+/* The value of that leaf. */
 double rt_forest_leaf(const rt_forest *forest, int32_t tree, const rt_matrix *x,
                       int64_t row);
 

@@ -121,10 +121,11 @@ static void copy_row(const rt_gbdt_rows *rows, int64_t from, rt_dense_rows *out,
 
 /* By a power of two, so that scaling back is exact. (value - lowest) / scale lies in
  * [0, 1], which bounds the first gradients as those of labels are. */
-static void scale_values(rt_dense_rows *rows)
+static void scale_values(const rt_span *span, rt_dense_rows *rows)
 {
-    double highest = rows->value[0];
-    rows->lowest = rows->value[0]; /* there is at least one row */
+    double highest = span == NULL ? rows->value[0] : span->high;
+    /* There is at least one row. */
+    rows->lowest = span == NULL ? rows->value[0] : span->low;
     for (int64_t i = 1; i < rows->count; i++) {
         rows->lowest = rows->value[i] < rows->lowest ? rows->value[i] : rows->lowest;
         highest = rows->value[i] > highest ? rows->value[i] : highest;
@@ -153,8 +154,8 @@ static bool one_class(const rt_dense_rows *rows)
 /* Rows without weight are dropped before anything else is decided, so that a
  * weight of 0 equals the row's absence everywhere. Weights are summed in row
  * order on one thread: the same double for any team. */
-rt_status rt_rows_gather(const rt_gbdt_rows *rows, int32_t classes, rt_dense_rows *out,
-                         rt_error *err)
+rt_status rt_rows_gather(const rt_gbdt_rows *rows, int32_t classes, const rt_span *span,
+                         rt_dense_rows *out, rt_error *err)
 {
     memset(out, 0, sizeof *out);
     /* Labels are not scaled. */
@@ -179,7 +180,7 @@ rt_status rt_rows_gather(const rt_gbdt_rows *rows, int32_t classes, rt_dense_row
                        out->total_weight);
     }
     if (out->value != NULL) {
-        scale_values(out);
+        scale_values(span, out);
     } else {
         out->constant = one_class(out);
     }

@@ -35,8 +35,15 @@ typedef struct rt_dense_rows {
 RT_CHECKED rt_status rt_rows_check(const rt_gbdt_rows *rows, int32_t classes,
                                    int64_t *with_weight, rt_error *err);
 
+/* Amounts and the scores that go with them. */
+typedef struct rt_span {
+    double low, high;
+} rt_span;
+
+/* Amounts are scaled to the span as well, or to themselves alone if it is NULL. */
 RT_CHECKED rt_status rt_rows_gather(const rt_gbdt_rows *rows, int32_t classes,
-                                    rt_dense_rows *out, rt_error *err);
+                                    const rt_span *span, rt_dense_rows *out,
+                                    rt_error *err);
 void rt_rows_clear(rt_dense_rows *rows);
 
 /* Log-odds, logarithms of shares, or the mean, in the target's own unit. */

@@ -117,8 +117,14 @@ static rt_status begin(const rt_linear_rows *rows, bool intercept, bool fitted,
     }
     if (fitted) {
         take_fit(intercept, linear);
-    } else {
-        take_means(rows, intercept, linear);
+        return RT_OK;
+    }
+    take_means(rows, intercept, linear);
+    for (int32_t f = 0; f < linear->n_features; f++) {
+        /* An infinity among the numbers, or a sum that overflows. */
+        if (!isfinite(linear->fill[f])) {
+            return rt_linear_refuse(rows, err);
+        }
     }
     return RT_OK;
 }

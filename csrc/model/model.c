@@ -160,3 +160,62 @@ rt_status rt_model_link(rt_model *model, rt_error *err)
     }
     return status == RT_OK ? check_unique_names(model, err) : status;
 }
+
+static bool same_feature(const rt_model *a, const rt_model *b, int32_t number)
+{
+    const rt_feature *of_a = &a->features[number];
+    const rt_feature *of_b = &b->features[number];
+    return of_a->kind == of_b->kind &&
+           rt_text_compare(rt_model_text(a, of_a->text),
+                           rt_model_text(b, of_b->text)) == 0;
+}
+
+/* Both lists ascend: one walk through the longer finds all of the shorter. */
+static bool find_categories(const rt_model *earlier, const rt_model *model,
+                            int32_t number, int32_t *place)
+{
+    const rt_feature *old = &earlier->features[number];
+    const rt_feature *now = &model->features[number];
+    int32_t at = 0;
+    for (int32_t i = 0; i < old->n_categories; i++) {
+        const rt_text text = rt_model_text(earlier, old->text + 1 + i);
+        while (at < now->n_categories &&
+               rt_text_compare(rt_model_text(model, now->text + 1 + at), text) != 0) {
+            at++;
+        }
+        if (at == now->n_categories) {
+            return false;
+        }
+        place[i] = at;
+    }
+    return true;
+}
+
+rt_status rt_model_places(const rt_model *earlier, const rt_model *model,
+                          int32_t **place, rt_error *err)
+{
+    const rt_block block = RT_BLOCK(*place, earlier->n_texts);
+    int64_t next = 0;
+    *place = NULL;
+    if (earlier->n_features != model->n_features) {
+        return rt_fail(err, RT_INVALID, "rt_model_places",
+                       "the earlier model has %d features, this one %d",
+                       earlier->n_features, model->n_features);
+    }
+    rt_status status = rt_alloc_all(&block, 1, "rt_model_places", err);
+    for (int32_t f = 0; f < model->n_features && status == RT_OK; f++) {
+        if (!same_feature(earlier, model, f) ||
+            !find_categories(earlier, model, f, *place + next)) {
+            status = rt_fail(err, RT_INVALID, "rt_model_places",
+                             "feature %d is another in the earlier model, or has a "
+                             "category there that is not among the new ones",
+                             f);
+        }
+        next += earlier->features[f].n_categories;
+    }
+    if (status != RT_OK) {
+        rt_free(*place);
+        *place = NULL;
+    }
+    return status;
+}

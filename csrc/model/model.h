@@ -62,6 +62,12 @@ static inline bool rt_model_is_linear(const rt_model *model)
     return model->linear.loss != 0;
 }
 
+/* For every category of every categorical feature of `earlier`, in turn, its number in
+ * a model of the same features that has it too, in a block that the caller frees.
+ * RT_INVALID names the first feature that is another or lacks one. */
+RT_CHECKED rt_status rt_model_places(const rt_model *earlier, const rt_model *model,
+                                     int32_t **place, rt_error *err);
+
 /* rt_forest.levels of a feature. */
 int32_t rt_model_levels(const rt_model *model, int32_t feature);
 

@@ -16,6 +16,8 @@ typedef struct training {
     rt_model model;
     rt_gbdt_data data;
     rt_py_rows rows, eval;
+    rt_model init; /* a copy of the model to go on from; without features: none */
+    int32_t *place;
     int32_t *levels;
     int8_t *monotone;
     double *losses;
@@ -44,6 +46,11 @@ static rt_status train_body(void *argument, rt_error *err)
     rt_status status =
         rt_gbdt_fit(&job->data, &job->model.params, job->model.seed, job->n_threads,
                     &job->ctl, &job->model.forest, &job->report, err);
+    if (status == RT_OK && job->init.n_features > 0) {
+        /* The parameter counts all rounds of the model. */
+        job->model.params.value[RT_P_N_ESTIMATORS] +=
+            job->init.forest.n_trees / job->init.forest.n_outputs;
+    }
     return status == RT_OK ? rt_model_check(&job->model, err) : status;
 }
 
@@ -158,6 +165,25 @@ static int take_eval(rt_module_state *state, PyObject *object, training *job)
     return job->losses == NULL ? -1 : 0;
 }
 
+/* The earlier model, and where its categories stand among those of now. */
+static int take_init(rt_module_state *state, PyObject *object, training *job)
+{
+    rt_error err = {RT_OK, NULL, ""};
+    if (object == Py_None) {
+        return 0;
+    }
+    if (rt_py_trees_copy(state, object, "init", &job->init) < 0) {
+        return -1;
+    }
+    if (rt_model_places(&job->init, &job->model, &job->place, &err) != RT_OK) {
+        rt_py_raise(state, &err);
+        return -1;
+    }
+    job->data.resume = (rt_resume){&job->init.forest, job->place};
+    job->data.classes = job->init.forest.n_outputs;
+    return 0;
+}
+
 static int take_objective(const char *name, rt_loss *loss)
 {
     for (size_t i = 0; i < sizeof objectives / sizeof objectives[0]; i++) {
@@ -221,7 +247,8 @@ static int require(PyObject *argument, const char *name)
 PyDoc_STRVAR(
     train_doc,
     "gbdt_train(x, y, *, features, params, seed, n_threads=0, weight=None, "
-    "progress=None, objective='binary', monotone=None, evaluation=None) -> Model\n\n"
+    "progress=None, objective='binary', monotone=None, evaluation=None, init=None) -> "
+    "Model\n\n"
     "Gradient boosted trees on x, float32 or float64 [n, F]. y holds labels in {0, 1} "
     "('binary'), classes 0 to K-1 ('softmax', at most 256) or amounts "
     "('squared_error'). "
@@ -230,7 +257,10 @@ PyDoc_STRVAR(
     "missing. monotone: F times -1, 0 or 1. The model's bytes depend on x, y, "
     "features, "
     "params, seed, weight, objective and monotone alone, and on evaluation, (x, y) or "
-    "(x, y, weight), where early_stopping_rounds is set. progress(done, rounds, "
+    "(x, y, weight), where early_stopping_rounds is set. init is a Model of trees of "
+    "the same columns and objective, whose categories are among `features`: the new "
+    "rounds come behind its own, and n_estimators in params becomes that of all. "
+    "progress(done, rounds, "
     "threads, loss) is called with the GIL about every 50 ms, for every round where "
     "evaluation gives it a loss, and at the end; an exception from it ends the "
     "training.");
@@ -239,19 +269,19 @@ PyDoc_STRVAR(
 static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
                      training *job)
 {
-    static char *names[] = {"x",         "y",         "features",   "params",
-                            "seed",      "n_threads", "weight",     "progress",
-                            "objective", "monotone",  "evaluation", NULL};
+    static char *names[] = {"x",          "y",      "features", "params",    "seed",
+                            "n_threads",  "weight", "progress", "objective", "monotone",
+                            "evaluation", "init",   NULL};
     PyObject *x = NULL, *y = NULL, *features = NULL, *params = NULL, *seed = NULL;
     PyObject *weight = Py_None, *progress = Py_None;
-    PyObject *monotone = Py_None, *evaluation = Py_None;
+    PyObject *monotone = Py_None, *evaluation = Py_None, *init = Py_None;
     const char *objective = "binary";
     rt_gbdt_params parsed;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$OO!OiOOsOO:gbdt_train", names,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$OO!OiOOsOOO:gbdt_train", names,
                                      &x, &y, &features, &PyDict_Type, &params, &seed,
                                      &job->n_threads, &weight, &progress, &objective,
-                                     &monotone, &evaluation) ||
+                                     &monotone, &evaluation, &init) ||
         require(features, "features") < 0 || require(params, "params") < 0 ||
         require(seed, "seed") < 0 || rt_py_params(params, &parsed) < 0 ||
         take_objective(objective, &job->data.loss) < 0 ||
@@ -268,7 +298,8 @@ static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
         job->data.classes = rt_py_classes(&job->data.rows);
     }
     if (take_seed(seed, &job->model.seed) < 0 || check_call(state, job) < 0 ||
-        take_levels(state, job) < 0 || take_monotone(state, monotone, job) < 0) {
+        take_levels(state, job) < 0 || take_monotone(state, monotone, job) < 0 ||
+        take_init(state, init, job) < 0) {
         return -1;
     }
     return take_eval(state, evaluation, job);
@@ -277,6 +308,8 @@ static int take_call(rt_module_state *state, PyObject *args, PyObject *kwargs,
 static void drop_job(training *job)
 {
     rt_model_clear(&job->model);
+    rt_model_clear(&job->init);
+    rt_free(job->place);
     rt_py_drop_rows(&job->rows);
     rt_py_drop_rows(&job->eval);
     rt_free(job->levels);

@@ -233,6 +233,17 @@ int rt_py_model_copy(rt_module_state *state, PyObject *object, rt_model *copy)
     return 0;
 }
 
+int rt_py_trees_copy(rt_module_state *state, PyObject *object, const char *name,
+                     rt_model *copy)
+{
+    if (!PyObject_TypeCheck(object, (PyTypeObject *)state->model_type) ||
+        rt_model_is_linear(&((model_object *)object)->model)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a Model of trees", name);
+        return -1;
+    }
+    return rt_py_model_copy(state, object, copy);
+}
+
 PyDoc_STRVAR(with_threshold_doc, "with_threshold(threshold) -> Model\n\n"
                                  "The same model with another decision threshold.");
 

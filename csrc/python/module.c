@@ -11,10 +11,11 @@ rt_module_state *rt_module_get_state(PyObject *module)
 static int module_exec(PyObject *module)
 {
     static int (*const topics[])(PyObject *) = {
-        rt_bind_base,   rt_bind_gbdt,         rt_bind_linear,  rt_bind_drift,
-        rt_bind_cells,  rt_bind_ranks,        rt_bind_shadow,  rt_bind_scores,
-        rt_bind_paired, rt_bind_accumulators, rt_bind_mlflow,  rt_bind_serving,
-        rt_bind_online, rt_bind_request_log,  rt_bind_amounts, rt_bind_classes,
+        rt_bind_base,    rt_bind_gbdt,   rt_bind_gbdt_rounds,  rt_bind_linear,
+        rt_bind_drift,   rt_bind_cells,  rt_bind_ranks,        rt_bind_shadow,
+        rt_bind_scores,  rt_bind_paired, rt_bind_accumulators, rt_bind_mlflow,
+        rt_bind_serving, rt_bind_online, rt_bind_request_log,  rt_bind_amounts,
+        rt_bind_classes,
     };
     import_array1(-1);
     if (rt_py_add_exceptions(module, rt_module_get_state(module)) < 0) {

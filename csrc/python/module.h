@@ -26,6 +26,7 @@ rt_module_state *rt_module_get_state(PyObject *module);
 /* Every topic adds its functions and types; 0 or -1 with an exception set. */
 int rt_bind_base(PyObject *module);
 int rt_bind_gbdt(PyObject *module);
+int rt_bind_gbdt_rounds(PyObject *module);
 int rt_bind_linear(PyObject *module);
 int rt_bind_online(PyObject *module);
 int rt_bind_drift(PyObject *module);

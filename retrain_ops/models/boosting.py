@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ _TRANSLATED = ("depth_wise", "max_depth")
 _DEFAULTS = _core.gbdt_params({})
 """The core's table is the only one: `trainer = "gbdt"` starts from the same values."""
 _CORE = tuple(name for name in _DEFAULTS if name not in _TRANSLATED)
+Fitted = TypeVar("Fitted", bound="Boosting")
 _VALIDATION_STREAM = 0x76616C  # of the counter RNG: which rows early stopping holds out
 
 
@@ -27,6 +28,10 @@ def _whole(name: str) -> int:
 @dataclass(kw_only=True, eq=False, repr=False)
 class Boosting(Estimator):
     """Parameters, input and files of `GBDTClassifier` and `GBDTRegressor`.
+
+    Trees can go on: `fit(X, y, init_model=earlier)` appends `n_estimators` rounds to those of an
+    earlier fit, `refit_leaves` fits the leaves to new rows without losing what the old ones knew,
+    `drop_rounds` drops the oldest rounds. All three give equal bytes for any thread count.
 
     Parameters:
         n_estimators, learning_rate: rounds, and the share of each tree's step.
@@ -75,6 +80,7 @@ class Boosting(Estimator):
     validation_fraction: float = 0.1
     n_threads: int = 0
     random_state: int | None = 0
+    _kind: ClassVar[str] = "trees"
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
@@ -92,10 +98,10 @@ class Boosting(Estimator):
         categorical_features: Any,
         objective: str,
         evaluation: tuple[Any, ...] | None,
+        earlier: Boosting | None,
     ) -> None:
         """Trains on targets as the core wants them; `evaluation` = (X, target, weight)."""
-        chosen = self.categorical_features if categorical_features is None else categorical_features
-        matrix, features = self._read(X, chosen)
+        matrix, features = self._rows_to_fit(X, categorical_features, earlier)
         names = [feature.name for feature in features]
         rows = (matrix, target, weight)
         if evaluation is not None:
@@ -115,8 +121,48 @@ class Boosting(Estimator):
             monotone=self._monotone(names),
             evaluation=None if evaluation is None else _without_none(evaluation),
             progress=None if evaluation is None else lambda *told: losses.append(told[3]),
+            init=None if earlier is None else earlier._fitted,
         )
         self._keep(core, X, names, losses)
+
+    def _earlier(self: Fitted, init_model: Fitted) -> Fitted:
+        """The fit to go on from. Raises TypeError unless it is one of this estimator's kind."""
+        if not isinstance(init_model, type(self)):
+            raise TypeError(
+                f"init_model must be a fitted {type(self).__name__}, not {init_model!r}"
+            )
+        init_model._fitted  # noqa: B018 - raises where it is not
+        return init_model
+
+    def drop_rounds(self: Fitted, rounds: int) -> Fitted:
+        """Drops the oldest rounds, as many as `rounds` says, and returns the estimator.
+
+        Each of their trees leaves its mean over the rows that it was grown from in the base
+        score, the sum over its leaves of rows times value, divided by all rows: scores keep their
+        level. Raises ValueError for more rounds than there are.
+        """
+        self._go_on_with(_core.gbdt_drop_rounds(self._fitted, rounds))
+        return self
+
+    def _refit(
+        self, X: Any, target: NDArray[Any], weight: NDArray[np.float64] | None, gamma: float
+    ) -> None:
+        """Leaves to targets as the core wants them."""
+        if self.monotonic_cst is not None:
+            raise ValueError("refit_leaves does not keep monotonic_cst: use fit with init_model")
+        core = _core.gbdt_refit(
+            self._fitted,
+            self._matrix(X, self.model_.features),
+            target,
+            gamma=gamma,
+            weight=weight,
+            n_threads=self.n_threads,
+        )
+        self._go_on_with(core)
+
+    def _go_on_with(self, core: _core.Model) -> None:
+        self.model_ = replace(self.model_, core=core)
+        self.n_iter_ = core.n_trees // len(core.base_scores)
 
     def _keep(self, core: _core.Model, X: Any, names: list[str], losses: list[float]) -> None:
         self._take(core, X, names)

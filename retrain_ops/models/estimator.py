@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +34,9 @@ class Estimator:
     """Parameters are the fields of the dataclass; `model_` is what fit has made."""
 
     n_threads: int
+    categorical_features: Any
     model_: TabularModel
+    _kind: ClassVar[str]  # of the model that fit makes
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All parameters by name."""
@@ -99,6 +101,27 @@ class Estimator:
         """The model for `lightgbm.Booster(model_str=...)`, as `TabularModel.to_lightgbm`."""
         return self.model_.to_lightgbm()
 
+    def go_on_from(self, model: TabularModel) -> None:
+        """Takes what a model of this kind has learnt, so that this estimator goes on from it.
+
+        Of a classifier the labels are 0, 1 and so on. Raises TypeError for another kind.
+        """
+        if model.kind != self._kind or model.amounts != isinstance(self, Regressor):
+            raise TypeError(f"{type(self).__name__} cannot go on from a model of {model.objective}")
+        self.model_ = model
+        self._names = tuple(f.name for f in model.features)
+        self._categorical = tuple(f.name for f in model.features if f.kind == "categorical")
+        self.n_features_in_ = len(self._names)
+        if isinstance(self, Classifier):
+            classifier: Classifier = self
+            classifier.classes_ = np.arange(max(len(self._fitted.base_scores), 2))
+
+    @property
+    def _fitted(self) -> _core.Model:
+        if not hasattr(self, "model_"):
+            raise not_fitted(type(self).__name__)
+        return cast(_core.Model, self.model_.core)
+
     def _read(self, X: Any, chosen: Any) -> tuple[Any, list[Feature]]:
         """X of a fit as the core reads it, and its features; `chosen` names the categorical."""
         names, categorical = _columns(X, chosen)
@@ -111,6 +134,34 @@ class Estimator:
     def _read_more(self, X: Any) -> list[Feature]:
         """The features of an earlier call, with the categories of X alone."""
         return _features(X, list(self._names), list(self._categorical))
+
+    def _rows_to_fit(
+        self, X: Any, chosen: Any, earlier: Estimator | None
+    ) -> tuple[Any, list[Feature]]:
+        """X as the core reads it, and its features, those of an earlier fit included."""
+        if earlier is self:
+            features = self._known_features(self, self._read_more(X))
+            return self._matrix(X, features), features
+        chosen = self.categorical_features if chosen is None else chosen
+        matrix, features = self._read(X, chosen)
+        if earlier is None:
+            return matrix, features
+        features = self._known_features(earlier, features)
+        return self._matrix(X, features), features
+
+    def _known_features(self, earlier: Estimator, features: Sequence[Feature]) -> list[Feature]:
+        """Features with the categories of both fits. Raises InputError for other columns."""
+        old = earlier.model_.features
+        if [(f.name, f.kind) for f in old] != [(f.name, f.kind) for f in features]:
+            raise InputError(
+                f"the earlier fit was to {[f.name for f in old]}, in this order and of the same "
+                f"kinds; X has {[f.name for f in features]}"
+            )
+        levels = (
+            tuple(sorted({*a.categories, *b.categories}, key=str.encode))
+            for a, b in zip(old, features, strict=True)
+        )
+        return [Feature(f.name, f.kind, of) for f, of in zip(features, levels, strict=True)]
 
     def _take(self, core: _core.Model, X: Any, names: list[str]) -> None:
         self.model_ = TabularModel(core)
@@ -157,12 +208,21 @@ class Classifier(Estimator):
 
     def _take_classes(self, labels: NDArray[Any]) -> NDArray[np.intp]:
         """Keeps the classes, sorted; the place of each label among them."""
-        self.classes_, number = np.unique(labels, return_inverse=True)
+        self.classes_, number = _two_kinds(labels) or np.unique(labels, return_inverse=True)
         if len(self.classes_) > _MOST_CLASSES:
             raise InputError(
                 f"y has {len(self.classes_)} classes; at most {_MOST_CLASSES} can be told apart"
             )
         return np.asarray(number)
+
+    def _number_of(self, labels: NDArray[Any]) -> NDArray[np.intp]:
+        """The place of each label. Raises InputError for one that is no class."""
+        place = np.searchsorted(self.classes_, labels)
+        unknown = labels[self.classes_[np.minimum(place, len(self.classes_) - 1)] != labels]
+        if len(unknown):
+            found = np.unique(unknown).tolist()
+            raise InputError(f"y has {found}, the classes are {self.classes_.tolist()}")
+        return place
 
     def _target(self, number: NDArray[np.intp]) -> NDArray[Any]:
         """Classes as the core counts them; of two, or one, the last is the 1."""
@@ -253,6 +313,17 @@ def row_weights(sample_weight: ArrayLike | None, rows: int) -> NDArray[np.float6
     if not weight.any():
         raise InputError("every sample_weight is zero: there is no row to learn from")
     return weight
+
+
+def _two_kinds(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]] | None:
+    """What np.unique finds of numbers of two kinds, without sorting them; None of others."""
+    if labels.dtype.kind not in "biuf" or not len(labels):
+        return None
+    kinds = np.array([labels.min(), labels.max()])
+    last = labels == kinds[1]
+    if kinds[0] == kinds[1] or not (last | (labels == kinds[0])).all():
+        return None
+    return kinds, last.astype(np.intp)
 
 
 def _other_columns(estimator: str, given: int, expected: int) -> str:

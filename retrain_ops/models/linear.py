@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -72,6 +72,7 @@ class Linear(Estimator):
     gamma: float = 1.0
     learning_rate: float = 0.5
     n_threads: int = 0
+    _kind: ClassVar[str] = "linear"
 
     @property
     def coef_names_(self) -> list[str]:
@@ -81,26 +82,6 @@ class Linear(Estimator):
             levels = [f"{feature.name}={level}" for level in feature.categories]
             names.extend([feature.name] if feature.kind == "numeric" else levels)
         return names
-
-    def go_on_from(self, model: TabularModel) -> None:
-        """Takes what a model of this kind has learnt, so that `partial_fit` goes on from it.
-
-        Of a classifier the labels are 0, 1 and so on. Raises TypeError for another kind.
-        """
-        if model.kind != "linear" or model.amounts != isinstance(self, Regressor):
-            raise TypeError(f"{type(self).__name__} cannot go on from a model of {model.objective}")
-        self.model_ = model
-        self._names = tuple(f.name for f in model.features)
-        self._categorical = tuple(f.name for f in model.features if f.kind == "categorical")
-        self.n_features_in_ = len(self._names)
-        if isinstance(self, Classifier):
-            outputs = len(cast(_core.Model, model.core).base_scores)
-            classifier: Classifier = self
-            classifier.classes_ = np.arange(max(outputs, 2))
-
-    @property
-    def _core(self) -> _core.Model:
-        return cast(_core.Model, self.model_.core)
 
     def _fit(
         self,
@@ -135,35 +116,9 @@ class Linear(Estimator):
                 stacklevel=3,
             )
 
-    def _rows_to_fit(self, X: Any, chosen: Any, anchor: Linear | None) -> tuple[Any, list[Feature]]:
-        """X as the core reads it, and its features, those of the anchor included."""
-        if anchor is self:
-            features = self._known_features(self, self._read_more(X))
-            return self._matrix(X, features), features
-        chosen = self.categorical_features if chosen is None else chosen
-        matrix, features = self._read(X, chosen)
-        if anchor is None:
-            return matrix, features
-        features = self._known_features(anchor, features)
-        return self._matrix(X, features), features
-
-    def _known_features(self, anchor: Linear, features: Sequence[Feature]) -> list[Feature]:
-        """Features with the categories of both fits. Raises InputError for other columns."""
-        old = anchor.model_.features
-        if [(f.name, f.kind) for f in old] != [(f.name, f.kind) for f in features]:
-            raise InputError(
-                f"the anchor was fitted to {[f.name for f in old]}, in this order and of the same "
-                f"kinds; X has {[f.name for f in features]}"
-            )
-        levels = (
-            tuple(sorted({*a.categories, *b.categories}, key=str.encode))
-            for a, b in zip(old, features, strict=True)
-        )
-        return [Feature(f.name, f.kind, of) for f, of in zip(features, levels, strict=True)]
-
     def _prior(self, anchor: Linear, features: Sequence[Feature]) -> tuple[Any, ...]:
         """The anchor's slopes and second derivatives in the places of `features`."""
-        core = anchor._core
+        core = anchor._fitted
         if core.precision is None:
             raise InputError('the anchor keeps no second derivatives: fit it with remember="full"')
         rows, precision = core.precision
@@ -206,7 +161,7 @@ class Linear(Estimator):
         rate = self.learning_rate
         if hasattr(self, "model_"):
             matrix = self._matrix(X, self.model_.features)
-            core = _core.linear_learn(self._core, matrix, target, weight=weight, rate=rate)
+            core = _core.linear_learn(self._fitted, matrix, target, weight=weight, rate=rate)
             self.model_ = TabularModel(core)
             return
         chosen = self.categorical_features if chosen is None else chosen
@@ -339,29 +294,22 @@ class LogisticRegression(Classifier, Linear):
         if not hasattr(self, "model_"):
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
+            if not np.size(classes):
+                raise ValueError("classes is empty: name all labels that may ever come")
             self.classes_ = np.unique(np.asarray(classes))
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"classes are {list(self.classes_)} since the first call")
+            raise ValueError(f"classes are {self.classes_.tolist()} since the first call")
         return self._number_of(labels)
-
-    def _number_of(self, labels: NDArray[Any]) -> NDArray[np.intp]:
-        """The place of each label. Raises InputError for one that is no class."""
-        place = np.searchsorted(self.classes_, labels)
-        unknown = labels[self.classes_[np.minimum(place, len(self.classes_) - 1)] != labels]
-        if len(unknown):
-            found = list(np.unique(unknown))
-            raise InputError(f"y has {found}, the classes are {list(self.classes_)}")
-        return place
 
     @property
     def coef_(self) -> NDArray[np.float64]:
         """Slopes, float64 [1 or K, M], in the units of the columns."""
-        return self._core.slopes
+        return self._fitted.slopes
 
     @property
     def intercept_(self) -> NDArray[np.float64]:
         """Float64 [1 or K]."""
-        return np.asarray(self._core.base_scores)
+        return np.asarray(self._fitted.base_scores)
 
 
 class _LinearRegressor(Regressor, Linear):
@@ -397,12 +345,12 @@ class _LinearRegressor(Regressor, Linear):
     @property
     def coef_(self) -> NDArray[np.float64]:
         """Slopes, float64 [M], in the units of the columns."""
-        return np.asarray(self._core.slopes[0])
+        return np.asarray(self._fitted.slopes[0])
 
     @property
     def intercept_(self) -> float:
         """The sum where all slopes add nothing."""
-        return self._core.base_scores[0]
+        return self._fitted.base_scores[0]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

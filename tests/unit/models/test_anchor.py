@@ -156,7 +156,7 @@ def test_an_anchor_that_does_not_fit_is_refused():
     a = labels(200, 1)
     with pytest.raises(InputError, match="keeps no second derivatives"):
         LogisticRegression().fit(*a, anchor=LogisticRegression().fit(*a))
-    with pytest.raises(InputError, match="the anchor was fitted to"):
+    with pytest.raises(InputError, match="the earlier fit was to"):
         LogisticRegression().fit(
             a[0][:, :2], a[1], anchor=LogisticRegression(remember="full").fit(*a)
         )

@@ -159,6 +159,12 @@ def test_what_cannot_be_learnt_is_refused():
     infinite[3, 1] = np.inf
     with pytest.raises(ValueError, match="row 3, column 1 is infinite"):
         model.partial_fit(infinite, y)
+    with pytest.raises(ValueError, match="row 3, column 1 is infinite"):
+        LogisticRegression().partial_fit(infinite, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="classes is empty"):
+        LogisticRegression().partial_fit(x, y, classes=[])
+    with pytest.raises(InputError, match=r"y has \[2\], the classes are \[0, 1\]"):
+        LogisticRegression().partial_fit(x, y * 2, classes=[0, 1])
     assert model.to_bytes() == kept
     with pytest.raises(ValueError, match="needs all rows at once"):
         LogisticRegression(class_weight="balanced").partial_fit(x, y, classes=[0, 1])
