@@ -20,6 +20,8 @@
  * most 2^23 doubles (64 MiB), though never fewer than eight. By default a fit has one
  * thread for every 16,384 rows begun. */
 enum { MOST_RUNS = 64, LEAST_RUNS = 8, RUN_ROOM = 1 << 23, ROWS_PER_THREAD = 16384 };
+/* From so many rows on a fit looks at some blocks first. */
+enum { LOOK_ROWS = 1 << 18, LOOK_EVERY = 16, LOOK_PASSES = 12 };
 /* Of a column: weight, weight times (x - shift), weight times its square. */
 enum { MOMENTS = 3 };
 
@@ -82,6 +84,7 @@ static rt_status make_memory(rt_linear_state *f, rt_error *err)
         RT_BLOCK(f->total, room),
         RT_BLOCK(f->coefficient, f->numbers),
         RT_BLOCK(f->best, f->numbers),
+        RT_BLOCK(f->first, f->numbers),
         RT_BLOCK(f->step, f->numbers),
         RT_BLOCK(f->penalty, f->plan.width),
         RT_BLOCK(f->system, f->numbers * f->numbers),
@@ -103,7 +106,7 @@ static void drop_memory(rt_linear_state *f)
     void *const blocks[] = {f->shift, f->scale,       f->missing, f->scratch,
                             f->sums,  f->total,       f->step,    f->penalty,
                             f->best,  f->coefficient, f->system,  f->anchor,
-                            f->axes,  f->precision};
+                            f->axes,  f->precision,   f->first};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
         rt_free(blocks[i]);
     }
@@ -124,6 +127,9 @@ static void sum_run(rt_linear_state *f, int32_t run, pass kind, double *scratch)
          b++) {
         const int64_t first = b * RT_LINEAR_BLOCK;
         const int64_t left = rows - first;
+        if (b % f->every != 0) {
+            continue;
+        }
         const int64_t count = left < RT_LINEAR_BLOCK ? left : RT_LINEAR_BLOCK;
         if (kind == MOMENTS_PASS) {
             f->loops->moments(&f->plan, first, count, scratch, sums);
@@ -151,7 +157,7 @@ static void sum_rows(rt_linear_state *f, pass kind, rt_team team)
         for (int32_t run = 0; run < f->runs; run++) {
             sum += f->sums[run * f->length + i];
         }
-        f->total[i] = sum;
+        f->total[i] = sum * f->share;
     }
     rt_team_barrier(team);
 }
@@ -260,6 +266,58 @@ static bool begin(rt_linear_state *f)
     return !constant;
 }
 
+/* Steps of Newton's method until there is nothing to gain. */
+static void take_steps(rt_linear_state *f, int32_t most, rt_team team)
+{
+    for (int32_t passes = 1; !f->done && passes <= most; passes++) {
+        sum_rows(f, NEWTON_PASS, team);
+        if (team.rank == 0) {
+            rt_linear_decide(f, passes);
+        }
+        rt_team_barrier(team);
+    }
+}
+
+/* By rank 0, around a look: some blocks stand for all, and the fit begins where that
+ * ended, or where it would have begun had the look led nowhere. */
+static void begin_look(rt_linear_state *f)
+{
+    const int64_t blocks = (f->rows->x.rows + RT_LINEAR_BLOCK - 1) / RT_LINEAR_BLOCK;
+    const int64_t seen = (blocks + LOOK_EVERY - 1) / LOOK_EVERY;
+    memcpy(f->first, f->coefficient, (size_t)f->numbers * sizeof *f->first);
+    f->every = LOOK_EVERY;
+    f->share = (double)blocks / (double)seen;
+}
+
+static void end_look(rt_linear_state *f)
+{
+    if (!f->report->converged) {
+        memcpy(f->coefficient, f->first, (size_t)f->numbers * sizeof *f->first);
+    }
+    f->every = 1;
+    f->share = 1.0;
+    f->halvings = 0;
+    f->report->iterations = 0;
+    f->report->converged = false;
+    f->done = rt_ctl_cancelled(f->ctl);
+}
+
+/* The optimum of a sixteenth of many rows lies within their sampling error of that of
+ * all, where Newton's method needs a step or two: passes over all rows are saved. */
+static void look(rt_linear_state *f, rt_team team)
+{
+    if (team.rank == 0) {
+        begin_look(f);
+    }
+    rt_team_barrier(team);
+    take_steps(f, LOOK_PASSES, team);
+    rt_team_barrier(team); /* all have seen that the steps are done */
+    if (team.rank == 0) {
+        end_look(f);
+    }
+    rt_team_barrier(team);
+}
+
 /* What every rank does, in step: two passes for means and scales, then one for each
  * step of Newton's method. Between barriers rank 0 alone writes what all read. */
 static void run_team(rt_linear_state *f, rt_team team)
@@ -279,13 +337,11 @@ static void run_team(rt_linear_state *f, rt_team team)
         }
         rt_team_barrier(team);
     }
-    for (int32_t passes = 1; !f->done; passes++) {
-        sum_rows(f, NEWTON_PASS, team);
-        if (team.rank == 0) {
-            rt_linear_decide(f, passes);
-        }
-        rt_team_barrier(team);
+    /* Least squares take one step anyway. */
+    if (!f->done && f->rows->loss != RT_LINEAR_SQUARE && f->rows->x.rows >= LOOK_ROWS) {
+        look(f, team);
     }
+    take_steps(f, INT32_MAX, team);
     if (f->remember != RT_MEMORY_NONE) {
         sum_rows(f, NEWTON_PASS, team); /* the second derivatives where it ended */
     }
@@ -394,6 +450,8 @@ rt_status rt_linear_fit(const rt_linear_rows *rows, const rt_linear_params *para
                          .remember = remember,
                          .ctl = ctl,
                          .report = report,
+                         .every = 1,
+                         .share = 1.0,
                          .loops = rt_linear_loops_in_use()};
     /* Zeroed first, so that a failure at any point can clear it. */
     memset(linear, 0, sizeof *linear);

@@ -2,7 +2,8 @@
  *
  * Every step is one pass over the rows: linear sums, loss, first and second derivatives
  * of a block while it lies in the cache. Blocks have 1,024 rows; runs of blocks, cut by
- * the shape of the data alone, are summed in order, and so are the runs. */
+ * the shape of the data alone, are summed in order, and so are the runs. Of many rows a
+ * sixteenth is fitted first, but for least squares: the steps begin there. */
 #ifndef RT_LINEAR_FIT_H
 #define RT_LINEAR_FIT_H
 
@@ -30,7 +31,7 @@ typedef struct rt_linear_rows {
 
 typedef struct rt_linear_report {
     int32_t team;       /* threads that ran */
-    int32_t iterations; /* steps taken */
+    int32_t iterations; /* steps taken on all rows */
     bool converged;
     double loss;     /* with the penalty, before the last step */
     double gradient; /* the largest first derivative there, over the sum of weights */

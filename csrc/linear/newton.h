@@ -20,7 +20,9 @@ typedef struct rt_linear_state {
     rt_barrier barrier;
     rt_spread spread;
     int32_t threads, runs;
-    int64_t slopes;          /* of one output */
+    int32_t every;  /* how many blocks one stands for: 1, or more in the first look */
+    double share;   /* by which sums of those blocks are multiplied */
+    int64_t slopes; /* of one output */
     int64_t numbers, length; /* outputs times width; doubles of a run's sums */
     double *shift, *scale, *missing;
     double *scratch;     /* [threads] */
@@ -28,6 +30,7 @@ typedef struct rt_linear_state {
     double *total;       /* [length] */
     double *coefficient; /* [outputs][width], those of the next pass */
     double *best;        /* the accepted ones */
+    double *first;       /* those that the fit began at */
     double *step;        /* from the accepted ones */
     double *penalty;     /* [width] */
     double *system;      /* [numbers][numbers] */

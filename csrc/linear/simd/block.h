@@ -32,6 +32,25 @@ static double dot(const double *restrict a, const double *restrict b, int64_t ro
     return lane_sum(&sum);
 }
 
+/* out[i] += sum over rows of a z[i], for a tile of columns: four sums at a time, since
+ * one alone would wait for itself. */
+static void add_dots(const double *restrict a, const double *restrict z, int64_t rows,
+                     double *out)
+{
+    lanes sum[RT_LINEAR_TILE] = {{0}};
+    for (int64_t r = 0; r < rows; r += LANES) {
+        const lanes left = *(const lanes *)(const void *)(a + r);
+#pragma GCC unroll 4
+        for (int32_t i = 0; i < RT_LINEAR_TILE; i++) {
+            sum[i] +=
+                left * *(const lanes *)(const void *)(z + i * RT_LINEAR_STRIDE + r);
+        }
+    }
+    for (int32_t i = 0; i < RT_LINEAR_TILE; i++) {
+        out[i] += lane_sum(&sum[i]);
+    }
+}
+
 /* h[i][j] += sum over rows of a[i] b[j], for a tile of columns. Eight loads serve
  * sixteen products, and the sixteen sums fit the 32 registers of AVX-512; the loops are
  * unrolled, or an array of sums would lie in memory. */
@@ -159,17 +178,23 @@ static void weights_of(const rt_linear_plan *plan, int64_t first, int64_t rows,
     }
 }
 
-/* eta = Z b. Column by column for all rows: vectors run over rows, and each row still
- * adds its columns in order. */
+/* eta = Z b. A tile of columns at a time for all rows: vectors run over rows, and each
+ * row still adds its columns in order. */
 static void linear_sums(const double *z, const double *coefficient, int32_t width,
                         int64_t rows, double *restrict sum)
 {
     memset(sum, 0, (size_t)rows * sizeof *sum);
-    for (int32_t c = 0; c < width; c++) {
-        const double *column = z + (int64_t)c * RT_LINEAR_STRIDE;
-        const double b = coefficient[c];
-        for (int64_t r = 0; r < rows; r++) {
-            sum[r] += b * column[r];
+    for (int32_t c = 0; c < width; c += RT_LINEAR_TILE) {
+        const double *tile = z + (int64_t)c * RT_LINEAR_STRIDE;
+        for (int64_t r = 0; r < rows; r += LANES) {
+            lanes *out = (lanes *)(void *)(sum + r);
+            lanes eta = *out;
+#pragma GCC unroll 4
+            for (int32_t i = 0; i < RT_LINEAR_TILE; i++) {
+                eta += coefficient[c + i] *
+                       *(const lanes *)(const void *)(tile + i * RT_LINEAR_STRIDE + r);
+            }
+            *out = eta;
         }
     }
 }
@@ -357,9 +382,10 @@ static void add_block(const rt_linear_plan *plan, const double *coefficient,
     }
     for (int32_t k = 0; k < outputs; k++) {
         /* Z' residual: the first derivatives by the coefficients of one output. */
-        for (int32_t c = 0; c < plan->width; c++, gradient++) {
-            *gradient += dot(p.residual + (int64_t)k * RT_LINEAR_STRIDE,
-                             p.z + (int64_t)c * RT_LINEAR_STRIDE, padded);
+        for (int32_t c = 0; c < plan->width; c += RT_LINEAR_TILE) {
+            add_dots(p.residual + (int64_t)k * RT_LINEAR_STRIDE,
+                     p.z + (int64_t)c * RT_LINEAR_STRIDE, padded, gradient);
+            gradient += RT_LINEAR_TILE;
         }
     }
     for (int64_t r = 0; r < padded; r += LANES) {

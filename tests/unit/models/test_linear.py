@@ -208,3 +208,54 @@ def test_mlflow_loads_it_from_the_file_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict(data.table.to_pandas()), model.scores(data.table))
     read = resolve_loader("logistic")(model.to_bytes())
     assert read.threshold == model.threshold
+
+
+@pytest.fixture(scope="module")
+def many() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(11)
+    x = rng.normal(size=(300_000, 3)).astype(np.float32) * np.float32([1, 50, 0.01])
+    odds = x[:, 0] + 0.02 * x[:, 1] - 1.0
+    return x, (rng.random(len(x)) < 1 / (1 + np.exp(-odds))).astype(int)
+
+
+def slope_left(model: LogisticRegression, x: np.ndarray, y: np.ndarray) -> float:
+    """The largest derivative of the unpenalised loss, over the rows."""
+    rest = model.predict_proba(x)[:, 1] - y
+    return float(
+        np.abs(np.append(rest.mean(), (x / x.std(0)).T.astype(float) @ rest / len(y))).max()
+    )
+
+
+def test_many_rows_begin_at_some_of_them(many: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = many
+    usual, found = _core.isa(), set()
+    try:
+        for level in ("baseline", usual):
+            _core.isa(level)
+            for threads in (1, 2, 7):
+                model = LogisticRegression(C=1e9, n_threads=threads).fit(x, y)
+                found.add(model.model_.sha256)
+    finally:
+        _core.isa(usual)
+    assert len(found) == 1
+    assert model.n_iter_ <= 3
+    assert slope_left(model, x, y) < 1e-9
+
+
+def test_many_rows_of_which_the_first_look_sees_one_class_only(
+    many: tuple[np.ndarray, np.ndarray],
+) -> None:
+    x, y = many
+    seen = np.arange(len(y)) // 1024 % 16 == 0
+    for only in (0, 1):
+        alone = np.where(seen, only, y)
+        model = LogisticRegression(C=1e9).fit(x, alone)
+        assert slope_left(model, x, alone) < 1e-9
+    apart = np.where(seen, x[:, 0] > 0, y)
+    assert slope_left(LogisticRegression(C=1e12).fit(x, apart), x, apart) < 1e-9
+    weight = np.where(seen, 0.0, 1.0)
+    model = LogisticRegression(C=1e9).fit(x, y, weight)
+    assert slope_left(model, x[~seen], y[~seen]) < 1e-8
+    counts = np.where(seen, 0, y)
+    poisson = PoissonRegressor(alpha=0.0).fit(x, counts)
+    assert abs((poisson.predict(x) - counts).mean()) < 1e-9
