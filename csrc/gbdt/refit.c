@@ -110,9 +110,11 @@ static void value_leaf(const refit *r, int64_t number, rt_node *node,
     const double g = (double)g_steps * gradients->exact_g_unit;
     const double h = (double)h_steps * gradients->exact_h_unit;
     const double known = r->gamma * stats->cover + h;
-    if (h > 0.0 && known >= r->params->value[RT_P_MIN_CHILD_WEIGHT]) {
-        node->value =
-            new_value(r, node->value, stats->cover, r->l2[number], g, h) + 0.0;
+    const double value = new_value(r, node->value, stats->cover, r->l2[number], g, h);
+    /* What a damaged cover would make of it is no value of a leaf (model/check.c). */
+    if (h > 0.0 && known >= r->params->value[RT_P_MIN_CHILD_WEIGHT] &&
+        fabs(value) <= 1e100) {
+        node->value = value + 0.0;
     }
     stats->cover = known;
 }
