@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from retrain_ops.errors import DataError
+from retrain_ops.errors import CancelledError, ConfigError, DataError, importing
 from retrain_ops.stats.amount_sums import POINT, count_amounts
 from retrain_ops.stats.metrics.amounts import Amounts
 from retrain_ops.stats.metrics.metric import Influence, Totals
@@ -94,10 +95,10 @@ class OwnMetric(Amounts):
             raise DataError(f"{self.name} needs the scores of both models")
         label = np.asarray(rows.label if rows.target is None else rows.target, np.float64)
         old, new = (
-            _column(self.row_metric.values(label, score), len(label), self.name, "values")
+            _column(_called(self, "values", label, score), len(label), self.name, "values")
             for score in rows.scores
         )
-        base = _column(self.row_metric.base(label), len(label), self.name, "base")
+        base = _column(_called(self, "base", label), len(label), self.name, "base")
         added = replace(rows, target=base, scores=(old, new))
         codes, names = levels
         at = np.zeros(len(names))
@@ -107,13 +108,39 @@ class OwnMetric(Amounts):
         """None where the bases sum to zero."""
         if totals[1] <= 0:
             return None
-        return _fraction(self.row_metric.score(*_sums(totals)), self.name, "score")
+        return _fraction(_called(self, "score", *_sums(totals)), self.name, "score")
 
     def influence(self, totals: Totals) -> Influence:
         """By value and by base: a score that depends on V / B alone has slopes k, -k V / B."""
         v, b = totals
-        k = _fraction(self.row_metric.slope(*_sums(totals)), self.name, "slope")
+        k = _fraction(_called(self, "slope", *_sums(totals)), self.name, "slope")
         return [k.numerator * b, -k.numerator * v], (k.denominator * b) << POINT
+
+
+def _called(metric: OwnMetric, function: str, *arguments: Column | Fraction) -> Any:
+    """What a function of the user's says; it may not write into the rows, which others read.
+
+    Raises:
+        DataError: it raised; with its error and the line of the user's code.
+    """
+    try:
+        return getattr(metric.row_metric, function)(*map(_read_only, arguments))
+    except (CancelledError, MemoryError):
+        raise
+    except Exception as error:
+        *_, place = traceback.extract_tb(error.__traceback__)
+        said = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise DataError(
+            f"{metric.name}: {function} raised {said} ({place.filename}, line {place.lineno})"
+        ) from error
+
+
+def _read_only(argument: Column | Fraction) -> Column | Fraction:
+    if isinstance(argument, Fraction):
+        return argument
+    view = argument.view()
+    view.flags.writeable = False
+    return view
 
 
 def _sums(totals: Totals) -> tuple[Fraction, Fraction]:
@@ -134,9 +161,10 @@ def own_metric(name: str) -> OwnMetric:
     """
     module, _, attribute = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as problem:
-        raise ValueError(f"metric: {name} cannot be loaded: {problem}") from problem
+        with importing(f"metric: {name}"):
+            found = getattr(importlib.import_module(module), attribute)
+    except ConfigError as problem:
+        raise ValueError(str(problem)) from problem
     if not isinstance(found, RowMetric):
         raise ValueError(f"metric: {name} is a {type(found).__name__}, it must be a RowMetric")
     metric = OwnMetric(
@@ -161,29 +189,30 @@ def _check(metric: OwnMetric) -> None:
             raise ValueError(f"metric: {name}: {attribute} must be one of {', '.join(allowed)}")
     label, score = (np.array(column) for column in zip(*_PROBE, strict=True))
     try:
-        values = _column(own.values(label, score), len(label), name, "values")
-        base = _column(own.base(label), len(label), name, "base")
+        values = _column(_called(metric, "values", label, score), len(label), name, "values")
+        base = _column(_called(metric, "base", label), len(label), name, "base")
         v, b = Fraction(float(values.sum())), Fraction(float(base.sum()))
         if b <= 0:
             raise DataError("base: sums to nothing on labels of 0 and 1")
-        _check_score(own, v, b, name)
+        _check_score(metric, v, b)
     except DataError as problem:
-        raise ValueError(f"metric: {problem}") from problem
-    except Exception as problem:  # whatever a function of the user's raises
-        raise ValueError(f"metric: {name} fails on five rows: {problem!r}") from problem
+        raise ValueError(f"metric: {problem}, on five rows that it was tried on") from problem
 
 
-def _check_score(own: RowMetric, v: Fraction, b: Fraction, name: str) -> None:
-    score = _fraction(own.score(v, b), name, "score")
-    twice = _fraction(own.score(2 * v, 2 * b), name, "score")
+def _check_score(metric: OwnMetric, v: Fraction, b: Fraction) -> None:
+    name = metric.name
+
+    def found(function: str, *sums: Fraction) -> Fraction:
+        return _fraction(_called(metric, function, *sums), name, function)
+
+    score, twice = found("score", v, b), found("score", 2 * v, 2 * b)
     if not math.isclose(score, twice, rel_tol=1e-9, abs_tol=1e-12):
         raise DataError(
             f"{name}: score is {float(score):g} of some rows and {float(twice):g} of twice the "
             "same: it must depend on value / base alone"
         )
     step = _STEP * (abs(v) or b)
-    moved = _fraction(own.score(v + step, b), name, "score")
-    slope, quotient = _fraction(own.slope(v, b), name, "slope"), (moved - score) / step
+    slope, quotient = found("slope", v, b), (found("score", v + step, b) - score) / step
     if not math.isclose(slope, quotient, rel_tol=1e3 * _CLOSE, abs_tol=_CLOSE):
         raise DataError(
             f"{name}: slope is {float(slope):g} where score changes by {float(quotient):g} per "

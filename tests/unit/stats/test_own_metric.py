@@ -91,7 +91,7 @@ def test_rules_and_records_name_it(module):
         (replace(SQUARED, problem="ranking"), "problem must be one of binary, regression"),
         (lambda label, score: 0, "is a function, it must be a RowMetric"),
         (replace(SQUARED, values=lambda label, score: 1.0), r"values gives float64 of shape \(\)"),
-        (replace(SQUARED, values=lambda label: label), "fails on five rows: TypeError"),
+        (replace(SQUARED, values=lambda label: label), "values raised TypeError.*five rows"),
         (replace(SQUARED, values=lambda label, score: score / label), r"values\[0\] is inf"),
         (replace(SQUARED, base=lambda label: label - 1), r"base\[0\] is below 0"),
         (replace(SQUARED, base=lambda label: 0 * label), "sums to nothing"),
@@ -122,6 +122,38 @@ def test_a_row_without_a_value_is_named(module):
     rows = replace(rows, target=np.where(rows.day == 2, -2.0, rows.target))
     with pytest.raises(DataError, match=r"values\[40\] is -inf"), np.errstate(divide="ignore"):
         rows.judged_by(metric)
+
+
+@pytest.mark.parametrize("function", ["values", "base", "score", "slope"])
+def test_a_function_that_raises_on_real_rows_is_named_with_its_line(function, module):
+    def raises(*arguments):
+        if len(np.atleast_1d(arguments[0])) > 5 or isinstance(arguments[0], Fraction):
+            return {}["rows"]
+        return getattr(SQUARED, function)(*arguments)
+
+    good = loaded(module, SQUARED)
+    metric = replace(good, row_metric=replace(SQUARED, **{function: raises}))
+    rng = np.random.default_rng(3)
+    rows = scored(rng, random_cells(rng, 6))
+    with pytest.raises(DataError, match=rf"found: {function} raised KeyError.*test_own_metric.py"):
+        compare(rows.judged_by(metric), metric)
+
+
+def test_a_function_may_not_write_into_the_rows(module):
+    def values(label, score):
+        score[:] = 0.5
+        return score
+
+    with pytest.raises(ValueError, match=r"values raised ValueError: .*read-only"):
+        loaded(module, replace(SQUARED, values=values))
+
+
+def test_a_module_that_cannot_be_imported_is_named_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, code in (("bad_name", "\nundefined\n"), ("bad_syntax", "def (\n")):
+        (tmp_path / f"{name}.py").write_text(code)
+        with pytest.raises(ValueError, match=rf"{name}:x cannot be loaded: \w+Error.*{name}.py"):
+            GateRules(metric=f"{name}:x")
 
 
 def test_a_mean_is_exact(module):
