@@ -144,13 +144,14 @@ class _Amount(_Numbers):
         if not self.accepts(kind):
             raise DataError(f"the label {column} is {kind}, problem = regression needs numbers")
         found = numbers(table[column], column).astype(np.float64, copy=False)
-        odd = np.flatnonzero(~np.isfinite(found))
+        odd = np.flatnonzero(~(np.abs(found) <= LARGEST_AMOUNT))
         if odd.size:
             days = table[DAY] if DAY in table.column_names else None
             where = f" of {days[int(odd[0])].as_py()}" if days is not None else ""
             raise DataError(
                 f"the label {column}{where} is {found[odd[0]]:g} ({odd.size} of {found.size} rows "
-                "are not finite): make it a number, or null where it is not known"
+                f"are not finite, or beyond {LARGEST_AMOUNT:g}): make it a number, in a larger "
+                "unit where it is that large, or null where it is not known"
             )
         return found
 
@@ -214,6 +215,8 @@ class _Class:
 
 
 FEWEST_CLASSES, MOST_CLASSES = 3, 50
+LARGEST_AMOUNT = 1e100
+"""Beyond it the squares of the core's trainers are not finite (csrc/gbdt, csrc/linear)."""
 _BY_DAY = [("day", "ascending"), ("label", "ascending")]
 _WHOLE = re.compile(r"-?\d+")
 

@@ -39,7 +39,8 @@ class Axis:
         shows differences of any size."""
         low = min(values, default=max(least, 0.0))
         high = max(values, default=min(most, 1.0))
-        span = (high - low or abs(high) or 1.0) if fine else max(high - low, 0.05)
+        least_span = max(0.05, 1e-12 * max(abs(low), abs(high)))  # which doubles still tell apart
+        span = (high - low or abs(high) or 1.0) if fine else max(high - low, least_span)
         step = next(s for s in _steps(span if fine else None) if span / s <= 6)
         low = max(least, math.floor(low / step) * step)
         high = min(most, math.ceil(high / step) * step)

@@ -1,5 +1,6 @@
 """What a label is: 0 and 1, or an amount; whatever else a column holds is named with its day."""
 
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -45,6 +46,15 @@ def test_amounts_are_numbers_and_unknown_ones_are_left_out(values, amounts):
 def test_whole_amounts_are_amounts(amounts):
     found = labels_of(amounts).values(table([2, 0, 7, -1]), "late")
     assert (found.dtype, found.tolist()) == (np.float64, [2, 0, 7, -1])
+
+
+def test_an_amount_that_no_trainer_can_square_is_named_with_its_day(amounts):
+    labels = labels_of(amounts)
+    assert labels.values(table([1.0, -1e100, 2.5, -3.0]), "late")[1] == -1e100
+    for large in (1e101, -1.7e308):
+        words = f"late of 2020-01-02 is {re.escape(f'{large:g}')} .* beyond .* in a larger unit"
+        with pytest.raises(DataError, match=words):
+            labels.values(table([1.0, large, 2.5, -3.0]), "late")
 
 
 def test_an_infinite_amount_is_named_with_its_day(amounts):

@@ -1,5 +1,6 @@
 """The page is one file that asks for nothing, says what the decision says, and never breaks."""
 
+import math
 import re
 from fractions import Fraction
 from html.parser import HTMLParser
@@ -180,6 +181,15 @@ def test_the_axis_holds_every_value_and_its_ticks_are_round():
         assert 2 <= len(axis.ticks()) <= 8
         assert all(Fraction(round(t["value"] * 100), 2).denominator <= 2 for t in axis.ticks())
     assert axis.percent(None) is None
+
+
+@pytest.mark.parametrize("value", [7094080440000000.0, -3e18, 1e-9, 1e22])
+def test_the_axis_of_one_amount_of_any_size_holds_it(value):
+    for values in ([value], [value, value]):
+        axis = Axis.around(values, least=-math.inf, most=math.inf)
+        assert axis.low < axis.high
+        assert 0 <= axis.percent(value) <= 100
+        assert len(axis.ticks()) <= 8
 
 
 def test_slices_without_rows_are_named_on_the_page():
