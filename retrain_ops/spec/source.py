@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from retrain_ops.stats.rules import Days, Share, quiet, require
@@ -22,6 +23,10 @@ _KEYS_OF_KIND: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "iceberg": (("table",), ("options",)),
 }
 """What a kind cannot do without, and what it may have; a kind of the user's own sees to its own."""
+
+
+CSV_OPTIONS: Mapping[str, str] = MappingProxyType({"delimiter": ",", "null": ""})
+"""What `options` of a CSV may say, and what holds without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +78,27 @@ class SourceTable:
             require(given or key not in needed, f"{key}: is required and missing")
             known = key in needed or key in allowed
             require(known or not given, f"{key}: kind = {self.kind!r} does not read it")
+        if self.kind == "csv":
+            _check_csv(self.options)
         require(_is_zone(self.time_zone), f"time_zone: {self.time_zone!r} is no zone")
         require(
             1 <= self.label_delay_days <= 366,
             "label_delay_days: must lie in 1 to 366; the day of the run itself has no labels",
         )
         require(0 <= self.max_stray_share <= 1, "max_stray_share: must lie in 0 to 1")
+
+
+def _check_csv(options: Mapping[str, str]) -> None:
+    unknown = ", ".join(sorted(options.keys() - CSV_OPTIONS.keys()))
+    known = ", ".join(CSV_OPTIONS)
+    require(not unknown, f"options: a CSV does not read {unknown}; it reads {known}")
+    mark = options.get("delimiter", CSV_OPTIONS["delimiter"])
+    fits = len(mark) == 1 and mark.isascii() and mark not in '"\r\n\0'
+    require(
+        fits,
+        f"options: delimiter must be one ASCII character, no quote and no line break, "
+        f"it is {mark!r}",
+    )
 
 
 def _is_zone(name: str) -> bool:

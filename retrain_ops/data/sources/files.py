@@ -369,7 +369,8 @@ class FileSource:
     def _key_value(self, name: str, text: str, path: str) -> pa.Scalar:
         """A folder's name is text; in a column of numbers it must be one."""
         value = pa.scalar(None if text == HIVE_NULL else text, pa.string())
-        if name not in (*self._spec.features.numeric, self._spec.source.label):
+        is_word = name == self._spec.source.label and self._spec.model.problem == "multiclass"
+        if is_word or name not in (*self._spec.features.numeric, self._spec.source.label):
             return value
         try:
             return pc.cast(value, pa.float64())
@@ -393,5 +394,6 @@ def _says(value: Any, text: str) -> bool:
 def _as_written(spec: RetrainSpec) -> list[str]:
     """The columns whose characters count; one that is also a number is a number."""
     source = spec.source
-    texts = (source.request_id, source.event_time, *spec.features.categorical, *spec.slice_columns)
+    texts = [source.request_id, source.event_time, *spec.features.categorical, *spec.slice_columns]
+    texts += [source.label] if spec.model.problem == "multiclass" else []
     return [name for name in dict.fromkeys(texts) if name not in spec.features.numeric]

@@ -7,7 +7,7 @@ canonical types in one order, so equal values give equal rows wherever they lie.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from importlib import import_module
@@ -171,12 +171,11 @@ def _day(value: object, where: str) -> date:
         return value.date()  # what some databases make of a date
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError as problem:
-        raise SourceError(
-            f"{where}: a day must be a date, or its text YYYY-MM-DD; it is {value!r}"
-        ) from problem
+    with suppress(ValueError):
+        day = date.fromisoformat(str(value))
+        if day.isoformat() == value:  # rows are chosen by this text: `20200131` would be lost
+            return day
+    raise SourceError(f"{where}: a day must be a date, or its text YYYY-MM-DD; it is {value!r}")
 
 
 def gone(where: str, version: str, why: str) -> SourceError:

@@ -134,7 +134,10 @@ def connect(spec: RetrainSpec) -> Iterator[_Session]:
                 with connection.cursor() as cursor:
                     cursor.execute(statement)
             yield _Session(connection, database)
-    except (dbapi.Error, pa.ArrowException) as error:
-        lost = isinstance(error, dbapi.OperationalError)
+    except (dbapi.Error, pa.ArrowException, OSError) as error:
+        # A stream of batches raises OSError: of a server that went away, of a file's own fault.
+        is_server = database is _DATABASES["postgresql"]
+        away = (dbapi.OperationalError, OSError) if is_server else dbapi.OperationalError
+        lost = isinstance(error, away)
         message = f"[source] query at {shown(url)}: {redacted(str(error), url)}"
         raise (UnreachableError if lost else SourceError)(message) from None

@@ -48,7 +48,7 @@ class _Session:
             names = list(result.keys())
             while rows := result.fetchmany(BATCH_ROWS):
                 columns = zip(names, zip(*rows, strict=True), self._kinds(result), strict=True)
-                yield pa.table([_array(*column) for column in columns], names=names)
+                yield pa.table([_array(*column, day) for column in columns], names=names)
 
     def schema(self, statement: str) -> pa.Schema:
         """As the result calls its columns; of PostgreSQL, what values alone do not show."""
@@ -68,14 +68,16 @@ class _Session:
         return self._connection.execute(text.bindparams(sa.bindparam("day", day, sa.Date())))
 
 
-def _array(name: str, values: tuple[object, ...], kind: pa.DataType | None) -> pa.Array:
+def _array(
+    name: str, values: tuple[object, ...], kind: pa.DataType | None, day: date | None
+) -> pa.Array:
     """NaN is a gap, as null is; `[source] query` may cast what has no type of its own."""
     try:
         return pa.array(values, kind, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError) as problem:
         raise SourceError(
-            f"column {name!r} holds values of several types, or of none that a column can have: "
-            f"{problem}; cast it in [source] query"
+            f"column {name!r}{f' of {day}' if day else ''} holds values of several types, or of "
+            f"none that a column can have: {problem}; cast it in [source] query"
         ) from problem
 
 

@@ -13,17 +13,16 @@ import pyarrow.csv
 import pyarrow.json
 
 from retrain_ops.data.sources.files import FileFormat, FileSource, OpenFile
+from retrain_ops.spec.source import CSV_OPTIONS
 from retrain_ops.spec.spec import RetrainSpec
 
 _LARGEST_BLOCK = 2**31 - 1
-_OPTIONS = {"delimiter": ",", "null": ""}
-"""What `[source.options]` of a CSV may say, and what holds without it."""
 
 
 def _open_csv(
     stream: pa.NativeFile, path: str, texts: Sequence[str], options: Mapping[str, str]
 ) -> OpenFile:
-    chosen = _OPTIONS | dict(options)
+    chosen = {**CSV_OPTIONS, **options}
     data = _content(stream, path)
     table = pyarrow.csv.read_csv(
         pa.BufferReader(data),
@@ -38,7 +37,28 @@ def _open_csv(
             quoted_strings_can_be_null=False,
         ),
     )
+    _check_closed(table, data)
     return OpenFile(table.schema, table.select)
+
+
+def _check_closed(table: pa.Table, data: pa.Buffer) -> None:
+    """A quote that nobody closes makes the rest of the file one text, which only the last cell of
+    a row can hold without its row having too few.
+
+    Raises:
+        ArrowInvalid: the file's last cell is such a text.
+    """
+    if not table.num_rows or not pa.types.is_string(table.schema[-1].type):
+        return
+    text = table[-1][-1].as_py() or ""
+    raw = b'"' + text.encode().replace(b'"', b'""')
+    end = bytes(data[max(len(data) - len(raw), 0) :])
+    if "\n" in text and text.strip("\r\n") and end == raw:
+        first = text.partition("\n")[0]
+        raise pa.ArrowInvalid(
+            f"row {table.num_rows} opens a quote in column {table.column_names[-1]!r} that is "
+            f"never closed, at {first[:40]!r}: close it, or the rows after it are lost"
+        )
 
 
 def _open_jsonl(

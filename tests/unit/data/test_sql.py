@@ -268,6 +268,30 @@ def test_a_day_that_is_an_instant_would_lose_rows(world, name):
             act()
 
 
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+adbc"])
+def test_a_day_in_another_spelling_would_lose_rows(tmp_path, scheme):
+    """Rows are chosen by the text YYYY-MM-DD: none of another one would be found."""
+    for index, text in enumerate(("20200101", "2020-W01-3")):
+        with sqlite3.connect(tmp_path / f"{index}.db") as rows:
+            rows.execute("CREATE TABLE t (day)")
+            rows.executemany("INSERT INTO t VALUES (?)", [(text,), ("2020-01-01",)])
+        keys = sql_keys(f"{scheme}:///{tmp_path}/{index}.db")
+        source = source_of(tmp_path, asked(keys, query="SELECT * FROM t"))
+        with pytest.raises(SourceError, match=f"its text YYYY-MM-DD; it is '?{text}"):
+            source.days()
+
+
+def test_a_column_that_changes_its_type_within_a_stream_is_the_query_s_fault(tmp_path):
+    with sqlite3.connect(tmp_path / "rows.db") as rows:
+        rows.execute("CREATE TABLE t (day TEXT, a)")
+        some = [("2020-01-01", 1)] * 2000 + [("2020-01-01", 2.5)]
+        rows.executemany("INSERT INTO t VALUES (?, ?)", some)
+    keys = sql_keys(f"sqlite+adbc:///{tmp_path}/rows.db")
+    kind = open_kind(source_of(tmp_path, asked(keys, query="SELECT * FROM t")).spec)
+    with pytest.raises(SourceError, match=r"\[source\] query at .*Type mismatch in column 0"):
+        list(kind.read([FIRST], ["a"], pinned=False))
+
+
 def test_an_instant_of_sqlite_is_no_day(world):
     folder, sources = world
     query = f"SELECT *, event_time AS at FROM {TABLE}"

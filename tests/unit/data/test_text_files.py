@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from devtools.source_kinds import FILES, with_source
-from devtools.synthetic import FIRST, SPEC, toy_run, write_days
+from devtools.synthetic import CLASSES, FIRST, SPEC, toy_run, write_days
 from retrain_ops.data.source import sha256_of_rows
 from retrain_ops.errors import ConfigError, DataError
 from tests.unit.data.test_files import read
@@ -69,6 +69,34 @@ def test_the_options_of_a_csv(source):
     assert (table["a"].null_count, table["late"].to_pylist()) == (1, [1])
 
 
+def test_the_last_text_of_a_csv_may_hold_lines_and_quotes(source):
+    head = HEAD.replace("c,late", "late,c")
+    for text, end in (("a\nb", "\n"), ('a\n"b"', ""), ("\n", "\n"), ("", ""), ("a\r\n", "\r\n")):
+        cell = '"' + text.replace('"', '""') + '"'
+        table = source(f"{head}1,{AT},1,2,0,{cell}{end}")
+        assert table["c"].to_pylist() == [text]
+
+
+def test_a_class_is_the_characters_of_its_cell_or_folder(tmp_path):
+    """Whatever the other cells of a file hold: `01` is one class on all days."""
+    spec = with_source(CLASSES, {"kind": '"csv"', "path": '"rows"'})
+    for name, head, cells in (
+        ("a", HEAD, ("01", "02")),
+        ("b", HEAD, ("01", "A2")),
+        ("c", HEAD, ("True", "1.50")),
+        ("late=02", HEAD.replace(",late", ""), ("", "")),
+    ):
+        folder = tmp_path / "rows" / f"day={FIRST}" / ("" if len(name) == 1 else name)
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = (f"{name}{i},{AT},1,2,x,{cell}".rstrip(",") for i, cell in enumerate(cells))
+        (folder / f"{name[0]}.csv").write_text(head + "\n".join(lines) + "\n")
+    source = toy_run(tmp_path, None, FIRST, spec=spec).source
+    found = source.read([FIRST], columns=["a", "b", "c", "late"], before=BEFORE)
+    assert sorted(found["late"].to_pylist()) == sorted(
+        ["01", "02", "01", "A2", "True", "1.50", "02", "02"]
+    )
+
+
 def test_json_lines_may_leave_rows_empty_and_name_times_and_numbers(source):
     rows = [
         {"request_id": "2020-01-01", "event_time": AT, "a": 1, "b": None, "c": 5, "late": True},
@@ -114,6 +142,11 @@ def test_a_time_that_a_clock_shows_twice_or_never_is_refused(source, clock):
             "event_time is string, and not an ISO",
         ),
         (f"{HEAD}1,,1,2,x,1\n", "csv", "event_time is null in 1 row"),
+        (
+            f'{HEAD}1,{AT},1,2,x,1\n2,{AT},1,2,x,"1\n3,{AT},1,2,y,0\n',
+            "csv",
+            "row 2 opens a quote in column 'late' that is never closed, at '1'",
+        ),
         ("[1]\n", "jsonl", "rows.jsonl cannot be read as JSON lines"),
         ('{"a": 1}\n{"a": "x"}\n', "jsonl", "changed from number to string"),
         (f'{{"request_id": "1", "event_time": "{AT}", "a": 1}}\n', "jsonl", "no column b, c, late"),
@@ -136,6 +169,18 @@ def test_the_spec_refuses_what_cannot_be(tmp_path):
     for keys, words in (
         ({"time_zone": '"Mars"'}, "time_zone: 'Mars' is no zone"),
         ({"path": '""'}, "path: is required and missing"),
+        (
+            {"kind": '"csv"', "options": '{ nul = "NA" }'},
+            "a CSV does not read nul; it reads delimiter, null",
+        ),
+        (
+            {"kind": '"csv"', "options": '{ delimiter = "||" }'},
+            "delimiter must be one ASCII character",
+        ),
+        (
+            {"kind": '"csv"', "options": '{ delimiter = "" }'},
+            "delimiter must be one ASCII character",
+        ),
     ):
         with pytest.raises(ConfigError, match=words):
             toy_run(tmp_path, None, FIRST, spec=with_source(SPEC, keys))
