@@ -200,7 +200,21 @@ def joined(parts: Sequence[tuple[str, pa.Table]], numeric: Sequence[str]) -> pa.
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as problem:
-        raise SourceError(_difference(parts) or str(problem)) from problem
+        raise SourceError(_difference(parts) or _too_large(parts) or str(problem)) from problem
+
+
+def _too_large(parts: Sequence[tuple[str, pa.Table]]) -> str:
+    """The first column of a place whose whole numbers the type of all days cannot hold."""
+    (_, first), *others = parts
+    for where, table in others:
+        for name in first.column_names:
+            try:
+                pa.concat_tables(
+                    [t.select([name]) for t in (first, table)], promote_options="permissive"
+                )
+            except pa.ArrowException as problem:
+                return f"column {name!r} in {where}: {problem}: write it as a double on all days"
+    return ""
 
 
 def _with_floats(table: pa.Table, name: str) -> pa.Table:

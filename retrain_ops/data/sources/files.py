@@ -80,10 +80,10 @@ class DayFiles:
         return sorted({*self._folders, *self._deeper})
 
     def of_day(self, day: date) -> list[DayFile]:
-        """The files of a day, in the order of their paths."""
+        """The files of a day in every layout that has any, in the order of their paths."""
         folder = f"{self.root}/{self.partition}={day.isoformat()}"
         found = [] if self.is_pattern else list(self._below(folder))
-        return sorted(found or self._deeper.get(day, []), key=lambda file: file.path)
+        return sorted([*found, *self._deeper.get(day, [])], key=lambda file: file.path)
 
     @cached_property
     def _listing(self) -> list[pafs.FileInfo]:
@@ -114,7 +114,7 @@ class DayFiles:
     def _nested(self) -> Iterator[DayFile]:
         for info in self._listing:
             key, _ = hive_key(info.base_name)
-            if key and key != self.partition:
+            if key and key != self.partition and _is_folder(info):
                 yield from self._below(info.path)
 
     def _matching(self) -> Iterator[DayFile]:

@@ -59,6 +59,16 @@ def test_hive_folders_around_a_day_and_days_in_three_parts(tmp_path):
     )
     both = ["country=DE/day=2020-01-01/a.parquet", "country=US/day=2020-01-01/a.parquet"]
     assert found(tmp_path) == {date(2020, 1, 1): both}
+    touch(
+        tmp_path,
+        "day=2020-01-01/b.parquet",
+        "day=2020-01-01/country=FR/a.parquet",
+        "year=2020/month=1/day=1/c.parquet",
+        "note=1",
+    )
+    fr = ["day=2020-01-01/b.parquet", "day=2020-01-01/country=FR/a.parquet"]
+    every = [*both, *fr, "year=2020/month=1/day=1/c.parquet"]
+    assert found(tmp_path) == {date(2020, 1, 1): every}
     split = tmp_path / "split"
     touch(split, "year=2020/month=01/day=09/a.parquet", "year=2020/month=1/day=10/a.parquet")
     assert list(found(split)) == [date(2020, 1, 9), date(2020, 1, 10)]

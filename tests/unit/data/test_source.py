@@ -232,6 +232,7 @@ def test_numbers_of_several_types_are_their_widest(tmp_path):
     ("name", "make", "words"),
     [
         ("b", lambda c: c.cast(pa.string()), "column 'b' is string in .*day=2020-01-02.*float in"),
+        ("b", lambda c: pa.array([2**53 + 1] * len(c)), "column 'b' in .*day=2020-01-02.*90071992"),
         ("c", lambda c: pa.array([0.5] * len(c)), "day=2020-01-02/part-0.parquet: column 'c'"),
         ("c", lambda c: pa.array([b"\xff"] * len(c)), "day=2020-01-02/.*column 'c' .*UTF-8"),
         ("late", lambda c: c.cast(pa.string()), "column 'late' is string in .*day=2020-01-02"),
