@@ -43,7 +43,7 @@ static inline int64_t rt_round_i64(double x)
 
 /* x = k ln2 + r with |r| <= ln2 / 2, exp(x) = 2^k exp(r); exp(r) by its Taylor
  * polynomial of degree 13, whose remainder is below 2^-57. Arguments are held
- * within +-708, so the result is always finite and normal. */
+ * within +-708, so the result is always finite and normal; NaN stays NaN. */
 static inline double rt_exp(double x)
 {
     static const double c[] = {
@@ -65,13 +65,15 @@ static inline double rt_exp(double x)
     const double to_integer = 6755399441055744.0; /* 1.5 * 2^52 */
     x = x < -708.0 ? -708.0 : x;
     x = x > 708.0 ? 708.0 : x;
-    double k = (x * 1.4426950408889634074 + to_integer) - to_integer;
+    const double rounded = x * 1.4426950408889634074 + to_integer;
+    double k = rounded - to_integer;
     double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
     double sum = c[0];
     for (int32_t i = 1; i < 14; i++) {
         sum = sum * r + c[i];
     }
-    return sum * rt_pow2((int32_t)k);
+    /* The low bits of `rounded` are k: no cast, which NaN would not survive. */
+    return sum * rt_from_bits((rt_to_bits(rounded) + 1023) << 52);
 }
 
 /* The logistic function, 1 / (1 + exp(-x)), without cancellation on either side. */

@@ -27,6 +27,7 @@ static void exp_and_log_agree_with_libm(void)
     CHECK(near(rt_log(0.75), log(0.75), 3.0));
     CHECK(rt_exp(1e300) <= DBL_MAX);
     CHECK(rt_exp(-1e300) > 0.0);
+    CHECK(isnan(rt_exp((double)NAN)));
 }
 
 static void the_logistic_function_is_symmetric_and_bounded(void)
