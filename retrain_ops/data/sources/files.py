@@ -92,9 +92,13 @@ class DayFiles:
     @property
     def _folders(self) -> list[date]:
         """The days with a folder `<root>/<partition>=YYYY-MM-DD`."""
-        keys = (hive_key(info.base_name) for info in self._listing)
-        values = [value for key, value in keys if key == self.partition]
-        return [day for value in values if (day := _iso_day(value)) is not None]
+        days = (self._day_named(info) for info in self._listing)
+        return [day for day in days if day is not None]
+
+    def _day_named(self, info: pafs.FileInfo) -> date | None:
+        """None too where a day is spelt otherwise, as in day=20130301: it is looked for below."""
+        day = _iso_day(hive_key(info.base_name)[1])
+        return day if info.base_name == f"{self.partition}={day}" else None
 
     @cached_property
     def _deeper(self) -> dict[date, list[DayFile]]:
@@ -114,7 +118,7 @@ class DayFiles:
     def _nested(self) -> Iterator[DayFile]:
         for info in self._listing:
             key, _ = hive_key(info.base_name)
-            if key and key != self.partition and _is_folder(info):
+            if key and self._day_named(info) is None and _is_folder(info):
                 yield from self._below(info.path)
 
     def _matching(self) -> Iterator[DayFile]:

@@ -69,6 +69,15 @@ def test_hive_folders_around_a_day_and_days_in_three_parts(tmp_path):
     fr = ["day=2020-01-01/b.parquet", "day=2020-01-01/country=FR/a.parquet"]
     every = [*both, *fr, "year=2020/month=1/day=1/c.parquet"]
     assert found(tmp_path) == {date(2020, 1, 1): every}
+
+
+def test_a_day_is_read_however_its_folder_spells_it(tmp_path):
+    names = ["day=2020%2D01%2D01/a.parquet", "day=2020-01-01/b.parquet", "day=20200101/c.parquet"]
+    touch(tmp_path, *names, "day=latest/d.parquet", "day=20200102/e.parquet")
+    assert found(tmp_path) == {
+        date(2020, 1, 1): names,
+        date(2020, 1, 2): ["day=20200102/e.parquet"],
+    }
     split = tmp_path / "split"
     touch(split, "year=2020/month=01/day=09/a.parquet", "year=2020/month=1/day=10/a.parquet")
     assert list(found(split)) == [date(2020, 1, 9), date(2020, 1, 10)]
