@@ -25,7 +25,7 @@ from retrain_ops.spec.spec import load_spec
 SAYS = {
     "canary": "//*[@id='changes']//*[contains(., 'version 2 began with 10%')]",
     "share": "//*[@id='named']//*[contains(., 'version 2, ') and contains(., '% of the rows')]",
-    "line": "//*[@id='latency']/*[name()='polyline']",
+    "line": "//*[@id='traffic']/*[name()='polyline']",
     "rolled back": "//*[@id='changes']//*[contains(., 'version 2 was rolled back to version 1')]",
 }
 
