@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import ExitStack
 from pathlib import Path
-from random import randbytes
 from time import perf_counter_ns
 from typing import NamedTuple
 
@@ -147,7 +147,7 @@ class Router:
                 body,
                 csv=csv,
                 max_rows=self.spec.serving.max_rows,
-                unit=unit or randbytes(8),  # which, unlike the kernel's, cost no call of it
+                unit=unit or os.urandom(8),  # the kernel's: whoever seeds `random` moves nobody
                 request_id=known,
                 log=None if log is None else log.core,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from contextlib import ExitStack, closing
 
@@ -86,6 +87,16 @@ def test_the_champion_answers_and_says_who_it_is(router_of):
 def test_the_newest_champion_is_the_one(client, router_of):
     promoted(client, "served", small_model(3, seed=2))
     assert router_of().answer(BODY).version == "2"
+
+
+def test_requests_without_a_unit_meet_both_arms_whoever_seeds_random(client, router_of):
+    promoted(client, "served", small_model(3, seed=2), share=0.5)
+    router = router_of()
+    versions = []
+    for _ in range(60):
+        random.seed(0)
+        versions.append(router.answer(BODY).version)
+    assert set(versions) == {"1", "2"}
 
 
 def test_limits_are_those_of_the_spec(router_of):
