@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from retrain_ops.data.categories import codes_of, levels_of, numbers, texts
 from retrain_ops.errors import DataError
 from retrain_ops.spec.spec import RetrainSpec
-from retrain_ops.spec.window import DAY
+from retrain_ops.spec.window import DAY, of_day
 
 if TYPE_CHECKING:
     from retrain_ops.data.source import Columns
@@ -146,8 +146,7 @@ class _Amount(_Numbers):
         found = numbers(table[column], column).astype(np.float64, copy=False)
         odd = np.flatnonzero(~(np.abs(found) <= LARGEST_AMOUNT))
         if odd.size:
-            days = table[DAY] if DAY in table.column_names else None
-            where = f" of {days[int(odd[0])].as_py()}" if days is not None else ""
+            where = of_day(table, int(odd[0]))
             raise DataError(
                 f"the label {column}{where} is {found[odd[0]]:g} ({odd.size} of {found.size} rows "
                 f"are not finite, or beyond {LARGEST_AMOUNT:g}): make it a number, in a larger "

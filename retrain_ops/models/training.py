@@ -27,7 +27,7 @@ from retrain_ops.models.tabular import (
     load_model,
 )
 from retrain_ops.spec.train import NATIVE, TRAINER_FORMS, ProblemName, full_params, is_library
-from retrain_ops.spec.window import DAY
+from retrain_ops.spec.window import of_day
 from retrain_ops.stats.thresholds import Threshold
 
 log = logging.getLogger(__name__)
@@ -134,8 +134,7 @@ def check_finite(data: TrainingData) -> None:
         found = numbers(columns.column(i), name)
         odd = np.flatnonzero(np.isinf(found))
         if odd.size:
-            days = data.table[DAY] if DAY in data.table.column_names else None
-            where = f" of {days[int(odd[0])].as_py()}" if days is not None else ""
+            where = of_day(data.table, int(odd[0]))
             raise DataError(
                 f"{name}{where} is {found[odd[0]]:g} ({odd.size} of {found.size} rows are "
                 "infinite), which no linear model can learn: correct it, or make it null"

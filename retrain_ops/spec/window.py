@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from retrain_ops.errors import ConfigError
 
@@ -18,6 +19,11 @@ DAY = "day"
 
 CLOCKS_APART = timedelta(hours=1)
 """How far the clock of a scheduler may be ahead of this machine's."""
+
+
+def of_day(table: Any, row: int) -> str:
+    """The day of a row of an Arrow table, for a message about it; empty where rows have no day."""
+    return f" of {table[DAY][row].as_py()}" if DAY in table.column_names else ""
 
 
 def days_between(first: date, last: date) -> tuple[date, ...]:
